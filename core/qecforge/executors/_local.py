@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qecforge.executors._base import Executor, stop_signals
+from qecforge.run import RunListener, RunOutcome, execute
+
+if TYPE_CHECKING:
+    from qecforge.manifest import RunPlan
+    from qecforge.run import RunOptions
+
+__all__ = ["LocalExecutor"]
+
+EVENTS = ("on_start", "on_phase", "on_progress", "on_code", "on_measure", "on_end")
+
+
+class LocalExecutor(Executor):
+    """A pool of processes; each opens the store itself and writes in short transactions.
+
+    Args:
+        workers: Processes; None for one a core. Numerical libraries get an equal share of the cores in each.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def run(self, plans: Sequence[RunPlan], options: RunOptions, listener: RunListener) -> list[RunOutcome]:
+        """See `Executor.run`."""
+        workers = min(self.workers, len(plans))
+        share = max(1, len(os.sched_getaffinity(0)) // workers)
+        options = replace(options, workers=options.workers or share)
+        context = multiprocessing.get_context("spawn")
+        cancel, events = context.Event(), context.Queue()
+        with stop_signals() as stop, ProcessPoolExecutor(workers, context, _set_up, (cancel, events, share)) as pool:
+            futures = [
+                pool.submit(_work, index, plan.canonical, plan.name, plan.source_text, options)
+                for index, plan in enumerate(plans)
+            ]
+            _forward(futures, plans, listener, events, stop, cancel)
+            for future in futures:
+                if stop.is_set():
+                    future.cancel()
+        return [future.result() for future in futures if not future.cancelled()]
+
+
+def _forward(
+    futures: list[Future[RunOutcome]],
+    plans: Sequence[RunPlan],
+    listener: RunListener,
+    events: Any,
+    stop: threading.Event,
+    cancel: Any,
+) -> None:
+    """Hand the workers' events to the listener until every run has ended."""
+    while True:
+        ended = all(future.done() for future in futures)
+        if stop.is_set() and not cancel.is_set():
+            cancel.set()
+            for future in futures:
+                future.cancel()
+        try:
+            index, name, arguments = events.get(timeout=0.2)
+        except queue.Empty:
+            if ended:
+                return
+            continue
+        getattr(listener, name)(plans[index], *arguments)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _set_up(cancel: Any, events: Any, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    _worker.update(cancel=cancel, events=events, threads=threads)
+
+
+def _work(index: int, canonical: str, name: str, source_text: str, options: RunOptions) -> RunOutcome:
+    import torch
+
+    from qecforge.manifest import RunPlan
+    from qecforge.plugins import Registry
+
+    torch.set_num_threads(_worker["threads"])
+    plan = RunPlan.from_canonical(canonical, Registry.load(), name=name, source_text=source_text)
+    return execute(plan, options, _Forwarder(index, _worker["events"]), _worker["cancel"].is_set)
+
+
+class _Forwarder(RunListener):
+    """Sends what happens to the parent process, without the plan, which the parent has."""
+
+    def __init__(self, index: int, events: Any) -> None:
+        for name in EVENTS:
+            setattr(self, name, self._sender(index, name, events))
+
+    @staticmethod
+    def _sender(index: int, name: str, events: Any) -> Any:
+        def send(_plan: RunPlan, *arguments: Any) -> None:
+            events.put((index, name, arguments))
+
+        return send

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qecforge.executors._base import Executor, stop_signals
+from qecforge.run import execute
+
+if TYPE_CHECKING:
+    from qecforge.manifest import RunPlan
+    from qecforge.run import RunListener, RunOptions, RunOutcome
+
+__all__ = ["ProcessExecutor"]
+
+
+class ProcessExecutor(Executor):
+    """One run after the other, in this process."""
+
+    def run(self, plans: Sequence[RunPlan], options: RunOptions, listener: RunListener) -> list[RunOutcome]:
+        """See `Executor.run`; plans not begun when the signal came have no outcome."""
+        outcomes = []
+        with stop_signals() as stop:
+            for plan in plans:
+                outcomes.append(execute(plan, options, listener, stop.is_set))
+                if stop.is_set():
+                    break
+        return outcomes
