@@ -120,6 +120,16 @@ class LogicalErrorRateConfig(PluginConfig):
     basis: Literal["x", "z", "both"] = Field(
         "both", description="Which logical operators the memory keeps; both: half of the shots each, the mean rate."
     )
+    boundary: Literal["ideal", "transversal"] = Field(
+        "ideal",
+        description="ideal: stabilizers and logical operators are measured without noise before and after the noisy "
+        "rounds (any code). transversal: all data qubits are reset and read out with noise (CSS codes only).",
+    )
+    postselect: bool = Field(
+        True,
+        description="extraction shor: discard shots in which a cat state failed its verification (as if it had been "
+        "prepared anew); false: the decoder is shown the verification instead.",
+    )
     decoder: DecoderName = Field(
         "auto",
         description="auto: pymatching where the error model is graph-like, else tesseract where installed, else "

@@ -13,11 +13,21 @@ from typing import Any, Literal, Self, TypeAlias
 
 from qecforge.errors import ConfigurationError
 
-__all__ = ["Basis", "CircuitDistanceKind", "ErrorCounts", "ErrorRateTask", "Experiment", "Extraction", "chunk_shots"]
+__all__ = [
+    "Basis",
+    "Boundary",
+    "CircuitDistanceKind",
+    "ErrorCounts",
+    "ErrorRateTask",
+    "Experiment",
+    "Extraction",
+    "chunk_shots",
+]
 
 Experiment: TypeAlias = Literal["memory", "code_capacity"]
 Extraction: TypeAlias = Literal["bare", "flag", "shor", "none"]
 Basis: TypeAlias = Literal["x", "z", "both", "none"]
+Boundary: TypeAlias = Literal["ideal", "transversal", "none"]
 CircuitDistanceKind: TypeAlias = Literal["exact", "upper_bound", "lower_bound"]
 
 
@@ -103,6 +113,9 @@ class ErrorRateTask:
         rounds: Rounds of syndrome extraction; 0 for code capacity.
         basis: Which logical operators are kept: `z`, `x`, `both` (each shot is one of the two, half of them each; the
             rate is their mean); `none` for code capacity, where any logical error counts.
+        boundary: How a memory experiment begins and ends: `ideal` (noiseless measurement of stabilizers and logical
+            operators before and after the noisy rounds) or `transversal` (noisy reset and readout of every data qubit,
+            CSS codes only); `none` for code capacity.
         decoder: The decoder in use, resolved: never `auto`.
         sampled: False where the rate is computed exactly (`ErrorCounts.exact_rate`).
         circuit_distance: Fewest faults that flip a logical observable and no detector, or None where not searched;
@@ -118,6 +131,7 @@ class ErrorRateTask:
     extraction: Extraction
     rounds: int
     basis: Basis
+    boundary: Boundary
     decoder: str
     sampled: bool = True
     circuit_distance: int | None = None
