@@ -1,1 +1,25 @@
-"""codes."""
+"""The vocabulary of quantum error correction: stabilizer codes, their distance, import and export.
+
+Compiled kernels, scipy and qiskit are imported by the functions that need them.
+"""
+
+from __future__ import annotations
+
+from qecforge.codes.discovered import DiscoveredCode, JsonScalar, verify_encoder
+from qecforge.codes.distance import Distance
+from qecforge.codes.enumerators import WeightEnumerators
+from qecforge.codes.packed import TABLEAU, TableauBatch, TableauSubject, words_per_column
+from qecforge.codes.stabilizer_code import StabilizerCode
+
+__all__ = [
+    "TABLEAU",
+    "DiscoveredCode",
+    "Distance",
+    "JsonScalar",
+    "StabilizerCode",
+    "TableauBatch",
+    "TableauSubject",
+    "WeightEnumerators",
+    "verify_encoder",
+    "words_per_column",
+]

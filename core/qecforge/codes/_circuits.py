@@ -1,0 +1,143 @@
+"""Codes from and to encoding circuits: stim tableaus, stim circuits, qiskit circuits.
+
+Everywhere: qubits 0..k-1 carry the logical input, qubits k..n-1 start in |0>, so Z_k..Z_{n-1} become the stabilizers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qecforge.codes import _pauli
+from qecforge.codes.stabilizer_code import StabilizerCode
+from qecforge.errors import CodeError
+
+if TYPE_CHECKING:
+    import qiskit
+    import stim
+
+__all__ = [
+    "code_of_qiskit",
+    "code_of_tableau",
+    "encoding_tableau",
+    "gates_of_encoder",
+    "qiskit_encoder",
+    "tableau_of_circuit",
+]
+
+
+def code_of_tableau(tableau: stim.Tableau, k: int) -> StabilizerCode:
+    """See `StabilizerCode.from_stim_tableau`."""
+    n = len(tableau)
+    _require_k(k, n)
+    x2x, x2z, z2x, z2z, _, z_signs = tableau.to_numpy()
+    x_images = np.hstack([x2x, x2z]).astype(np.uint8)
+    z_images = np.hstack([z2x, z2z]).astype(np.uint8)
+    return StabilizerCode(z_images[k:], signs=z_signs[k:], logical_x=x_images[:k], logical_z=z_images[:k])
+
+
+def tableau_of_circuit(circuit: stim.Circuit | str, n: int | None = None) -> stim.Tableau:
+    """The circuit's Clifford on n qubits (its own count by default).
+
+    Raises:
+        CodeError: text that stim cannot read, an operation that is not a Clifford gate, or more than n qubits.
+    """
+    import stim
+
+    if isinstance(circuit, str):
+        try:
+            circuit = stim.Circuit(circuit)
+        except (ValueError, IndexError) as error:
+            raise CodeError(f"encoder: stim cannot read this circuit ({_one_line(error)})") from error
+    count = circuit.num_qubits if n is None else n
+    if count < 1 or circuit.num_qubits > count:
+        raise CodeError(f"encoder: the circuit acts on {circuit.num_qubits} qubits; expected 1 to {count}")
+    # An identity on the last qubit makes the tableau as wide as the code.
+    padded = circuit.copy()
+    padded.append("I", [count - 1])
+    try:
+        return padded.to_tableau()
+    except ValueError as error:
+        raise CodeError(
+            f"encoder: not a Clifford circuit ({_one_line(error)}); leave out noise, resets and measurements"
+        ) from error
+
+
+def code_of_qiskit(circuit: qiskit.QuantumCircuit, k: int) -> StabilizerCode:
+    """See `StabilizerCode.from_qiskit`."""
+    from qiskit.exceptions import QiskitError
+    from qiskit.quantum_info import Clifford
+
+    n = circuit.num_qubits
+    _require_k(k, n)
+    try:
+        clifford = Clifford(circuit)
+    except QiskitError as error:
+        raise CodeError(
+            f"encoder: qiskit cannot read the circuit as a Clifford ({_one_line(error)}); "
+            "leave out measurements, resets and gates that are not Clifford"
+        ) from error
+    # Clifford.symplectic_matrix: rows 0..n-1 the images of X_q, n..2n-1 those of Z_q, columns [x | z].
+    images = np.asarray(clifford.symplectic_matrix, dtype=np.uint8)
+    signs = np.asarray(clifford.phase, dtype=np.bool_)
+    return StabilizerCode(images[n + k :], signs=signs[n + k :], logical_x=images[:k], logical_z=images[n : n + k])
+
+
+def encoding_tableau(code: StabilizerCode) -> stim.Tableau:
+    """See `StabilizerCode.to_stim_tableau`."""
+    import stim
+
+    k = code.k
+    x_bar = [_to_stim(row) for row in code.logical_x]
+    z_bar = [_to_stim(row) for row in code.logical_z]
+    stabilizers = [stim.PauliString(text) for text in code.stabilizers]
+    # stim completes the Zs to a tableau; its partners of the stabilizers may anticommute with our logical X, which a
+    # factor of the logical Z mends.
+    completed = stim.Tableau.from_stabilizers([*z_bar, *stabilizers])
+    destabilizers = []
+    for index in range(k, code.n):
+        partner = completed.x_output(index)
+        for x, z in zip(x_bar, z_bar, strict=True):
+            if not partner.commutes(x):
+                partner *= z
+        partner.sign = 1
+        destabilizers.append(partner)
+    return stim.Tableau.from_conjugated_generators(xs=[*x_bar, *destabilizers], zs=[*z_bar, *stabilizers])
+
+
+def gates_of_encoder(code: StabilizerCode) -> list[tuple[str, tuple[int, ...]]]:
+    """`code.encoder()` as (name, qubits) with names `h`, `s`, `cx`, one entry a gate."""
+    gates: list[tuple[str, tuple[int, ...]]] = []
+    for instruction in code.encoder():
+        name = instruction.name.lower()
+        for group in instruction.target_groups():
+            gates.append((name, tuple(target.value for target in group)))
+    return gates
+
+
+def qiskit_encoder(code: StabilizerCode) -> qiskit.QuantumCircuit:
+    """See `StabilizerCode.to_qiskit`."""
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(code.n)
+    for name, qubits in gates_of_encoder(code):
+        getattr(circuit, name)(*qubits)
+    return circuit
+
+
+def _to_stim(row: NDArray[np.uint8]) -> stim.PauliString:
+    import stim
+
+    return stim.PauliString(_pauli.format_pauli(row))
+
+
+def _require_k(k: int, n: int) -> None:
+    if not 0 <= k <= n:
+        raise CodeError(f"k is {k}; expected 0 to n = {n} logical qubits")
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).strip().strip("\"'").splitlines() if line.strip()]
+    return lines[0][:160] if lines else type(error).__name__

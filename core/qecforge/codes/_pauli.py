@@ -1,0 +1,113 @@
+"""Pauli operators as rows [x | z] of 2n bits, and as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qecforge.errors import CodeError
+
+__all__ = [
+    "commutator",
+    "format_pauli",
+    "format_row",
+    "parse_paulis",
+    "pauli_weight",
+    "product_sign",
+    "swap_halves",
+    "symplectic_product",
+]
+
+_LETTERS = np.frombuffer(b"IZXY", dtype=np.uint8)  # index 2 x + z
+_BITS = {"I": (0, 0), "_": (0, 0), "X": (1, 0), "Y": (1, 1), "Z": (0, 1)}
+_PAULI = re.compile(r"([+-]?)([IXYZ_]+)", re.IGNORECASE)
+
+
+def format_pauli(bits: NDArray[np.uint8], negative: bool | None = None) -> str:
+    """`XZZXI` for a row [x | z] of 2n bits; with a sign in front where `negative` is not None."""
+    n = bits.shape[0] // 2
+    letters = _LETTERS[2 * bits[:n].astype(np.intp) + bits[n:]].tobytes().decode()
+    return letters if negative is None else ("-" if negative else "+") + letters
+
+
+def format_row(row: int, n: int) -> str:
+    """`XZZXI` for an integer row of 2n bits."""
+    x, z = row >> n, row & ((1 << n) - 1)
+    return "".join("IZXY"[2 * (x >> q & 1) + (z >> q & 1)] for q in range(n - 1, -1, -1))
+
+
+def parse_paulis(
+    strings: Iterable[str], what: str = "stabilizer"
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """Rows [x | z] and signs of Pauli strings such as `XZZXI`, `-XX`, `+Z_Z`.
+
+    Returns:
+        (m, 2n) uint8, and (m,) bool, True for a minus; None instead where no string carries a sign.
+
+    Raises:
+        CodeError: a string that is not a Pauli string, or of another length than the first.
+    """
+    rows: list[list[int]] = []
+    signs: list[str] = []
+    n = None
+    for index, text in enumerate(strings):
+        match = _PAULI.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            shown = repr(text) if len(repr(text)) <= 60 else repr(text)[:57] + "..."
+            raise CodeError(
+                f"{what} {index}: {shown} is not a Pauli string; expected letters I, X, Y, Z, a sign before"
+            )
+        letters = match[2].upper()
+        if n is None:
+            n = len(letters)
+        elif len(letters) != n:
+            raise CodeError(f"{what} {index} ({letters}): acts on {len(letters)} qubits; {what} 0 acts on {n}")
+        bits = [_BITS[letter] for letter in letters]
+        rows.append([x for x, _ in bits] + [z for _, z in bits])
+        signs.append(match[1])
+    if n is None:
+        raise CodeError(f"no {what}s given; expected at least one Pauli string")
+    matrix = np.array(rows, dtype=np.uint8)
+    return matrix, np.array([sign == "-" for sign in signs]) if any(signs) else None
+
+
+def commutator(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(len(a), len(b)) uint8, 1 where row i of `a` anticommutes with row j of `b`; rows [x | z]."""
+    n = a.shape[1] // 2
+    # Counts of at most 2n fit float64 exactly, and BLAS multiplies floats.
+    left, right = a.astype(np.float64), b.astype(np.float64)
+    product = left[:, :n] @ right[:, n:].T + left[:, n:] @ right[:, :n].T
+    return (product.astype(np.int64) & 1).astype(np.uint8)
+
+
+def swap_halves(row: int, n: int) -> int:
+    """[z | x] of [x | z]: the row whose inner products are `row`'s symplectic products."""
+    return row >> n | (row & ((1 << n) - 1)) << n
+
+
+def symplectic_product(a: int, b: int, n: int) -> int:
+    """1 where the Paulis anticommute, 0 where they commute."""
+    return (a & swap_halves(b, n)).bit_count() & 1
+
+
+def pauli_weight(row: int, n: int) -> int:
+    """Number of qubits on which the Pauli acts."""
+    return (row >> n | row & ((1 << n) - 1)).bit_count()
+
+
+def product_sign(rows: Sequence[int], negatives: Sequence[bool], n: int) -> bool:
+    """Whether the product of commuting signed Hermitian Paulis carries a minus.
+
+    Each factor is (-1)^s times its letters; the phase i^(x·z) of every Y is tracked.
+    """
+    mask = (1 << n) - 1
+    x = z = 0
+    phase = 0  # power of i, of the operator written as i^phase X^x Z^z
+    for row, negative in zip(rows, negatives, strict=True):
+        row_x, row_z = row >> n, row & mask
+        phase += 2 * negative + (row_x & row_z).bit_count() + 2 * (z & row_x).bit_count()
+        x, z = x ^ row_x, z ^ row_z
+    return (phase - (x & z).bit_count()) % 4 == 2
