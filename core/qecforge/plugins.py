@@ -1,0 +1,456 @@
+"""Which plugins are installed: discovery by entry point, isolation of broken ones, refusal of names given twice.
+
+A `Registry` is loaded explicitly and owns its own `pluggy.PluginManager`. Loading imports each plugin's entry point and
+nothing else of it: what is heavy is imported by a spec's `make`.
+
+    registry = Registry.load()
+    registry.agent("ppo").spec.config        # the config model
+    registry.broken                          # plugins that could not be loaded, with their tracebacks
+    registry.clashes                         # names that two plugins give; using one raises `PluginError`
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import Distribution, EntryPoint, distributions
+from types import MappingProxyType
+from typing import Any, Generic, TypeAlias, TypeVar, cast, get_args
+
+import pluggy
+
+from qecforge import hookspecs
+from qecforge.errors import PluginError
+from qecforge.hookspecs import (
+    ENTRY_POINT_GROUP,
+    ActionKind,
+    AgentSpec,
+    EnvironmentSpec,
+    EvaluationSpec,
+    PluginConfig,
+    QuantizerSpec,
+    RewardSpec,
+)
+
+__all__ = ["BrokenPlugin", "Clash", "Registered", "Registry", "Spec", "nearest"]
+
+Spec: TypeAlias = EnvironmentSpec | RewardSpec | AgentSpec | QuantizerSpec
+S = TypeVar("S", EnvironmentSpec, RewardSpec, AgentSpec, QuantizerSpec)
+
+KINDS: Mapping[str, type[Any]] = MappingProxyType(
+    {"environment": EnvironmentSpec, "reward": RewardSpec, "agent": AgentSpec, "quantizer": QuantizerSpec}
+)
+_HOOKS = {f"qecforge_{kind}s": kind for kind in KINDS}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED_NAMES = {"reward": {"native"}}
+_RESERVED_FIELDS = {"quantizer": {"plugin", "teacher"}}
+
+
+@dataclass(frozen=True)
+class Registered(Generic[S]):
+    """A spec and where it comes from.
+
+    Attributes:
+        spec: What the hook returned.
+        distribution: Name of the installed distribution, as `pip list` shows it.
+        version: Its version; part of a run's identity.
+        entry_point: Name of the entry point in the group `qecforge`.
+    """
+
+    spec: S
+    distribution: str
+    version: str
+    entry_point: str
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """An entry point that could not be loaded, or whose hooks failed or returned something else than specs."""
+
+    name: str
+    distribution: str
+    version: str
+    error: str
+    """One line: the type and message of the exception."""
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A name that is given more than once within one kind. None of them can be used."""
+
+    kind: str
+    name: str
+    registered: tuple[Registered[Any], ...]
+
+    def __str__(self) -> str:
+        givers = " and by ".join(
+            f"{each.distribution} {each.version} (entry point {each.entry_point})" for each in self.registered
+        )
+        return f"{self.kind} {self.name!r} is given twice: by {givers}. Uninstall one of them."
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One entry point with its distribution."""
+
+    entry_point: EntryPoint
+    distribution: str
+    version: str
+
+
+class Registry:
+    """The installed plugins of each kind, by name.
+
+    Attributes:
+        environments, rewards, agents, quantizers: Read-only mappings from name to `Registered`, sorted by name;
+            without the names that clash.
+        broken: Plugins that could not be used, with tracebacks.
+        clashes: Names given more than once.
+    """
+
+    def __init__(
+        self,
+        manager: pluggy.PluginManager,
+        found: Iterable[tuple[str, Registered[Any]]],
+        broken: Iterable[BrokenPlugin],
+    ) -> None:
+        self._manager = manager
+        by_name: defaultdict[tuple[str, str], list[Registered[Any]]] = defaultdict(list)
+        for kind, registered in found:
+            by_name[kind, registered.spec.name].append(registered)
+        unique = {key: each[0] for key, each in sorted(by_name.items()) if len(each) == 1}
+        self._of_kind: dict[str, Mapping[str, Registered[Any]]] = {
+            kind: MappingProxyType({name: each for (of, name), each in unique.items() if of == kind}) for kind in KINDS
+        }
+        self.broken = tuple(broken)
+        self.clashes = tuple(
+            Clash(kind, name, tuple(each)) for (kind, name), each in sorted(by_name.items()) if len(each) > 1
+        )
+
+    @classmethod
+    def load(cls, entry_points: Iterable[EntryPoint] | None = None) -> Registry:
+        """Import every plugin of the entry-point group `qecforge`, each in isolation.
+
+        Args:
+            entry_points: Take these instead of the installed ones.
+        """
+        sources, broken = _installed() if entry_points is None else (_given(entry_points), [])
+        manager = pluggy.PluginManager("qecforge")
+        manager.add_hookspecs(hookspecs)
+        found: list[tuple[str, Registered[Any]]] = []
+        for source in sources:
+            try:
+                found.extend(_register(manager, source))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # SystemExit and panics of native extensions are no reason to stop either
+                broken.append(_broken(source, error))
+        return cls(manager, found, broken)
+
+    @property
+    def environments(self) -> Mapping[str, Registered[EnvironmentSpec]]:
+        """By name."""
+        return self._of_kind["environment"]
+
+    @property
+    def rewards(self) -> Mapping[str, Registered[RewardSpec]]:
+        """By name."""
+        return self._of_kind["reward"]
+
+    @property
+    def agents(self) -> Mapping[str, Registered[AgentSpec]]:
+        """By name."""
+        return self._of_kind["agent"]
+
+    @property
+    def quantizers(self) -> Mapping[str, Registered[QuantizerSpec]]:
+        """By name."""
+        return self._of_kind["quantizer"]
+
+    def environment(self, name: str) -> Registered[EnvironmentSpec]:
+        """The environment of this name. Raises `PluginError` that offers the nearest names."""
+        return self.get("environment", name)
+
+    def reward(self, name: str) -> Registered[RewardSpec]:
+        """The reward of this name. Raises `PluginError` that offers the nearest names."""
+        return self.get("reward", name)
+
+    def agent(self, name: str) -> Registered[AgentSpec]:
+        """The agent of this name. Raises `PluginError` that offers the nearest names."""
+        return self.get("agent", name)
+
+    def quantizer(self, name: str) -> Registered[QuantizerSpec]:
+        """The quantizer of this name. Raises `PluginError` that offers the nearest names."""
+        return self.get("quantizer", name)
+
+    def get(self, kind: str, name: str) -> Registered[Any]:
+        """The plugin of this kind (`environment`, `reward`, `agent`, `quantizer`) and name.
+
+        Raises:
+            PluginError: there is none, or the name is given twice.
+        """
+        of_kind = self._of_kind[kind]
+        if name in of_kind:
+            return of_kind[name]
+        for clash in self.clashes:
+            if (clash.kind, clash.name) == (kind, name):
+                raise PluginError(str(clash))
+        raise PluginError(f"unknown {kind} {name!r}{self._hint(kind, name)}")
+
+    def find(self, name: str) -> tuple[str, Registered[Any]]:
+        """Kind and plugin of this name, whatever its kind.
+
+        Args:
+            name: A name, or `kind.name` where two kinds have it.
+
+        Raises:
+            PluginError: there is none, it is given twice, or two kinds have it.
+        """
+        kind, dot, rest = name.partition(".")
+        if dot and kind in KINDS:
+            return kind, self.get(kind, rest)
+        found = [(kind, each) for kind, each in self if each.spec.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            qualified = " or ".join(f"{kind}.{name}" for kind, _ in found)
+            raise PluginError(f"{name!r} is the name of more than one plugin: write {qualified}")
+        for clash in self.clashes:
+            if clash.name == name:
+                raise PluginError(str(clash))
+        names = sorted({each.spec.name for _, each in self})
+        raise PluginError(f"unknown plugin {name!r}{self._broken_hint(name) or _offer('plugin', name, names)}")
+
+    def __iter__(self) -> Iterator[tuple[str, Registered[Any]]]:
+        """(kind, registered) of every usable plugin, by kind and name."""
+        return ((kind, each) for kind, of_kind in self._of_kind.items() for each in of_kind.values())
+
+    def extend_cli(self, app: Any) -> tuple[BrokenPlugin, ...]:
+        """Let each plugin add its commands to a typer application.
+
+        Returns:
+            Those that failed to; they are added to `broken` too.
+        """
+        failed: list[BrokenPlugin] = []
+        for implementation in self._manager.hook.qecforge_cli.get_hookimpls():
+            source = _source_of(self._manager, implementation.plugin)
+            try:
+                _call_alone(self._manager, "qecforge_cli", implementation.plugin, app=app)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                failed.append(_broken(source, error))
+        self.broken += tuple(failed)
+        return tuple(failed)
+
+    def _hint(self, kind: str, name: str) -> str:
+        """What to do about a name that is not there."""
+        of_kind = self._of_kind[kind]
+        others = [other for other, registered in self._of_kind.items() if other != kind and name in registered]
+        if others and not self._broken_hint(name):
+            return f": {name!r} is {_article(others[0])}. {_installed_names(kind, of_kind)}"
+        return self._broken_hint(name) or _offer(kind, name, of_kind)
+
+    def _broken_hint(self, name: str) -> str:
+        for broken in self.broken:
+            if name in (broken.name, broken.distribution):
+                return (
+                    f": plugin {broken.name!r} of {broken.distribution} {broken.version} could not be loaded "
+                    f"({broken.error}). See `qecforge plugins list`."
+                )
+        return ""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """At most three of `known` that `name` may be a misspelling of, best first."""
+    by_folded: dict[str, str] = {}
+    for each in known:
+        by_folded.setdefault(each.lower(), each)
+    matches = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.6)
+    return [by_folded[match] for match in matches]
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _offer(kind: str, name: str, names: Iterable[str]) -> str:
+    close = nearest(name, names)
+    offer = f". Did you mean {' or '.join(map(repr, close))}?" if close else "."
+    return f"{offer} {_installed_names(kind, names)}"
+
+
+def _installed_names(kind: str, names: Iterable[str]) -> str:
+    listed = ", ".join(names)
+    return f"Installed {kind}s: {listed}." if listed else f"No {kind} is installed."
+
+
+def _installed() -> tuple[list[_Source], list[BrokenPlugin]]:
+    """The group's entry points, of each distribution once.
+
+    A distribution that is seen twice on `sys.path` (an editable install and its egg-info, say) counts where it is found
+    first, as for imports. Damaged metadata of one distribution does not hide the others.
+    """
+    sources: list[_Source] = []
+    broken: list[BrokenPlugin] = []
+    seen: set[str] = set()
+    for distribution in distributions():
+        name = "unknown"
+        try:
+            name = distribution.metadata["Name"] or name
+            key = re.sub(r"[-_.]+", "-", name).lower()
+            if key in seen:
+                continue
+            seen.add(key)
+            for entry_point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
+                sources.append(_Source(entry_point, name, distribution.version))
+        except Exception as error:
+            broken.append(_broken(_Source(EntryPoint("entry_points.txt", "", ENTRY_POINT_GROUP), name, ""), error))
+    return sorted(_unique(sources), key=lambda source: (source.distribution, source.entry_point.name)), broken
+
+
+def _given(entry_points: Iterable[EntryPoint]) -> list[_Source]:
+    sources = []
+    for entry_point in entry_points:
+        distribution: Distribution | None = entry_point.dist
+        name, version = (distribution.name, distribution.version) if distribution else ("unknown", "0")
+        sources.append(_Source(entry_point, name, version))
+    return _unique(sources)
+
+
+def _unique(sources: Iterable[_Source]) -> list[_Source]:
+    """Without repetitions of the same entry point of the same distribution."""
+    return list({(each.distribution, each.entry_point.name, each.entry_point.value): each for each in sources}.values())
+
+
+def _register(manager: pluggy.PluginManager, source: _Source) -> list[tuple[str, Registered[Any]]]:
+    """Import one plugin, call its hooks and check what they return; on failure it is unregistered again."""
+    plugin = source.entry_point.load()
+    key = f"{source.distribution}\n{source.version}\n{source.entry_point.name}"
+    manager.register(plugin, name=key)
+    try:
+        hooks = [caller.name for caller in manager.get_hookcallers(plugin) or ()]
+        _check_hooks(manager, plugin, hooks)
+        return [
+            (kind, Registered(spec, source.distribution, source.version, source.entry_point.name))
+            for hook, kind in _HOOKS.items()
+            if hook in hooks
+            for spec in _checked_specs(hook, kind, _call_alone(manager, hook, plugin))
+        ]
+    except BaseException:
+        manager.unregister(plugin)
+        raise
+
+
+def _check_hooks(manager: pluggy.PluginManager, plugin: object, hooks: list[str]) -> None:
+    known = [*_HOOKS, "qecforge_cli"]
+    for hook in hooks:
+        if hook not in known:
+            close = nearest(hook, known)
+            offer = f" Did you mean {close[0]}?" if close else ""
+            raise PluginError(f"implements an unknown hook {hook}.{offer} Hooks: {', '.join(known)}.")
+    if not hooks:
+        raise PluginError(f"implements no hook. Mark one of {', '.join(known)} with @qecforge.hookspecs.hookimpl.")
+
+
+def _call_alone(manager: pluggy.PluginManager, hook: str, plugin: object, **arguments: Any) -> list[Any]:
+    """Results of one plugin's implementations of a hook."""
+    others = [other for other in manager.get_plugins() if other is not plugin]
+    return cast("list[Any]", manager.subset_hook_caller(hook, others)(**arguments))
+
+
+def _source_of(manager: pluggy.PluginManager, plugin: object) -> _Source:
+    distribution, version, name = (manager.get_name(plugin) or "unknown\n0\nunknown").split("\n")
+    return _Source(EntryPoint(name, "", ENTRY_POINT_GROUP), distribution, version)
+
+
+def _broken(source: _Source, error: BaseException) -> BrokenPlugin:
+    text = " ".join(str(error).split())
+    return BrokenPlugin(
+        name=source.entry_point.name,
+        distribution=source.distribution,
+        version=source.version,
+        error=f"{type(error).__name__}: {text}" if text else type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _checked_specs(hook: str, kind: str, results: list[Any]) -> Iterator[Any]:
+    for result in results:
+        if not isinstance(result, list | tuple):
+            raise PluginError(f"{hook}() returned {_shown(result)}, expected a list of {KINDS[kind].__name__}.")
+        for spec in result:
+            if not isinstance(spec, KINDS[kind]):
+                raise PluginError(f"{hook}() returned {_shown(spec)} in its list, expected {KINDS[kind].__name__}.")
+            _check_spec(hook, kind, spec)
+            yield spec
+
+
+def _check_spec(hook: str, kind: str, spec: Any) -> None:
+    where = f"{hook}(): {kind} {spec.name!r}"
+    _check_name(where, spec.name)
+    if spec.name in _RESERVED_NAMES.get(kind, ()):
+        raise PluginError(f"{where}: the name is reserved. Choose another.")
+    if not (isinstance(spec.summary, str) and spec.summary.strip() and "\n" not in spec.summary):
+        raise PluginError(f"{where}: summary is {_shown(spec.summary)}, expected one line of text.")
+    if not callable(spec.make):
+        raise PluginError(f"{where}: make is {_shown(spec.make)}, expected a factory.")
+    _check_config(where, spec.config, _RESERVED_FIELDS.get(kind, {"plugin"}))
+    if isinstance(spec, EnvironmentSpec):
+        _check_actions(where, "actions", {spec.actions})
+        if spec.shows is None and not spec.native_reward:
+            raise PluginError(f"{where}: it shows nothing and has no native reward. Set `shows` or `native_reward`.")
+        _check_evaluations(where, spec.evaluations)
+    elif isinstance(spec, RewardSpec):
+        if not (isinstance(spec.scores, str) and spec.scores):
+            raise PluginError(f"{where}: scores is {_shown(spec.scores)}, expected what environments show.")
+    elif isinstance(spec, AgentSpec):
+        _check_actions(where, "trains_on", spec.trains_on)
+    elif isinstance(spec, QuantizerSpec):
+        _check_actions(where, "quantizes", spec.quantizes)
+        if spec.kind not in ("post_training", "training_aware"):
+            raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
+
+
+def _check_name(where: str, name: object) -> None:
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise PluginError(f"{where}: a name is lower case, digits and underscores, starting with a letter.")
+
+
+def _check_config(where: str, config: object, reserved: set[str]) -> None:
+    if not (isinstance(config, type) and issubclass(config, PluginConfig)):
+        raise PluginError(f"{where}: config is {_shown(config)}, expected a subclass of PluginConfig.")
+    for option, expected in (("extra", "forbid"), ("frozen", True)):
+        if config.model_config.get(option) != expected:
+            raise PluginError(f"{where}: {config.__name__} must keep {option}={expected!r} in its model_config.")
+    names = {field.alias or name for name, field in config.model_fields.items()}
+    if taken := sorted(names & reserved):
+        raise PluginError(f"{where}: {config.__name__} has a field {taken[0]!r}, which is reserved. Rename it.")
+
+
+def _check_actions(where: str, field: str, actions: Any) -> None:
+    known = get_args(ActionKind)
+    if isinstance(actions, str) or not actions or not set(actions) <= set(known):
+        raise PluginError(f"{where}: {field} is {_shown(actions)}, expected some of {', '.join(known)}.")
+
+
+def _check_evaluations(where: str, evaluations: Any) -> None:
+    names = []
+    for each in evaluations:
+        if not isinstance(each, EvaluationSpec):
+            raise PluginError(f"{where}: evaluations holds {_shown(each)}, expected EvaluationSpec.")
+        _check_name(f"{where}: evaluation {each.name!r}", each.name)
+        _check_config(f"{where}: evaluation {each.name!r}", each.config, set())
+        names.append(each.name)
+    if repeated := sorted({name for name in names if names.count(name) > 1 or name == "logical_error_rate"}):
+        raise PluginError(f"{where}: the evaluation name {repeated[0]!r} is taken. Choose another.")
+
+
+def _shown(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
