@@ -1,0 +1,106 @@
+"""A training context in memory, for tests of agents."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qecforge.checkpoints import load_checkpoint, save_checkpoint
+from qecforge.codes import DiscoveredCode
+from qecforge.errors import Interrupted
+from qecforge.hookspecs import Environment
+
+__all__ = ["Advance", "RecordingContext", "through_checkpoint"]
+
+
+@dataclass(frozen=True)
+class Advance:
+    """One call of `TrainingContext.advance`."""
+
+    step: int
+    total: int
+    metrics: dict[str, float]
+
+
+def through_checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:
+    """`state` as it comes back from a checkpoint file: written and read by the core's own functions.
+
+    Raises:
+        TypeError: The state holds what a checkpoint cannot.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.ckpt"
+        save_checkpoint(path, state)
+        return load_checkpoint(path)
+
+
+class RecordingContext:
+    """A `TrainingContext` that remembers instead of filing.
+
+    Args:
+        env: The environment that the agent trains on; its discoveries are taken, its state goes into checkpoints.
+        seed: What the agent is seeded with.
+        checkpoint: `RecordingContext.checkpoint` of an interrupted context: `env` is restored from it here, and the
+            agent is shown its own part.
+        stop_after: The n-th `advance` returns False, as if the run's budget were spent; None: at the total only.
+        interrupt_after: The n-th `advance` saves a checkpoint and raises `Interrupted`; None: never.
+
+    Attributes:
+        advances: What was reported, in order.
+        discoveries: What the environment found, oldest first.
+        checkpoint: Agent and environment at the last `advance` that ended the training, read back from a file; None
+            while it goes on.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        seed: int = 0,
+        *,
+        checkpoint: Mapping[str, Any] | None = None,
+        stop_after: int | None = None,
+        interrupt_after: int | None = None,
+    ) -> None:
+        self.env = env
+        self.seed = seed
+        self.stop_after = stop_after
+        self.interrupt_after = interrupt_after
+        self.advances: list[Advance] = []
+        self.discoveries: list[DiscoveredCode] = []
+        self.checkpoint: dict[str, Any] | None = None
+        self._restored: Mapping[str, Any] | None = None
+        if checkpoint is not None:
+            env.load_state_dict(checkpoint["environment"])
+            self._restored = checkpoint["agent"]
+
+    @property
+    def restored(self) -> Mapping[str, Any] | None:
+        """The agent's part of the checkpoint, or None at a fresh start."""
+        return self._restored
+
+    @property
+    def metrics(self) -> dict[str, list[float]]:
+        """Every metric's values in the order of their steps."""
+        series: dict[str, list[float]] = {}
+        for advance in self.advances:
+            for name, value in advance.metrics.items():
+                series.setdefault(name, []).append(value)
+        return series
+
+    def advance(
+        self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
+    ) -> bool:
+        """See `qecforge.hookspecs.TrainingContext.advance`."""
+        self.advances.append(Advance(step, total, dict(metrics)))
+        self.discoveries.extend(self.env.take_discoveries())
+        calls = len(self.advances)
+        interrupted = self.interrupt_after is not None and calls >= self.interrupt_after
+        goes_on = step < total and not (self.stop_after is not None and calls >= self.stop_after)
+        if interrupted or not goes_on:
+            self.checkpoint = through_checkpoint({"environment": self.env.state_dict(), "agent": state()})
+        if interrupted:
+            raise Interrupted(f"stopped on purpose at step {step}")
+        return goes_on

@@ -1,0 +1,173 @@
+"""What a manifest may say about `ppo`. "APQ paper" is the argmax-preserving quantization paper, section 5."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from qecforge.hookspecs import PluginConfig
+
+__all__ = ["NetworkConfig", "PPOConfig", "Schedule", "network_of", "value_at"]
+
+Activation = Literal["tanh", "relu", "gelu", "silu", "elu", "leaky_relu"]
+Width = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Schedule(PluginConfig):
+    """A coefficient that changes over the training: `{from: 0.01, to: 0, shape: linear, until: 1}`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    start: Rate = Field(alias="from", description="Value at the first step.")
+    to: Rate = Field(description="Value at the end.")
+    shape: Literal["constant", "linear", "cosine"] = Field(
+        default="linear", description="constant keeps `from`; linear; cosine: half a period, flat at both ends."
+    )
+    until: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Fraction of total_steps at which `to` is reached; it stays there afterwards.",
+    )
+
+    def at(self, progress: float) -> float:
+        """The value when the fraction `progress` (0..1) of the training is done."""
+        if self.shape == "constant":
+            return self.start
+        x = min(max(progress / self.until, 0.0), 1.0)
+        if self.shape == "cosine":
+            x = (1.0 - math.cos(math.pi * x)) / 2.0
+        return self.start + (self.to - self.start) * x
+
+
+def value_at(coefficient: float | Schedule, progress: float) -> float:
+    """A coefficient that may be a plain number or a `Schedule`."""
+    return coefficient.at(progress) if isinstance(coefficient, Schedule) else coefficient
+
+
+class NetworkConfig(PluginConfig):
+    """A multilayer perceptron for the policy, and one for the value."""
+
+    hidden_sizes: tuple[Width, ...] = Field(default=(64, 64), description="Units of each hidden layer of the policy.")
+    activation: Activation = Field(default="tanh", description="After each hidden layer. APQ paper: gelu.")
+    value: Literal["mirror", "shared"] | tuple[Width, ...] = Field(
+        default="mirror",
+        description="mirror: a torso of its own with the policy's sizes (APQ paper); shared: a head on the policy's "
+        "torso; or the hidden sizes of a torso of its own.",
+    )
+    hidden_gain: float = Field(
+        default=math.sqrt(2),
+        gt=0,
+        description="Gain of the orthogonal initialisation of hidden layers (CleanRL: sqrt 2).",
+    )
+    policy_gain: float = Field(default=0.01, gt=0, description="Gain of the policy's last layer (CleanRL: 0.01).")
+    value_gain: float = Field(default=1.0, gt=0, description="Gain of the value's last layer (CleanRL: 1).")
+
+
+_PRESETS = {
+    "small": NetworkConfig(),
+    "paper": NetworkConfig(hidden_sizes=(512, 512, 256), activation="gelu", value="mirror"),
+}
+
+
+def network_of(choice: str | NetworkConfig) -> NetworkConfig:
+    """The network that `PPOConfig.policy` names."""
+    return _PRESETS[choice] if isinstance(choice, str) else choice
+
+
+class PPOConfig(PluginConfig):
+    """Proximal policy optimisation (Schulman et al. 2017) with generalised advantage estimation (Schulman et al.
+    2016), or REINFORCE (Williams 1992). Defaults are the APQ paper's (section 5) where it gives a value."""
+
+    algorithm: Literal["ppo", "reinforce"] = Field(
+        default="ppo",
+        description="ppo, or reinforce: one unclipped step on each rollout's Monte Carlo returns, less the value as "
+        "a baseline (update_epochs, minibatch_size, gae_lambda and the clips then do not apply).",
+    )
+    total_steps: int = Field(
+        default=300_000, ge=1, description="Environment steps to train for (APQ paper: 3e5 of warm-up)."
+    )
+    num_envs: int = Field(
+        default=256, ge=1, description="Environment members stepped together, shared out over the agents."
+    )
+    num_agents: int = Field(
+        default=1,
+        ge=1,
+        description="Independent agents trained side by side on num_envs/num_agents members each; the best by recent "
+        "return is kept.",
+    )
+    policy: Literal["small", "paper"] | NetworkConfig = Field(
+        default="small",
+        description="small: {hidden_sizes: [64, 64], activation: tanh}; paper: the APQ paper's {512, 512, 256} GELU "
+        "with a mirrored value torso; or a network spelled out.",
+    )
+    horizon: int = Field(default=128, ge=1, description="Steps of each member between two updates (APQ paper: 128).")
+    update_epochs: int = Field(default=4, ge=1, description="Passes over each rollout (CleanRL: 4).")
+    minibatch_size: int = Field(default=64, ge=2, description="Samples per gradient step and agent (APQ paper: 64).")
+    learning_rate: Rate | Schedule = Field(
+        default=3e-4, description="AdamW's step size (APQ paper: 3e-4), or a schedule."
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's decoupled weight decay (APQ paper: 0.01).")
+    adam_epsilon: float = Field(default=1e-5, gt=0, description="AdamW's epsilon (CleanRL: 1e-5).")
+    gamma: float = Field(default=0.995, ge=0, le=1, description="Discount per step (APQ paper: 0.995).")
+    gae_lambda: float = Field(
+        default=0.95, ge=0, le=1, description="Lambda of the advantage estimate (APQ paper: 0.95)."
+    )
+    clip: Rate | Schedule = Field(
+        default=0.2, description="Clip of the probability ratio (APQ paper: 0.2), or a schedule."
+    )
+    value_clip: float | None = Field(
+        default=None,
+        gt=0,
+        description="Clip of the value's change in the value loss, in units of return; none: unclipped.",
+    )
+    entropy: Rate | Schedule = Field(
+        default=Schedule.model_validate({"from": 0.01, "to": 0.0}),
+        description="Entropy coefficient, or a schedule (APQ paper: 0.01 -> 0; its shape is unpublished, linear here).",
+    )
+    value_coefficient: float = Field(default=0.5, ge=0, description="Weight of the value loss (CleanRL: 0.5).")
+    max_grad_norm: float | None = Field(
+        default=0.5,
+        gt=0,
+        description="Gradients of an agent are scaled down to this norm (CleanRL: 0.5); none: not clipped.",
+    )
+    normalize_advantages: Literal["minibatch", "rollout", "none"] = Field(
+        default="minibatch",
+        description="Over what advantages are brought to mean 0 and deviation 1 (CleanRL: minibatch).",
+    )
+    target_kl: float | None = Field(
+        default=None,
+        gt=0,
+        description="Leave a rollout's remaining epochs out once the approximate KL exceeds this; none: never.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where the networks live; auto: cuda if there is one. Bit-exact resumption needs the cpu.",
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="Threads of torch's operations while training; none: torch's own setting. Part of what decides "
+        "the last bits of a result.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> PPOConfig:
+        if self.num_envs % self.num_agents:
+            above = -(-self.num_envs // self.num_agents) * self.num_agents
+            raise ValueError(
+                f"num_envs is {self.num_envs}, which {self.num_agents} agents cannot share equally: "
+                f"set num_envs to a multiple of num_agents, such as {above}"
+            )
+        if self.target_kl is not None and self.num_agents > 1:
+            raise ValueError(
+                f"target_kl stops one agent's epochs, and num_agents is {self.num_agents}: "
+                "leave target_kl out or set num_agents to 1"
+            )
+        samples = self.num_envs // self.num_agents * self.horizon
+        if samples < 2:
+            raise ValueError(f"a rollout holds {samples} sample per agent: raise horizon or num_envs to have 2 or more")
+        return self
