@@ -1,1 +1,1 @@
-"""versions."""
+"""One module a schema revision, oldest `r0001`."""

@@ -1,0 +1,62 @@
+"""Files of runs: their names in the database, their content in the folder beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from sqlalchemy import delete, insert, select
+
+from qecforge.store import _sql
+from qecforge.store._base import StoreBase
+from qecforge.store.models import ArtifactRow, RunRow
+from qecforge.store.records import Artifact
+
+__all__ = ["ArtifactStore"]
+
+
+class ArtifactStore(StoreBase):
+    """The part of `Store` that keeps files."""
+
+    def add_artifact(self, run_id: str, kind: str, name: str, content: bytes | Path) -> Artifact:
+        """Keep a file for a run. The same kind and name again replaces what was there.
+
+        The content is on the disk before its name is in the database: what has a name can be read.
+
+        Args:
+            kind: What it is, such as `policy`.
+            content: Bytes, or a file to copy.
+
+        Raises:
+            StoreError: no such run or file, or the disk is full.
+        """
+        with self._files.stage(content) as staged, self._database.writing() as connection:
+            artifact = Artifact(
+                run_id=_sql.find_id(connection, RunRow, run_id),
+                kind=kind,
+                name=name,
+                sha256=staged.sha256,
+                size=staged.size,
+                created_at=_sql.now(),
+            )
+            key = {"run_id": artifact.run_id, "kind": kind, "name": name}
+            replaced = connection.execute(delete(ArtifactRow).filter_by(**key)).rowcount
+            connection.execute(insert(ArtifactRow), asdict(artifact))
+            staged.publish()
+        if replaced:
+            self._remove_unused_files()
+        return artifact
+
+    def artifacts(self, run_id: str | None = None, *, kind: str | None = None) -> list[Artifact]:
+        """Files of a run, or of all, oldest first."""
+        query = select(ArtifactRow.__table__).order_by(ArtifactRow.created_at, ArtifactRow.kind, ArtifactRow.name)
+        if kind is not None:
+            query = query.where(ArtifactRow.kind == kind)
+        with self._database.reading() as connection:
+            if run_id is not None:
+                query = query.where(ArtifactRow.run_id == _sql.find_id(connection, RunRow, run_id))
+            return [Artifact(**row._mapping) for row in connection.execute(query)]
+
+    def read_artifact(self, artifact: Artifact) -> bytes:
+        """Its content, checked against its hash. Raises `StoreError` where the file is missing or damaged."""
+        return self._files.read(artifact.sha256)

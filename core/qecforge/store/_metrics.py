@@ -1,0 +1,209 @@
+"""What a run reports while it lasts and afterwards: metrics, evaluations, events; and runs compared by them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, delete, func, insert, select
+
+from qecforge.errors import ConfigurationError
+from qecforge.store import _sql
+from qecforge.store._runs import RunStore
+from qecforge.store.models import EventRow, MetricRow, PolicyEvaluationRow, RunRow
+from qecforge.store.records import Comparison, Event, PolicyEvaluation, Run, Series
+
+__all__ = ["MetricStore"]
+
+
+class MetricStore(RunStore):
+    """The part of `Store` that keeps metrics, policy evaluations and events."""
+
+    def add_metrics(self, run_id: str, values: Iterable[tuple[str, int, float, float]]) -> None:
+        """Append (name, step, value, wall_time) to a run's series. A step that a series has already is passed over."""
+        rows = [
+            {
+                "name": name,
+                "step": int(step),
+                "value": None if math.isnan(value) else float(value),
+                "wall_time": float(wall_time),
+            }
+            for name, step, value, wall_time in values
+        ]
+        with self._database.writing() as connection:
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            _sql.insert_ignore(connection, MetricRow, [{**row, "run_id": run_id} for row in rows])
+
+    def metrics(self, run_id: str, name: str) -> Series:
+        """One series of a run, in order of step; empty where the run has none of this name (`metric_names`)."""
+        with self._database.reading() as connection:
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            return _series(connection, run_id, name)
+
+    def metric_names(self, run_id: str) -> list[str]:
+        """Names of a run's series, sorted."""
+        with self._database.reading() as connection:
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            names = select(MetricRow.name).where(MetricRow.run_id == run_id).distinct().order_by(MetricRow.name)
+            return list(connection.scalars(names))
+
+    def _metric_columns(self, run_id: str | None = None, *, metric: str | None = None) -> dict[str, list[Any]]:
+        """The table of metrics by column, ordered by run, name and step."""
+        table = MetricRow.__table__
+        query = select(table).order_by(MetricRow.run_id, MetricRow.name, MetricRow.step)
+        if metric is not None:
+            query = query.where(MetricRow.name == metric)
+        with self._database.reading() as connection:
+            if run_id is not None:
+                query = query.where(MetricRow.run_id == _sql.find_id(connection, RunRow, run_id))
+            rows = connection.execute(query).all()
+        columns = zip(*rows, strict=True) if rows else ((),) * len(table.columns)
+        named = {column.name: list(values) for column, values in zip(table.columns, columns, strict=True)}
+        named["value"] = [math.nan if value is None else value for value in named["value"]]
+        return named
+
+    def add_policy_evaluation(
+        self,
+        run_id: str,
+        name: str,
+        value: float | Mapping[str, float],
+        *,
+        payload: Mapping[str, Any] | None = None,
+    ) -> None:
+        """File one number, or several by name, about a run's policy. The same name again replaces what was there."""
+        named = value if isinstance(value, Mapping) else {name: value}
+        row = {
+            "values": _sql.json_object({key: float(number) for key, number in named.items()}, f"evaluation {name}"),
+            "payload": None if payload is None else _sql.json_object(payload, f"evaluation {name}"),
+            "created_at": _sql.now(),
+        }
+        with self._database.writing() as connection:
+            key = {"run_id": _sql.find_id(connection, RunRow, run_id), "name": name}
+            connection.execute(delete(PolicyEvaluationRow).filter_by(**key))
+            connection.execute(insert(PolicyEvaluationRow), {**key, **row})
+
+    def policy_evaluations(self, run_id: str | None = None) -> list[PolicyEvaluation]:
+        """Evaluations of a run, or of all, by run and name."""
+        query = select(PolicyEvaluationRow.__table__).order_by(PolicyEvaluationRow.run_id, PolicyEvaluationRow.name)
+        with self._database.reading() as connection:
+            if run_id is not None:
+                query = query.where(PolicyEvaluationRow.run_id == _sql.find_id(connection, RunRow, run_id))
+            return [PolicyEvaluation(**row._mapping) for row in connection.execute(query)]
+
+    def add_event(self, run_id: str, kind: str, payload: Mapping[str, Any] | None = None) -> None:
+        """Append something that happened to a run now. Each call is an event of its own."""
+        row = {"kind": kind, "payload": _sql.json_object(payload or {}, f"event {kind}"), "created_at": _sql.now()}
+        with self._database.writing() as connection:
+            connection.execute(insert(EventRow), {**row, "run_id": _sql.find_id(connection, RunRow, run_id)})
+
+    def events(self, run_id: str | None = None, *, kind: str | None = None) -> list[Event]:
+        """Events of a run, or of all, oldest first."""
+        query = select(EventRow.__table__).order_by(EventRow.id)
+        if kind is not None:
+            query = query.where(EventRow.kind == kind)
+        with self._database.reading() as connection:
+            if run_id is not None:
+                query = query.where(EventRow.run_id == _sql.find_id(connection, RunRow, run_id))
+            return [Event(**row._mapping) for row in connection.execute(query)]
+
+    def compare(
+        self,
+        runs: Sequence[str | Run],
+        metric: str,
+        *,
+        confidence: float = 0.95,
+        resamples: int = 10_000,
+        seed: int = 0,
+    ) -> list[Comparison]:
+        """Mean, deviation and bootstrap interval of a metric in each group of runs.
+
+        Runs of the same name and sweep point, that differ by seed, are a group. A run's value is the last of its
+        series `metric`, else the number of this name in its policy evaluations.
+
+        Args:
+            runs: Ids, unique prefixes of ids, or `Run`s.
+            confidence, resamples, seed: Of the percentile bootstrap of the mean; the same seed gives the same interval.
+
+        Raises:
+            ConfigurationError: no run has the metric; the message names those that there are.
+        """
+        if not 0 < confidence < 1 or resamples < 1:
+            raise ConfigurationError(
+                f"compare: got confidence={confidence}, resamples={resamples}; "
+                "expected 0 < confidence < 1 and resamples >= 1"
+            )
+        groups: dict[str, dict[str, float | None]] = {}
+        names: set[str] = set()
+        with self._database.reading() as connection:
+            for reference in runs:
+                run = self._load_run(connection, reference if isinstance(reference, str) else reference.id)
+                values = _last_values(connection, run.id)
+                names.update(values)
+                groups.setdefault(run.group, {})[run.id] = values.get(metric)
+        if metric not in names:
+            raise ConfigurationError(
+                f"metric {metric!r}: none of these runs has it; they have: {', '.join(sorted(names)) or 'no metrics'}"
+            )
+        rng = np.random.default_rng(seed)
+        return [_comparison(group, metric, values, confidence, resamples, rng) for group, values in groups.items()]
+
+
+def _series(connection: Connection, run_id: str, name: str) -> Series:
+    query = (
+        select(MetricRow.step, MetricRow.value, MetricRow.wall_time)
+        .where(MetricRow.run_id == run_id, MetricRow.name == name)
+        .order_by(MetricRow.step)
+    )
+    rows = connection.execute(query).all()
+    return Series(
+        run_id=run_id,
+        name=name,
+        step=np.array([row.step for row in rows], dtype=np.int64),
+        value=np.array([math.nan if row.value is None else row.value for row in rows], dtype=np.float64),
+        wall_time=np.array([row.wall_time for row in rows], dtype=np.float64),
+    )
+
+
+def _last_values(connection: Connection, run_id: str) -> dict[str, float]:
+    """The last value of each series of a run, and the numbers of its evaluations."""
+    last = select(MetricRow.name, func.max(MetricRow.step).label("step")).where(MetricRow.run_id == run_id)
+    last_steps = last.group_by(MetricRow.name).subquery()
+    query = (
+        select(MetricRow.name, MetricRow.value)
+        .join(last_steps, (MetricRow.name == last_steps.c.name) & (MetricRow.step == last_steps.c.step))
+        .where(MetricRow.run_id == run_id)
+    )
+    values: dict[str, float] = {}
+    for row in connection.execute(select(PolicyEvaluationRow.values).where(PolicyEvaluationRow.run_id == run_id)):
+        values.update(row[0])
+    values.update({row.name: math.nan if row.value is None else row.value for row in connection.execute(query)})
+    return values
+
+
+def _comparison(
+    group: str,
+    metric: str,
+    values: Mapping[str, float | None],
+    confidence: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Comparison:
+    present = {run_id: value for run_id, value in values.items() if value is not None}
+    sample = np.array(list(present.values()), dtype=np.float64)
+    low = high = math.nan
+    if len(sample) > 1:
+        means = sample[rng.integers(0, len(sample), (resamples, len(sample)))].mean(axis=1)
+        low, high = (float(q) for q in np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]))
+    return Comparison(
+        group=group,
+        metric=metric,
+        values=present,
+        mean=float(sample.mean()) if len(sample) else math.nan,
+        std=float(sample.std(ddof=1)) if len(sample) > 1 else math.nan,
+        low=low,
+        high=high,
+        confidence=confidence,
+        missing=tuple(run_id for run_id, value in values.items() if value is None),
+    )

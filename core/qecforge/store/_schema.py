@@ -1,0 +1,56 @@
+"""The schema of a database: is it ours, is it current, bring it there.
+
+Asking costs one or two queries; alembic is imported only where something has to be migrated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, column, inspect, select, table
+
+from qecforge.errors import StoreError
+from qecforge.store.models import Base
+
+__all__ = ["REVISIONS", "VERSION_TABLE", "is_current", "upgrade"]
+
+VERSION_TABLE = "qecforge_schema"
+REVISIONS = ("0001",)
+"""Every revision, oldest first; a test compares it with `migrations/versions`."""
+
+
+def is_current(connection: Connection, place: str) -> bool:
+    """Whether the database has the present schema; False where it is empty or of an older revision.
+
+    Raises:
+        StoreError: it is of a newer qecforge, or holds the tables of something else.
+    """
+    tables = set(inspect(connection).get_table_names())
+    if VERSION_TABLE not in tables:
+        clashing = sorted(tables & set(Base.metadata.tables))
+        if clashing or (tables and connection.dialect.name == "sqlite"):
+            raise StoreError(
+                f"{place}: is a database, but not a qecforge store "
+                f"(it has the tables {', '.join(sorted(tables)[:4])}): give another one"
+            )
+        return False
+    revision = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+    if revision is None:
+        return False
+    if revision not in REVISIONS:
+        raise StoreError(
+            f"{place}: its schema is revision {revision}, made by a newer qecforge; this one knows up to "
+            f"{REVISIONS[-1]}: upgrade qecforge, or give another store"
+        )
+    return bool(revision == REVISIONS[-1])
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that are missing, in the connection's open transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
