@@ -1,1 +1,69 @@
-"""Placeholder."""
+"""Discovery of stabilizer codes and their encoders, gate by gate.
+
+An episode starts with the trivial code (qubits k..n-1 in |0>); each action appends a Clifford gate to the encoder or
+stops; it ends on stop, on the gate budget, or once every Knill-Laflamme condition for weight < d holds.
+
+Source: Olle et al., arXiv 2311.04750; the argmax-preserving-quantization paper, section 5 (noise-aware variant).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qecforge.codes.packed import TABLEAU
+from qecforge.hookspecs import Environment, EnvironmentSpec, Reward, hookimpl
+from qecforge_code_discovery.config import CodeDiscoveryConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qecforge_code_discovery.environment import CodeDiscovery
+    from qecforge_code_discovery.target import config_from_target, connectivity_from_coupling_map, noise_from_target
+
+__all__ = [
+    "CodeDiscovery",
+    "CodeDiscoveryConfig",
+    "config_from_target",
+    "connectivity_from_coupling_map",
+    "make",
+    "noise_from_target",
+    "qecforge_environments",
+]
+
+_LAZY = {
+    "CodeDiscovery": "environment",
+    "config_from_target": "target",
+    "connectivity_from_coupling_map": "target",
+    "noise_from_target": "target",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def make(config: CodeDiscoveryConfig, *, num_envs: int, seed: int, reward: Reward | None) -> Environment:
+    """The environment of `EnvironmentSpec.make`; numba is imported here."""
+    from qecforge_code_discovery.environment import CodeDiscovery
+
+    return CodeDiscovery(config, num_envs=num_envs, seed=seed, reward=reward)
+
+
+@hookimpl
+def qecforge_environments() -> Sequence[EnvironmentSpec]:
+    """The one environment of this plugin."""
+    return [
+        EnvironmentSpec(
+            name="code_discovery",
+            summary="Build an encoder gate by gate until the code has the distance sought",
+            config=CodeDiscoveryConfig,
+            make=make,
+            actions="discrete",
+            shows=TABLEAU,
+            finds_codes=True,
+        )
+    ]

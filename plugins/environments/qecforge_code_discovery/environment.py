@@ -1,0 +1,561 @@
+"""The vectorised environment over the compiled kernels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numba
+import numpy as np
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from qecforge.codes.packed import TableauBatch, TableauSubject, words_per_column
+from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.hookspecs import Environment, Reward, RewardBuffers, StepBuffers
+from qecforge_code_discovery import _canonical, _kernels
+from qecforge_code_discovery.archive import Archive, Discovery, discovered_code
+from qecforge_code_discovery.config import CodeDiscoveryConfig
+from qecforge_code_discovery.noise import LogUniform, PerQubit, Uniform
+
+if TYPE_CHECKING:
+    from qecforge.codes import DiscoveredCode
+
+__all__ = ["CodeDiscovery"]
+
+_MIN_CHUNK = 64
+"""Members that are worth a thread of their own."""
+
+
+class CodeDiscovery(Environment):
+    """B encoders under construction.
+
+    Observations are flat. Bit (2 q + t) (n - k) + i says whether generator i has an X part (t = 0) or a Z part
+    (t = 1) on qubit q, so `observations.reshape(B, n, 2, n - k)` is the check matrix, transposed, with each qubit's two
+    columns side by side. They are uint8; where noise (`noise_aware`) or progress (`show_progress`) is shown, all is
+    float32 and these features follow the bits: each noise parameter (for `per_qubit`, the probabilities of X, Y, Z of
+    each qubit), then the fraction of steps used. A probability p is shown as 1 + log10(p)/6, clipped to [0, 1], and
+    `eta` as log10(eta)/6: scales that do not depend on a configuration's ranges, so that a policy can be evaluated on
+    noise it never saw.
+
+    `infos` also holds `success` and `gate_count`, (B,), valid where an episode ended. Without `out`, arrays are fresh;
+    with it, those in `infos` are overwritten by the next step.
+
+    A masked gate that undoes the last one on its qubits still acts when it is taken. One that the rules of `css_only`
+    or `check_weight_rule: mask` forbid has no effect, but uses up a step.
+    """
+
+    can_peek = True
+
+    def __init__(self, config: CodeDiscoveryConfig, *, num_envs: int, seed: int, reward: Reward | None) -> None:
+        if num_envs < 1:
+            raise ConfigurationError(f"num_envs is {num_envs}: give 1 or more")
+        if reward is None:
+            raise ConfigurationError("code_discovery has no reward of its own: give one, such as knill_laflamme")
+        self.config = config
+        self.num_envs = num_envs
+        self.table = config.actions()
+        n, k, noise = config.n, config.k, config.noise
+        self._ranges = _parameter_ranges(config, num_envs)
+        self._parameter_names = tuple(noise.parameters) if noise is not None else ()
+        self._base = np.array(
+            noise.probabilities if isinstance(noise, PerQubit) else np.zeros((n, 3)), dtype=np.float64
+        )
+        self._sampled = noise is not None and noise.varies
+        self._masks = config.action_masking or config.css_only or config.check_weight_rule == "mask"
+        self._allocate()
+        self._reward = reward.compile(
+            TableauSubject(
+                n=n,
+                k=k,
+                target_distance=config.target_distance,
+                num_envs=num_envs,
+                noise=None if noise is None else "per_env" if self._sampled else "shared",
+                uniform=not isinstance(noise, PerQubit),
+            )
+        )
+        self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
+        self.reset(seed=seed)
+
+    def _allocate(self) -> None:
+        config, B, A = self.config, self.num_envs, len(self.table)
+        n, k, noise = config.n, config.k, config.noise
+        W = words_per_column(n, k)
+        parameters = len(self._parameter_names)
+        low, high, dtype = _feature_bounds(config)
+        size = 2 * n * (n - k)
+        self._rules = _kernels.Rules(
+            n=n,
+            k=k,
+            max_steps=config.max_gates,
+            css=config.css_only,
+            weight_limit=config.max_check_weight or 0,
+            weight_is_rule=config.check_weight_rule == "mask",
+            weight_penalty=config.check_weight_penalty,
+            masking=config.action_masking,
+            difference=config.reward_shaping == "difference",
+            success_reward=config.success_reward,
+            features=len(low),
+            progress=config.show_progress,
+            noise_code=-1 if noise is None else noise.code,
+            noise_parameters=parameters,
+            sampled=self._sampled,
+            aware=config.noise_aware,
+        )
+        self._actions = _kernels.Actions(
+            self.table.opcode, self.table.first, self.table.second, self.table.inverse, _action_costs(config)
+        )
+        self._episode = _kernels.Episode(
+            words=np.zeros((B, n, 2, W), np.uint64),
+            steps=np.zeros(B, np.int32),
+            gates=np.zeros(B, np.int32),
+            stopped=np.zeros(B, np.bool_),
+            cost=np.zeros(B, np.float64),
+            history=np.zeros((B, config.max_gates), np.uint16),
+            last=np.zeros((B, n if self._masks else 0), np.uint16),
+            value=np.zeros(B, np.float32),
+            total=np.zeros(B, np.float64),
+            parameters=self._ranges[:, :, 1].copy(),
+            channel=np.zeros((B, n, 4) if self._sampled else (0, 0, 0), np.float64),
+        )
+        self._shown = _kernels.Shown(
+            observations=np.zeros((B, size + len(low)), dtype),
+            mask=np.ones((B, A if self._masks else 0), np.bool_),
+            masked=np.zeros(B, np.int32),
+        )
+        self._initial = _trivial_words(n, k, W)
+        self._blank = np.zeros(size + len(low), dtype)
+        self._blank[:size] = _trivial_bits(n, k)
+        self._uniforms = np.zeros((B, parameters), np.float64)
+        self._noise: NDArray[np.float64] | None = None
+        if noise is not None:
+            fixed = {name: float(self._ranges[0, j, 1]) for j, name in enumerate(self._parameter_names)}
+            self._noise = self._episode.channel if self._sampled else noise.channel(fixed, n)
+        self._returns = np.zeros(B, np.float64)
+        self._lengths = np.zeros(B, np.int32)
+        self._gate_counts = np.zeros(B, np.int32)
+        self._success = np.zeros(B, np.bool_)
+        self._hashes = np.zeros(B, np.uint64)
+        self._no_mask = np.ones((B, 0), np.bool_)
+        self._steps = 0
+        self._archive = Archive(config.max_discoveries)
+        threads = numba.get_num_threads()
+        self._chunk = max(_MIN_CHUNK, -(-B // threads))
+        low = np.concatenate([np.zeros(size), low])
+        high = np.concatenate([np.ones(size), high])
+        self.single_observation_space = gymnasium.spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
+        self.single_action_space = gymnasium.spaces.Discrete(A)
+        self.observation_space = batch_space(self.single_observation_space, B)
+        self.action_space = batch_space(self.single_action_space, B)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does, such as "cx 0 1"."""
+        return self.table.names
+
+    @property
+    def noise_parameters(self) -> dict[str, NDArray[np.float64]]:
+        """Name -> (B,) values in the running episodes."""
+        return {name: self._episode.parameters[:, j].copy() for j, name in enumerate(self._parameter_names)}
+
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,
+        out: StepBuffers | None = None,
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Start every member anew; discoveries and their step count go on.
+
+        Args:
+            seed: Restarts the generator that noise parameters are drawn from.
+            options: `{"noise": {name: value}}` fixes parameters, a number or one for each member, until the next reset
+                with `"noise"`; `{"noise": {}}` goes back to the configuration's ranges. Only where the noise has some.
+            out: As in `Environment.reset`.
+
+        Raises:
+            ConfigurationError: An unknown option, or noise outside its limits.
+        """
+        if seed is not None:
+            self._rng = np.random.Generator(np.random.PCG64(seed))
+        if options:
+            self._take_options(options)
+        observations, mask, *_ = self._buffers(out)
+        self._draw()
+        _kernels.begin_all(self._start(), self._actions, self._rules, self._episode, self._shown, observations, mask)
+        if self._rules.difference:
+            scores = self._reward.score(TableauBatch(self._episode.words, self._noise), self._scores)
+            self._episode.value[:] = scores.values[: self.num_envs]
+        return observations, {"action_mask": mask} if self._masks else {}
+
+    def step(
+        self, actions: Any, out: StepBuffers | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Append a gate to every member's encoder, or stop.
+
+        Args:
+            actions: (B,) integers.
+            out: As in `Environment.step`.
+
+        Raises:
+            ConfigurationError: Actions of a wrong shape or kind, or out of range; nothing has changed then.
+        """
+        taken = self._checked(actions, (self.num_envs,))
+        bad = _kernels.append_gates(self._chunk, taken, self._actions, self._rules, self._episode, self._shown)
+        if bad >= 0:
+            raise ConfigurationError(
+                f"action {taken[bad]} of member {bad} is out of range: give 0..{len(self.table) - 1}"
+            )
+        self._steps += 1
+        scores = self._reward.score(TableauBatch(self._episode.words, self._noise), self._scores)
+        solved = self._solved(scores)
+        if solved.any():
+            self._keep(solved)
+        observations, mask, rewards, terminated, truncated = self._buffers(out)
+        infos = self._infos(fresh=out is None)
+        self._draw()
+        _kernels.end_steps(
+            self._chunk,
+            scores.values,
+            solved,
+            self._start(),
+            self._actions,
+            self._rules,
+            self._episode,
+            self._shown,
+            (
+                observations,
+                mask,
+                rewards,
+                terminated,
+                infos["episode_return"],
+                infos["episode_length"],
+                infos["gate_count"],
+                infos["success"],
+            ),
+        )
+        if self._rules.difference:
+            self._value_begun(terminated)
+        truncated[:] = False
+        if self._masks:
+            infos["action_mask"] = mask
+        return observations, rewards, terminated, truncated, infos
+
+    def observe(self, out: StepBuffers | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
+        """What `reset` and `step` last showed: observations, and the mask in `infos`."""
+        observations, mask, *_ = self._buffers(out)
+        _kernels.show_all(self._shown, observations, mask)
+        return observations, {"action_mask": mask} if self._masks else {}
+
+    def take_discoveries(self) -> Sequence[DiscoveredCode]:
+        """Codes that came into the archive of the best since the last call, and are still there; oldest first.
+
+        A code comes again when an encoder of fewer gates is found for it.
+        """
+        return [
+            discovered_code(
+                found,
+                self.table,
+                n=self.config.n,
+                k=self.config.k,
+                target_distance=self.config.target_distance,
+                parameters=self._parameter_names,
+            )
+            for found in self._archive.take()
+        ]
+
+    def compact_states(self) -> NDArray[np.uint64]:
+        """(B, 2 n W + 1 + P) uint64: the words, the steps used, and the bits of the noise parameters as float64."""
+        return np.concatenate(
+            [
+                self._episode.words.reshape(self.num_envs, -1),
+                self._episode.steps.astype(np.uint64)[:, None],
+                self._episode.parameters.view(np.uint64),
+            ],
+            axis=1,
+        )
+
+    def peek(self, actions: NDArray[Any], states: NDArray[Any] | None = None) -> dict[str, NDArray[np.float64]]:
+        """The reward that each candidate would bring, and the reward's components after it.
+
+        Args:
+            actions: (M, K) candidates; M is B where `states` is None.
+            states: (M, ...) rows of `compact_states`, of any time and in any number.
+
+        Returns:
+            `"reward"` and each component (M, K), `"now_value"`, `"now_" + component` (M,). A gate that the rules forbid
+            brings what no gate would.
+        """
+        states = self.compact_states() if states is None else np.ascontiguousarray(states, dtype=np.uint64)
+        width = 2 * self.config.n * self._initial.shape[2] + 1 + len(self._parameter_names)
+        if states.ndim != 2 or states.shape[1] != width:
+            raise ConfigurationError(
+                f"states have shape {states.shape}: give rows of compact_states(), {width} words each"
+            )
+        actions = np.asarray(actions)
+        if actions.ndim != 2:
+            raise ConfigurationError(f"candidates have shape {actions.shape}: give (members, candidates)")
+        taken = self._checked(actions, (len(states), actions.shape[1]))
+        if taken.size and not (taken.min() >= 0 and taken.max() < len(self.table)):
+            raise ConfigurationError(f"a candidate action is out of range: give 0..{len(self.table) - 1}")
+        now = self._look(states, np.full(len(states), -1, np.int64))
+        result = {f"now_{name}": values for name, values in now.items() if name not in ("reward", "solved")}
+        K = taken.shape[1]
+        ahead = self._look(np.repeat(states, K, axis=0), taken.reshape(-1))
+        if self._rules.difference:
+            ahead["reward"] += ahead["value"] - np.repeat(now["value"], K)
+        for name in ("solved", "value"):
+            del ahead[name]
+        return result | {name: values.reshape(len(states), K) for name, values in ahead.items()}
+
+    def _look(self, states: NDArray[np.uint64], taken: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Values, rewards (all but the difference of values) and components after one action on each of M states."""
+        n, W = self.config.n, self._initial.shape[2]
+        results: list[dict[str, NDArray[np.float64]]] = []
+        for at in range(0, len(states), self.num_envs):
+            rows, gates = states[at : at + self.num_envs], taken[at : at + self.num_envs]
+            M = len(rows)
+            words = np.empty((M, n, 2, W), np.uint64)
+            channel = np.empty((M, n, 4) if self._sampled else (0, 0, 0), np.float64)
+            cost, stopped, excess = np.empty(M), np.empty(M, np.bool_), np.empty(M, np.int64)
+            parameters = np.ascontiguousarray(rows[:, 2 * n * W + 1 :]).view(np.float64)
+            before = np.ascontiguousarray(rows[:, : 2 * n * W]).reshape(M, n, 2, W)
+            _kernels.peek_gates(
+                before, gates, self._actions, self._rules, self._base, parameters, words, channel, cost, stopped, excess
+            )
+            scores = self._reward.score(TableauBatch(words, channel if self._sampled else self._noise))
+            solved = scores.solved
+            if solved is None:
+                solved = np.empty(M, np.bool_)
+                _canonical.detects_errors(words, n, self.config.k, self.config.target_distance, solved)
+            idle = np.where(stopped, self.config.max_gates - rows[:, 2 * n * W].astype(np.float64), 1.0)
+            value = scores.values.astype(np.float64)
+            reward = np.zeros(M) if self._rules.difference else value * idle
+            reward += self._rules.success_reward * (solved & (excess == 0))
+            reward -= (cost + self._rules.weight_penalty * excess) * idle
+            results.append({"value": value, "solved": solved.astype(np.float64), "reward": reward, **scores.components})
+        return {name: np.concatenate([part[name] for part in results]) for name in results[0]} if results else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Running episodes, generator, counters and archive: what comes next depends on nothing else."""
+        generator = self._rng.bit_generator.state
+        return {
+            "fingerprint": self._fingerprint(),
+            "episode": {name: np.copy(array) for name, array in self._episode._asdict().items()},
+            "observations": self._shown.observations.copy(),
+            "mask": self._shown.mask.copy(),
+            "masked": self._shown.masked.copy(),
+            "ranges": self._ranges.copy(),
+            "steps": self._steps,
+            "archive": self._archive.state_dict(),
+            "generator": {
+                "state": str(generator["state"]["state"]),
+                "inc": str(generator["state"]["inc"]),
+                "has_uint32": generator["has_uint32"],
+                "uinteger": generator["uinteger"],
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`.
+
+        Raises:
+            CheckpointError: It comes from another configuration or number of members.
+        """
+        if state.get("fingerprint") != self._fingerprint():
+            raise CheckpointError(
+                "this state of code_discovery comes from another configuration or number of members: "
+                "load it into an environment made like the one that saved it"
+            )
+        for name, array in self._episode._asdict().items():
+            array[...] = state["episode"][name]
+        self._shown.observations[...] = state["observations"]
+        self._shown.mask[...] = state["mask"]
+        self._shown.masked[...] = state["masked"]
+        self._ranges[...] = state["ranges"]
+        self._steps = int(state["steps"])
+        self._archive.load_state_dict(state["archive"])
+        saved = state["generator"]
+        generator = np.random.PCG64()
+        generator.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": int(saved["state"]), "inc": int(saved["inc"])},
+            "has_uint32": int(saved["has_uint32"]),
+            "uinteger": int(saved["uinteger"]),
+        }
+        self._rng = np.random.Generator(generator)
+
+    def _take_options(self, options: dict[str, Any]) -> None:
+        unknown = [name for name in options if name != "noise"]
+        noise = self.config.noise
+        if unknown:
+            raise ConfigurationError(f"unknown reset option {unknown[0]!r}: code_discovery takes 'noise'")
+        if noise is None or not self._sampled:
+            raise ConfigurationError(
+                "option 'noise': this environment's noise is fixed; give its configuration a range"
+            )
+        ranges = _parameter_ranges(self.config, self.num_envs)
+        for name, value in options["noise"].items():
+            if name not in self._parameter_names:
+                raise ConfigurationError(f"noise has no parameter {name!r}: give {', '.join(self._parameter_names)}")
+            column = np.broadcast_to(np.asarray(value, np.float64), (self.num_envs,))
+            ranges[:, self._parameter_names.index(name)] = np.stack([np.zeros_like(column), column, column], axis=1)
+        for end in (1, 2):
+            for row in np.unique(ranges[:, :, end], axis=0):
+                try:
+                    noise.check(dict(zip(self._parameter_names, row.tolist(), strict=True)))
+                except ValueError as error:
+                    raise ConfigurationError(f"option 'noise': {error}") from None
+        self._ranges[...] = ranges
+
+    def _fingerprint(self) -> str:
+        text = f"{self.num_envs} {self.config.model_dump_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _start(self) -> tuple[NDArray[Any], ...]:
+        return self._initial, self._blank, self._uniforms, self._ranges, self._base
+
+    def _draw(self) -> None:
+        if self._sampled:
+            self._rng.random(out=self._uniforms)
+
+    def _checked(self, actions: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        array = np.asarray(actions)
+        if array.shape != shape or array.dtype.kind not in "iu":
+            raise ConfigurationError(
+                f"actions are {array.dtype} of shape {array.shape}: give integers of shape {shape}"
+            )
+        return np.ascontiguousarray(array, dtype=np.int64)
+
+    def _solved(self, scores: RewardBuffers) -> NDArray[np.bool_]:
+        if scores.solved is not None:
+            return scores.solved
+        solved = np.empty(self.num_envs, np.bool_)
+        _canonical.detects_errors(
+            self._episode.words, self.config.n, self.config.k, self.config.target_distance, solved
+        )
+        return solved
+
+    def _keep(self, solved: NDArray[np.bool_]) -> None:
+        archive = self._archive
+        found = _canonical.screen(
+            solved, self._rules, self._episode, archive.most, archive.known, archive.known_gates, self._hashes
+        )
+        if not len(found):
+            return
+        archive.add(
+            [
+                Discovery(
+                    group=int(self._hashes[b]),
+                    actions=self._episode.history[b, : self._episode.gates[b]].copy(),
+                    step=self._steps * self.num_envs,
+                    parameters=self._episode.parameters[b].copy(),
+                )
+                for b in found
+            ]
+        )
+
+    def _value_begun(self, begun: NDArray[np.bool_]) -> None:
+        """Differences of values start from the value of the trivial code under the new episode's noise."""
+        members = np.flatnonzero(begun)
+        if len(members):
+            noise = self._noise[members] if self._sampled and self._noise is not None else self._noise
+            scores = self._reward.score(TableauBatch(self._episode.words[members], noise))
+            self._episode.value[members] = scores.values[: len(members)]
+
+    def _infos(self, *, fresh: bool) -> dict[str, Any]:
+        arrays = {
+            "episode_return": self._returns,
+            "episode_length": self._lengths,
+            "gate_count": self._gate_counts,
+            "success": self._success,
+        }
+        return {name: np.zeros_like(array) for name, array in arrays.items()} if fresh else arrays
+
+    def _buffers(self, out: StepBuffers | None) -> tuple[NDArray[Any], ...]:
+        """Observations, mask, rewards, terminated, truncated: of `out`, checked, or fresh ones."""
+        B = self.num_envs
+        if out is None:
+            return (
+                np.empty_like(self._shown.observations),
+                np.empty_like(self._shown.mask),
+                np.empty(B, np.float32),
+                np.empty(B, np.bool_),
+                np.empty(B, np.bool_),
+            )
+        mask = out.action_mask if self._masks else self._no_mask
+        if mask is None:
+            raise ConfigurationError(f"out.action_mask is None: give a bool array of shape {self._shown.mask.shape}")
+        given = (out.observations, mask, out.rewards, out.terminated, out.truncated)
+        shapes = (self._shown.observations.shape, self._shown.mask.shape, (B,), (B,), (B,))
+        dtypes = (self._shown.observations.dtype, np.bool_, np.float32, np.bool_, np.bool_)
+        names = ("observations", "action_mask", "rewards", "terminated", "truncated")
+        for name, array, shape, dtype in zip(names, given, shapes, dtypes, strict=True):
+            if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+                raise ConfigurationError(
+                    f"out.{name} is {array.dtype} of shape {array.shape}: "
+                    f"give a C-contiguous {np.dtype(dtype)} array of shape {shape}"
+                )
+        return given
+
+
+def _parameter_ranges(config: CodeDiscoveryConfig, num_envs: int) -> NDArray[np.float64]:
+    """(B, P, 3): kind (0 fixed, 1 uniform, 2 log-uniform), lowest, highest."""
+    parameters = config.noise.parameters if config.noise is not None else {}
+    ranges = np.zeros((num_envs, len(parameters), 3), np.float64)
+    for j, value in enumerate(parameters.values()):
+        if isinstance(value, Uniform):
+            ranges[:, j] = (1.0, *value.bounds)
+        elif isinstance(value, LogUniform):
+            ranges[:, j] = (2.0, *value.bounds)
+        else:
+            ranges[:, j] = (0.0, value, value)
+    return ranges
+
+
+def _feature_bounds(config: CodeDiscoveryConfig) -> tuple[NDArray[np.float64], NDArray[np.float64], Any]:
+    """Lowest and highest value of each feature after the bits, and the dtype of observations."""
+    low: list[float] = []
+    if config.noise_aware and config.noise is not None:
+        if isinstance(config.noise, PerQubit):
+            low += [0.0] * (3 * config.n)
+        else:
+            low += [-1.0 if name == "eta" else 0.0 for name in config.noise.parameters]
+    if config.show_progress:
+        low.append(0.0)
+    return np.array(low), np.ones(len(low)), np.float32 if low else np.uint8
+
+
+def _action_costs(config: CodeDiscoveryConfig) -> NDArray[np.float64]:
+    errors = config.gate_error_of()
+    return np.array(
+        [
+            0.0 if name == "stop" else config.gate_cost + config.gate_error_weight * errors.get(name, 0.0)
+            for name in config.actions().names
+        ],
+        dtype=np.float64,
+    )
+
+
+def _trivial_words(n: int, k: int, W: int) -> NDArray[np.uint64]:
+    """(n, 2, W): logical X_q and Z_q on qubit q < k, stabilizer Z_q on qubit q >= k."""
+    words = np.zeros((n, 2, W), np.uint64)
+
+    def put(q: int, column: int, row: int) -> None:
+        words[q, column, row // 64] |= np.uint64(1 << (row % 64))
+
+    for q in range(k):
+        put(q, 1, q)
+        put(q, 0, k + q)
+    for q in range(k, n):
+        put(q, 0, k + q)
+    return words
+
+
+def _trivial_bits(n: int, k: int) -> NDArray[np.uint8]:
+    """The trivial code's observation: generator i is Z on qubit k + i."""
+    bits = np.zeros((n, 2, n - k), np.uint8)
+    bits[np.arange(k, n), 1, np.arange(n - k)] = 1
+    return bits.reshape(-1)
