@@ -8,11 +8,13 @@ from __future__ import annotations
 from qecforge.codes.discovered import DiscoveredCode, JsonScalar, verify_encoder
 from qecforge.codes.distance import Distance
 from qecforge.codes.enumerators import WeightEnumerators
+from qecforge.codes.formats import CodeFormat, css_from_alist, css_to_alist, dump_code, load_code
 from qecforge.codes.packed import TABLEAU, TableauBatch, TableauSubject, words_per_column
 from qecforge.codes.stabilizer_code import StabilizerCode
 
 __all__ = [
     "TABLEAU",
+    "CodeFormat",
     "DiscoveredCode",
     "Distance",
     "JsonScalar",
@@ -20,6 +22,10 @@ __all__ = [
     "TableauBatch",
     "TableauSubject",
     "WeightEnumerators",
+    "css_from_alist",
+    "css_to_alist",
+    "dump_code",
+    "load_code",
     "verify_encoder",
     "words_per_column",
 ]

@@ -23,9 +23,13 @@ __all__ = [
     "code_of_tableau",
     "encoding_tableau",
     "gates_of_encoder",
+    "parsed_circuit",
     "qiskit_encoder",
     "tableau_of_circuit",
 ]
+
+_MAX_QUBITS = 10_000
+_MAX_OPERATIONS = 10_000_000
 
 
 def code_of_tableau(tableau: stim.Tableau, k: int) -> StabilizerCode:
@@ -38,22 +42,33 @@ def code_of_tableau(tableau: stim.Tableau, k: int) -> StabilizerCode:
     return StabilizerCode(z_images[k:], signs=z_signs[k:], logical_x=x_images[:k], logical_z=z_images[:k])
 
 
+def parsed_circuit(text: str) -> stim.Circuit:
+    """Stim's reading of a circuit text. Raises `CodeError` where it cannot be read."""
+    import stim
+
+    try:
+        return stim.Circuit(text)
+    except (ValueError, IndexError) as error:
+        raise CodeError(f"encoder: stim cannot read this circuit ({_one_line(error)})") from error
+
+
 def tableau_of_circuit(circuit: stim.Circuit | str, n: int | None = None) -> stim.Tableau:
     """The circuit's Clifford on n qubits (its own count by default).
 
     Raises:
-        CodeError: text that stim cannot read, an operation that is not a Clifford gate, or more than n qubits.
+        CodeError: text that stim cannot read, an operation that is not a Clifford gate, more than n qubits, or a
+            circuit too large to be an encoder.
     """
-    import stim
-
     if isinstance(circuit, str):
-        try:
-            circuit = stim.Circuit(circuit)
-        except (ValueError, IndexError) as error:
-            raise CodeError(f"encoder: stim cannot read this circuit ({_one_line(error)})") from error
+        circuit = parsed_circuit(circuit)
     count = circuit.num_qubits if n is None else n
     if count < 1 or circuit.num_qubits > count:
-        raise CodeError(f"encoder: the circuit acts on {circuit.num_qubits} qubits; expected 1 to {count}")
+        raise CodeError(f"encoder: the circuit acts on {circuit.num_qubits} qubits; expected 1 to {max(count, 1)}")
+    if count > _MAX_QUBITS or _operations(circuit) > _MAX_OPERATIONS:
+        raise CodeError(
+            f"encoder: {count} qubits, {_operations(circuit)} operations; expected at most {_MAX_QUBITS} and "
+            f"{_MAX_OPERATIONS}"
+        )
     # An identity on the last qubit makes the tableau as wide as the code.
     padded = circuit.copy()
     padded.append("I", [count - 1])
@@ -63,6 +78,16 @@ def tableau_of_circuit(circuit: stim.Circuit | str, n: int | None = None) -> sti
         raise CodeError(
             f"encoder: not a Clifford circuit ({_one_line(error)}); leave out noise, resets and measurements"
         ) from error
+
+
+def _operations(circuit: stim.Circuit) -> int:
+    import stim
+
+    total = 0
+    for instruction in circuit:
+        repeated = isinstance(instruction, stim.CircuitRepeatBlock)
+        total += instruction.repeat_count * _operations(instruction.body_copy()) if repeated else 1
+    return total
 
 
 def code_of_qiskit(circuit: qiskit.QuantumCircuit, k: int) -> StabilizerCode:
@@ -139,5 +164,5 @@ def _require_k(k: int, n: int) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).strip().strip("\"'").splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error.args[0] if error.args else error).splitlines() if line.strip()]
     return lines[0][:160] if lines else type(error).__name__

@@ -1,21 +1,27 @@
-"""Codes from and to text: Pauli strings, JSON, stim, OpenQASM 3, alist, check matrices."""
+"""Codes from and to JSON and encoding circuits as text."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qecforge.codes import _pauli
+from qecforge.codes import _circuits, _pauli, _qasm3
+from qecforge.codes.discovered import verify_encoder
 from qecforge.codes.stabilizer_code import StabilizerCode
 from qecforge.errors import CodeError
 
-__all__ = ["code_from_json", "code_to_json"]
+if TYPE_CHECKING:
+    import stim
+
+__all__ = ["code_from_json", "code_from_qasm3", "code_from_stim", "code_to_json", "code_to_qasm3", "code_to_stim"]
 
 _JSON_FORMAT = "qecforge.stabilizer_code"
 _JSON_VERSION = 1
+_SIZES = re.compile(r"(?:#|//) qecforge encoder: n=(\d{1,6}) k=(\d{1,6})\b")
 
 
 def code_to_json(code: StabilizerCode) -> str:
@@ -49,7 +55,7 @@ def code_from_json(text: str | bytes | Mapping[str, Any]) -> StabilizerCode:
     if document.get("version") != _JSON_VERSION:
         raise CodeError(f"JSON: version {document.get('version')!r} is not known; expected {_JSON_VERSION}")
     n, k = document.get("n"), document.get("k")
-    if not all(isinstance(value, int) and not isinstance(value, bool) for value in (n, k)) or not 0 <= k <= n or n < 1:
+    if type(n) is not int or type(k) is not int or not 0 <= k <= n or n < 1:
         raise CodeError(f"JSON: n is {n!r} and k is {k!r}; expected integers with 0 <= k <= n")
     rows: dict[str, Any] = {}
     signs = None
@@ -64,3 +70,49 @@ def code_from_json(text: str | bytes | Mapping[str, Any]) -> StabilizerCode:
         rows[name] = matrix
         signs = negative if name == "stabilizers" else signs
     return StabilizerCode(rows["stabilizers"], signs=signs, logical_x=rows["logical_x"], logical_z=rows["logical_z"])
+
+
+def code_to_stim(code: StabilizerCode, encoder: str | None = None) -> str:
+    """See `StabilizerCode.to_stim`; `encoder` replaces the synthesised circuit once it is verified."""
+    return f"# {_heading(code)}\n{_encoder(code, encoder)}\n"
+
+
+def code_to_qasm3(code: StabilizerCode, encoder: str | None = None) -> str:
+    """See `StabilizerCode.to_qasm3`; `encoder` replaces the synthesised circuit once it is verified."""
+    version, *lines = _qasm3.circuit_to_qasm3(_encoder(code, encoder), code.n).splitlines()
+    return "\n".join([version, f"// {_heading(code)}", *lines]) + "\n"
+
+
+def code_from_stim(text: str, k: int | None) -> StabilizerCode:
+    """The code of an encoding circuit; k from the argument or from the comment that `code_to_stim` writes."""
+    n, k = _sizes(text, k)
+    return StabilizerCode.from_circuit(text, k, n=n)
+
+
+def code_from_qasm3(text: str, k: int | None) -> StabilizerCode:
+    """The code of an encoding circuit; k from the argument or from the comment that `code_to_qasm3` writes."""
+    circuit, n = _qasm3.circuit_from_qasm3(text)
+    return StabilizerCode.from_circuit(circuit, _sizes(text, k)[1], n=n)
+
+
+def _heading(code: StabilizerCode) -> str:
+    return f"qecforge encoder: n={code.n} k={code.k}; qubits 0..k-1 carry the logical input, the others start in |0>"
+
+
+def _encoder(code: StabilizerCode, encoder: str | None) -> stim.Circuit:
+    if encoder is None:
+        return code.encoder()
+    verify_encoder(code, encoder)
+    return _circuits.parsed_circuit(encoder)
+
+
+def _sizes(text: str, k: int | None) -> tuple[int | None, int]:
+    """(n, k) of an encoder's comment; n is None without one."""
+    match = _SIZES.search(text)
+    if match is None and k is None:
+        raise CodeError("an encoding circuit does not say how many qubits carry the logical input; give k")
+    if match is None:
+        return None, int(k or 0)
+    if k is not None and k != int(match[2]):
+        raise CodeError(f"the comment says k={match[2]}; {k} was given")
+    return int(match[1]), int(match[2])

@@ -66,9 +66,7 @@ class StabilizerCode:
     ) -> None:
         matrix = _gf2.as_binary_matrix(check_matrix, "check matrix")
         if matrix.shape[1] == 0 or matrix.shape[1] % 2:
-            raise CodeError(
-                f"check matrix: {matrix.shape[1]} columns; expected 2n, an X half and a Z half, n >= 1"
-            )
+            raise CodeError(f"check matrix: {matrix.shape[1]} columns; expected 2n, an X half and a Z half, n >= 1")
         sign_array = _as_signs(signs, matrix.shape[0])
         _require_commuting(matrix)
         matrix, sign_array = _require_independent(matrix, sign_array, drop_redundant)
@@ -336,9 +334,9 @@ class StabilizerCode:
 
     def to_alist(self) -> str:
         """The check matrix [x | z] of 2n columns in MacKay's alist format."""
-        from qecforge.codes import _formats
+        from qecforge.codes._alist import matrix_to_alist
 
-        return _formats.code_to_alist(self)
+        return matrix_to_alist(self.check_matrix)
 
 
 def _rebuild(check_matrix: Any, signs: Any, logical_x: Any, logical_z: Any) -> StabilizerCode:
