@@ -1,5 +1,16 @@
-"""cli."""
+"""The command line: parsing and rendering over public functions, no logic.
+
+Exit codes: 0 done, 1 a run failed, 2 bad input (one line on stderr that says what to do; `--debug` for the traceback),
+130 interrupted (state saved), 141 the reader of the output went away.
+"""
+
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Placeholder."""
+    """The `qecforge` command. Ends the process with one of the exit codes above."""
+    from typer.main import get_command
+
+    from qecforge.cli._app import app
+
+    get_command(app).main(prog_name="qecforge")

@@ -1,0 +1,5 @@
+"""`python -m qecforge` is `qecforge`."""
+
+from qecforge.cli import main
+
+main()

@@ -1,0 +1,145 @@
+"""The typer application: its groups, its exit codes, and the commands that plugins add."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from qecforge.cli import _bench, _codes, _plugins, _run, _runs
+from qecforge.cli._output import one_line, say
+from qecforge.errors import Interrupted, RunFailed, UserError
+
+__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NO_READER", "app"]
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
+
+# The base of all that typer raises about a command line; in public typer names only this subclass of it.
+_CommandLineError = cast("type[Exception]", typer.BadParameter.__mro__[2])
+
+
+class Application(TyperGroup):
+    """The root group: turns every error into one line and its exit code, and finds the commands of plugins."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line. In standalone mode the process ends with the exit code, else it is returned."""
+        arguments, debug = _take_debug(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(arguments, prog_name, complete_var, False, windows_expand_args, **extra)
+            code = code if isinstance(code, int) else DONE
+            sys.stdout.flush()
+        except (_CommandLineError, typer.Abort, UserError, RunFailed, Interrupted) as error:
+            if debug:
+                traceback.print_exception(error)
+            code = _explain(error)
+        except BrokenPipeError:
+            code = _leave_quietly()
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+    def invoke(self, ctx: Any) -> Any:
+        """Invoke a command; what typer would turn into exit codes of its own leaves in our words."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted") from error
+        except BrokenPipeError as error:
+            raise typer.Exit(_leave_quietly()) from error
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by name; plugins are loaded only where the name is none of ours."""
+        return super().get_command(ctx, cmd_name) or _plugin_commands().get(cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Our commands, then those of plugins."""
+        ours = super().list_commands(ctx)
+        return [*ours, *(name for name in _plugin_commands() if name not in ours)]
+
+
+app = typer.Typer(
+    cls=Application,
+    name="qecforge",
+    help="Find quantum error-correcting codes with reinforcement learning, prove them, measure them, keep them.",
+    epilog="Exit codes: 0 done, 1 a run failed, 2 bad input, 130 interrupted (state saved).",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error; goes anywhere.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"qecforge {installed('qecforge')}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+_run.register(app)
+app.add_typer(_plugins.app, name="plugins")
+app.add_typer(_runs.app, name="runs")
+app.add_typer(_codes.app, name="codes")
+_bench.register(app)
+
+
+@cache
+def _plugin_commands() -> Mapping[str, Any]:
+    """Commands that plugins add through `qecforge_cli`. A plugin that fails there is named and left out."""
+    from qecforge.plugins import Registry
+
+    extension = typer.Typer(add_completion=False, rich_markup_mode=None)
+    for broken in Registry.load().extend_cli(extension):
+        say(f"the commands of plugin {broken.name} ({broken.distribution}) are left out: {one_line(broken.error)}")
+    if not (extension.registered_commands or extension.registered_groups):
+        return {}
+    return dict(get_group(extension).commands)
+
+
+def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The arguments without `--debug`, wherever before a `--` it stood, and whether it was there."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before = [argument for argument in arguments[:end] if argument != "--debug"]
+    return [*before, *arguments[end:]], len(before) < end
+
+
+def _explain(error: Exception) -> int:
+    """Print the one line of an error and give its exit code."""
+    if isinstance(error, typer.Abort):
+        say("nothing was changed")
+        return INTERRUPTED
+    if isinstance(error, _CommandLineError):
+        context = getattr(error, "ctx", None)
+        message = one_line(cast(typer.BadParameter, error).format_message()).removesuffix(".")
+        say(f"{message}; see `{context.command_path if context else 'qecforge'} --help`")
+        return BAD_INPUT
+    say(one_line(error))
+    return BAD_INPUT if isinstance(error, UserError) else FAILED if isinstance(error, RunFailed) else INTERRUPTED
+
+
+def _leave_quietly() -> int:
+    """Whoever read our output has gone (`| head`): write nothing more, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return NO_READER

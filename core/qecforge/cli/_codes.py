@@ -1,0 +1,244 @@
+"""`qecforge codes`: codes in the store, in and out, proved again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
+from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.reporting.tables import Column, Table, duration
+
+if TYPE_CHECKING:
+    from qecforge.store import CodeRecord
+    from qecforge.store._codes import CodeOrder
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Codes: look, export, prove again, import.", no_args_is_help=True, rich_markup_mode=None)
+
+CHECKS = (
+    Column("check"),
+    Column("result"),
+    Column("ok"),
+    Column("seconds", "took", show=duration, justify="right"),
+)
+
+
+class CodeFormat(StrEnum):
+    """How a code is written."""
+
+    STIM = "stim"
+    QASM3 = "qasm3"
+    ALIST = "alist"
+    JSON = "json"
+    PAULIS = "paulis"
+    CHECK_MATRIX = "check_matrix"
+
+
+class Order(StrEnum):
+    """What a listing is sorted by: distance and age falling, the rest rising."""
+
+    BEST = "best"
+    N = "n"
+    K = "k"
+    DISTANCE = "distance"
+    GATE_COUNT = "gate_count"
+    TWO_QUBIT_GATE_COUNT = "two_qubit_gate_count"
+    CREATED_AT = "created_at"
+
+
+ORDERS: Mapping[Order, CodeOrder] = {
+    Order.N: "n",
+    Order.K: "k",
+    Order.DISTANCE: "-distance",
+    Order.GATE_COUNT: "gate_count",
+    Order.TWO_QUBIT_GATE_COUNT: "two_qubit_gate_count",
+    Order.CREATED_AT: "-created_at",
+}
+
+CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Its id, or the beginning of it.")]
+BudgetOption = Annotated[
+    float, typer.Option("--budget", min=0.0, metavar="SECONDS", help="How long to look for a proof of the distance.")
+]
+
+
+@app.command("list")
+def list_codes(
+    store: StoreOption = DEFAULT_STORE,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Only codes of so many qubits.")] = None,
+    k: Annotated[int | None, typer.Option("--k", min=0, help="Only codes of so many logical qubits.")] = None,
+    min_distance: Annotated[
+        int | None, typer.Option("--min-distance", min=1, help="Only codes whose distance is proved to be so much.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Only codes whose distance is known exactly.")] = False,
+    max_gates: Annotated[
+        int | None, typer.Option("--max-gates", min=0, help="Only codes with so short an encoder.")
+    ] = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only codes that this run found.")] = None,
+    order_by: Annotated[
+        Order, typer.Option("--order-by", help="best: greatest distance, then fewest gates.")
+    ] = Order.BEST,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Codes in the store."""
+    from qecforge.cli._render import codes_table
+
+    with open_store(store) as opened:
+        found = opened.codes(
+            n=n,
+            k=k,
+            min_distance=min_distance,
+            exact_only=exact,
+            max_gate_count=max_gates,
+            run=run,
+            order_by=ORDERS.get(order_by, ("-distance", "gate_count")),
+            limit=limit,
+        )
+    emit(codes_table(found), form, empty="no code matches")
+
+
+@app.command("show")
+def show_code(code: CodeArgument, store: StoreOption = DEFAULT_STORE, form: FormatOption = Format.TABLE) -> None:
+    """One code in full; --format csv gives its error rates."""
+    from qecforge.cli._render import code_document, code_lines, query_lines, rates_table
+
+    with open_store(store) as opened:
+        record = opened.code(code)
+        rates = opened.error_rates(record.id)
+    if form is Format.JSON:
+        typer.echo(code_document(record, rates))
+    elif form is Format.CSV:
+        emit(rates_table(rates), form)
+    else:
+        console = stdout()
+        width = console.width if console.is_terminal else None
+        typer.echo("\n".join([*code_lines(record, rates, width=width), "", *query_lines(record, store)]))
+
+
+@app.command("export")
+def export_code(
+    code: CodeArgument,
+    form: Annotated[CodeFormat, typer.Option("--format", help="stim and qasm3 hold the encoder.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; stdout if not given.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Write a code to a file: its shortest encoder that was found, its generators or its check matrix."""
+    from qecforge.codes import dump_code
+
+    with open_store(store) as opened:
+        record = opened.code(code)
+    text = dump_code(record.code, form.value, encoder=record.encoder)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with out.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigurationError(f"--out: {out} exists; replace it with --force, or name another file") from None
+    except OSError as error:
+        raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); name another file") from error
+    say(f"{out}: {form.value} of code {record.id}")
+
+
+@app.command("verify")
+def verify_code(
+    code: CodeArgument,
+    budget: BudgetOption = 600.0,
+    store: StoreOption = DEFAULT_STORE,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Prove a code's distance anew and check each of its encoders with stim. Exit code 1 where something is wrong."""
+    with open_store(store) as opened:
+        record = opened.code(code)
+    checks = [_check_distance(record, budget), *_check_encoders(record)]
+    emit(Table(CHECKS, checks), form)
+    wrong = [check["check"] for check in checks if not check["ok"]]
+    if wrong:
+        raise RunFailed(f"code {record.id} is not what the store says: {', '.join(wrong)}")
+
+
+@app.command("import")
+def import_code(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A code; - for stdin.")],
+    form: Annotated[
+        CodeFormat | None, typer.Option("--format", help="How it is written; recognised by content if not given.")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", min=0, help="Logical qubits of an encoding circuit whose comment does not say.")
+    ] = None,
+    drop_redundant: Annotated[
+        bool, typer.Option("--drop-redundant", help="Leave out generators that are products of others.")
+    ] = False,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="TEXT", help="Where it comes from; the file's name if not given.")
+    ] = None,
+    budget: BudgetOption = 600.0,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Check a code, prove its distance and file it. Nothing is stored where it is not a code."""
+    from qecforge.cli._render import code_lines
+    from qecforge.codes import load_code
+    from qecforge.store import Store
+
+    given = sys.stdin.buffer.read() if str(file) == "-" else file
+    loaded = load_code(given, form.value if form else None, k=k, drop_redundant=drop_redundant)
+    distance = loaded.distance(budget_seconds=budget)
+    with Store(store) as opened:
+        record = opened.add_code(loaded, distance, source=source or ("stdin" if str(file) == "-" else file.name))
+    typer.echo("\n".join(code_lines(record, [], circuit=False)))
+
+
+def _check_distance(record: CodeRecord, budget: float) -> dict[str, Any]:
+    """Whether a fresh proof agrees with the stored bounds; a bound agrees where it does not contradict them."""
+    proved = record.code.distance(budget_seconds=budget)
+    lower = proved.value if proved.kind != "upper_bound" else None
+    upper = proved.value if proved.kind != "lower_bound" else None
+    ok = not (
+        (lower is not None and record.distance_upper is not None and lower > record.distance_upper)
+        or (upper is not None and record.distance_lower is not None and upper < record.distance_lower)
+    )
+    if record.distance_kind == "exact":
+        ok = ok and (proved.kind != "exact" or proved.value == record.distance)
+    words = {"exact": "proved", "upper_bound": "upper bound", "lower_bound": "lower bound"}[proved.kind]
+    stored = {"exact": "exactly ", "upper_bound": "at most ", "lower_bound": "at least "}[record.distance_kind]
+    return {
+        "check": f"distance, stored as {stored}{record.distance}",
+        "result": f"{proved.value}, {words} by {proved.method}",
+        "ok": ok,
+        "seconds": proved.seconds,
+    }
+
+
+def _check_encoders(record: CodeRecord) -> list[dict[str, Any]]:
+    """Each distinct encoder against the code, by stim."""
+    import time
+
+    from qecforge.codes import verify_encoder
+    from qecforge.errors import CodeError
+
+    checks = []
+    for found in {found.encoder: found for found in reversed(record.discoveries)}.values():
+        started = time.perf_counter()
+        try:
+            verify_encoder(record.code, found.encoder)
+            result, ok = "encodes this code", True
+        except CodeError as error:
+            result, ok = str(error), False
+        checks.append(
+            {
+                "check": f"encoder of run {found.run_id}, {found.gate_count} gates",
+                "result": result,
+                "ok": ok,
+                "seconds": time.perf_counter() - started,
+            }
+        )
+    return checks

@@ -1,0 +1,84 @@
+"""What every command shares: where output goes, in which format, and the options that recur."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qecforge.reporting.tables import Table
+    from qecforge.store import Store
+
+__all__ = ["DEFAULT_STORE", "Format", "FormatOption", "StoreOption", "emit", "one_line", "open_store", "say", "stdout"]
+
+DEFAULT_STORE = "sqlite:///results.db"
+
+
+class Format(StrEnum):
+    """How a listing is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the listing.")]
+StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store, as an SQLAlchemy URL.")]
+
+
+def one_line(message: object) -> str:
+    """The message with every run of white space, line ends included, as one space."""
+    return " ".join(str(message).split())
+
+
+def say(line: str) -> None:
+    """A line for people, on stderr; stdout is for results."""
+    typer.echo(line, err=True)
+
+
+def stdout() -> Console:
+    """A rich console on stdout. Where that is not a terminal nothing is wrapped, cut or coloured."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100_000)
+    return console
+
+
+def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
+    """Write a listing to stdout. An empty text table says `empty` on stderr instead."""
+    from qecforge.reporting import tables
+
+    if form is Format.JSON:
+        typer.echo(tables.to_json(table))
+    elif form is Format.CSV:
+        typer.echo(tables.to_csv(table))
+    elif not table.rows:
+        say(empty)
+    else:
+        console = stdout()
+        if console.is_terminal:
+            console.print(tables.to_rich(table))
+        else:
+            typer.echo(tables.to_text(table))
+
+
+def open_store(url: str, *, write: bool = False) -> Store:
+    """An existing store; a command that only reads does not make one.
+
+    Raises:
+        StoreError: There is no store at `url`, or it cannot be opened.
+    """
+    from qecforge.store import Store
+
+    return Store(url, read_only=not write, create=False)
+
+
+def fields(record: Any, *names: str) -> dict[str, Any]:
+    """Attributes of a record as a table row."""
+    return {name: getattr(record, name) for name in names}

@@ -1,0 +1,168 @@
+"""`qecforge plugins`: what is installed, and what each plugin may be told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qecforge.cli._output import Format, FormatOption, emit, say, stdout
+from qecforge.errors import PluginError
+from qecforge.reporting.fields import fields_table
+from qecforge.reporting.tables import Column, Table
+
+if TYPE_CHECKING:
+    from qecforge.plugins import Registered, Registry
+
+__all__ = ["app"]
+
+app = typer.Typer(help="See what is installed.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class Kind(StrEnum):
+    """The kinds of plugin."""
+
+    ENVIRONMENT = "environment"
+    REWARD = "reward"
+    AGENT = "agent"
+    QUANTIZER = "quantizer"
+
+
+COLUMNS = (
+    Column("kind"),
+    Column("name"),
+    Column("version"),
+    Column("distribution"),
+    Column("status"),
+    Column("summary"),
+    Column("error", detail=True),
+)
+
+
+@app.command("list")
+def list_plugins(
+    form: FormatOption = Format.TABLE,
+    full: Annotated[bool, typer.Option("--traceback", help="The whole traceback of each broken plugin.")] = False,
+) -> None:
+    """Every plugin that is installed; broken ones with the reason."""
+    from qecforge.plugins import Registry
+
+    registry = Registry.load()
+    rows = [*_working(registry), *_clashing(registry), *_broken(registry, full)]
+    emit(Table(COLUMNS, rows), form, empty="no plugin is installed; install qecforge again, its own come with it")
+    if form is Format.TABLE and registry.broken:
+        if not full:
+            say("`qecforge plugins list --traceback` shows where a broken plugin fails")
+        for broken in registry.broken if full else ():
+            say(f"\n{broken.name} ({broken.distribution} {broken.version})\n{broken.traceback.rstrip()}")
+
+
+@app.command("show")
+def show_plugin(
+    name: Annotated[str, typer.Argument(help="As in a manifest's `plugin:`.")],
+    kind: Annotated[Kind | None, typer.Option("--kind", help="Where plugins of two kinds share the name.")] = None,
+    form: FormatOption = Format.TABLE,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of its settings instead.")] = False,
+) -> None:
+    """A plugin's summary, and the settings that a manifest may give it."""
+    import json
+
+    from qecforge.plugins import Registry
+
+    of_kind, found = _find(Registry.load(), name, kind)
+    described = found.spec.config.model_json_schema()
+    if schema:
+        typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        return
+    if form is Format.TABLE:
+        console = stdout()
+        console.print(f"{of_kind} {name}: {found.spec.summary}", markup=False)
+        console.print(f"from {found.distribution} {found.version}", markup=False)
+        for line in _nature(found.spec):
+            console.print(line, markup=False)
+        console.print()
+    emit(fields_table(described), form, empty=f"{name} has no settings")
+
+
+def _find(registry: Registry, name: str, kind: Kind | None) -> tuple[str, Registered[Any]]:
+    if kind is not None:
+        return kind.value, registry.get(kind.value, name)
+    found = [(of_kind, each) for of_kind, each in registry if each.spec.name == name]
+    if len(found) > 1:
+        kinds = " and ".join(of_kind for of_kind, _ in found)
+        raise PluginError(f"{name!r} is the name of {kinds}: say which with --kind")
+    if found:
+        return found[0]
+    from qecforge.plugins import nearest
+
+    if clash := next((clash for clash in registry.clashes if clash.name == name), None):
+        raise PluginError(str(clash))
+    names = {each.spec.name for _, each in registry}
+    near = nearest(name, names) or sorted(names)
+    raise PluginError(f"no plugin {name!r} is installed; there is: {', '.join(near) or 'none'}")
+
+
+def _working(registry: Registry) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": kind,
+            "name": found.spec.name,
+            "version": found.version,
+            "distribution": found.distribution,
+            "status": "ok",
+            "summary": found.spec.summary,
+        }
+        for kind, found in registry
+    ]
+
+
+def _clashing(registry: Registry) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": clash.kind,
+            "name": clash.name,
+            "version": found.version,
+            "distribution": found.distribution,
+            "status": "given twice",
+            "summary": found.spec.summary,
+            "error": str(clash),
+        }
+        for clash in registry.clashes
+        for found in clash.registered
+    ]
+
+
+def _broken(registry: Registry, full: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": broken.name,
+            "version": broken.version,
+            "distribution": broken.distribution,
+            "status": "broken",
+            "summary": broken.error,
+            "error": broken.traceback if full else broken.error,
+        }
+        for broken in registry.broken
+    ]
+
+
+def _nature(spec: Any) -> list[str]:
+    """What a spec says beside its summary and settings, a line each."""
+    lines = []
+    for attribute, words in (
+        ("actions", "takes actions that are {}"),
+        ("shows", "shows rewards its {}"),
+        ("scores", "scores a {}"),
+        ("trains_on", "trains on actions that are {}"),
+        ("quantizes", "quantizes policies whose actions are {}"),
+        ("kind", "works {}"),
+    ):
+        value = getattr(spec, attribute, None)
+        if value:
+            value = " or ".join(sorted(value)) if isinstance(value, frozenset) else value
+            lines.append(words.format(value.replace("_", " ")))
+    if getattr(spec, "native_reward", False):
+        lines.append("brings a reward of its own (`reward:` may be left out)")
+    lines += [f"evaluation {each.name}: {each.summary}" for each in getattr(spec, "evaluations", ())]
+    return lines

@@ -1,0 +1,192 @@
+"""What a run shows while it works: a bar on a terminal, one plain line now and then elsewhere. Both go to stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from qecforge.cli._output import say
+from qecforge.cli._render import parameters
+from qecforge.reporting.tables import duration, number
+from qecforge.run import RunListener
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+    from qecforge.manifest import RunPlan
+    from qecforge.run import RunOutcome
+    from qecforge.store import CodeRecord
+
+__all__ = ["LineProgress", "TerminalProgress", "show_progress"]
+
+LINE_SECONDS = 10.0
+
+
+@contextmanager
+def show_progress() -> Iterator[RunListener]:
+    """The listener that fits stderr; the bars end with the block."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield LineProgress()
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield TerminalProgress(progress)
+
+
+class _Announcer(RunListener):
+    """What both listeners say in a line: starts, codes better than those before, ends."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._best: dict[str, tuple[int, int]] = {}
+        self._begun: dict[str, float] = {}
+
+    def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
+        """Say that the run begins."""
+        self._begun[plan.identity] = time.monotonic()
+        self._say(f"{label(plan)}: run {run_id} {'continues from its checkpoint' if resumed else 'starts'}")
+
+    def on_code(self, plan: RunPlan, record: CodeRecord) -> None:
+        """Say so where the code has a greater distance, or fewer gates, than all that this run found before."""
+        gates = record.gate_count if record.gate_count is not None else 0
+        rank = (-record.distance, gates)
+        if rank >= self._best.get(plan.identity, (1, 0)):
+            return
+        self._best[plan.identity] = rank
+        after = time.monotonic() - self._begun.get(plan.identity, time.monotonic())
+        self._say(f"{label(plan)}: found {parameters(record)} with {gates} gates after {duration(after)}")
+
+    def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
+        """Say how the run ended."""
+        words = {
+            "finished": f"finished in {duration(outcome.seconds)}",
+            "skipped": "was finished before; nothing to do (--force runs it anew)",
+            "failed": f"failed: {outcome.error}",
+            "interrupted": "interrupted, its state is saved",
+        }
+        self._say(f"{label(plan)}: {words[outcome.status]}")
+
+
+class LineProgress(_Announcer):
+    """Plain lines, progress at most every `seconds`.
+
+    Args:
+        say: Takes each line.
+        seconds: Least time between two lines of progress of one run.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None] = say,
+        *,
+        seconds: float = LINE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(say)
+        self._seconds, self._clock = seconds, clock
+        self._last: dict[str, float] = {}
+        self._shots: dict[str, int] = {}
+
+    def on_phase(self, plan: RunPlan, phase: Literal["train", "evaluate"]) -> None:
+        """The first line of progress of a phase is due `seconds` after its begin."""
+        self._last[plan.identity] = self._clock()
+
+    def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        """One line, if it is due."""
+        if self._due(plan):
+            self._say(f"{label(plan)}: {step:,} of {total:,} steps{note(metrics)}")
+
+    def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
+        """One line, if it is due."""
+        self._shots[plan.identity] = self._shots.get(plan.identity, 0) + counts.shots
+        if self._due(plan):
+            self._say(
+                f"{label(plan)}: measuring error rates, p = {number(task.p)}, {self._shots[plan.identity]:,} shots"
+            )
+
+    def _due(self, plan: RunPlan) -> bool:
+        now = self._clock()
+        due = now - self._last.setdefault(plan.identity, now) >= self._seconds
+        if due:
+            self._last[plan.identity] = now
+        return due
+
+
+class TerminalProgress(_Announcer):
+    """A bar for each run that works."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(lambda line: progress.console.print(line, markup=False))
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+        self._points: dict[str, set[str]] = {}
+        self._shots: dict[str, int] = {}
+
+    def on_phase(self, plan: RunPlan, phase: Literal["train", "evaluate"]) -> None:
+        """A fresh bar for the phase."""
+        self._drop(plan)
+        words = {"train": "training", "evaluate": "error rates"}[phase]
+        total = None if phase == "train" else planned_points(plan)
+        bar = self._progress.add_task(f"{label(plan)} {words}", total=total, note="")
+        self._bars[plan.identity] = bar
+
+    def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        """Move the bar."""
+        self._update(plan, completed=step, total=total, note=note(metrics).lstrip(", "))
+
+    def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
+        """Count the values of p that are done, the one in work left out."""
+        points = self._points.setdefault(plan.identity, set())
+        points.add(task.task_id)
+        shots = self._shots[plan.identity] = self._shots.get(plan.identity, 0) + counts.shots
+        self._update(plan, completed=len(points) - 1, note=f"p = {number(task.p)}, {shots:,} shots")
+
+    def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
+        """Take the bar away and say how the run ended."""
+        self._drop(plan)
+        super().on_end(plan, outcome)
+
+    def _update(self, plan: RunPlan, **changes: Any) -> None:
+        bar = self._bars.get(plan.identity)
+        if bar is not None:
+            self._progress.update(bar, **changes)
+
+    def _drop(self, plan: RunPlan) -> None:
+        bar = self._bars.pop(plan.identity, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+
+
+def label(plan: RunPlan) -> str:
+    """A run's name for people: the manifest's, its seed, its place in the sweep."""
+    point = "".join(f" {path.rsplit('.', 1)[-1]}={value}" for path, value in plan.sweep_point.items())
+    return f"{plan.name} seed {plan.seed}{point}"
+
+
+def note(metrics: Mapping[str, float]) -> str:
+    """The return of the latest episodes, where the agent reports it."""
+    value = metrics.get("episode_return")
+    return "" if value is None or value != value else f", episode return {number(float(value))}"
+
+
+def planned_points(plan: RunPlan) -> int | None:
+    """How many values of p are measured; None where that depends on how many codes there are."""
+    config = plan.evaluation.logical_error_rate
+    if config is None or config.max_codes is None:
+        return None
+    return len(config.strengths) * config.max_codes

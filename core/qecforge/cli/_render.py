@@ -1,0 +1,182 @@
+"""Codes as people see them: tables of many, and one in full as lines of text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from qecforge.cli._output import DEFAULT_STORE
+from qecforge.reporting.tables import Column, Table, bound, duration, interval, number, to_json_object, to_text
+
+if TYPE_CHECKING:
+    from qecforge.store import CodeRecord, ErrorRate
+
+__all__ = ["circuit_lines", "code_document", "code_lines", "codes_table", "parameters", "query_lines", "rates_table"]
+
+CODES = (
+    Column("id", "code"),
+    Column("parameters"),
+    Column("distance_kind", "distance is"),
+    Column("gate_count", "gates"),
+    Column("two_qubit_gate_count", "two-qubit"),
+    Column("step", "found at step"),
+    Column("runs"),
+    Column("source"),
+    Column("n", detail=True),
+    Column("k", detail=True),
+    Column("distance", detail=True),
+    Column("distance_method", detail=True),
+    Column("wall_time", detail=True),
+    Column("run_id", detail=True),
+    Column("first_found_at", detail=True),
+    Column("digest", detail=True),
+)
+
+RATES = (
+    Column("p"),
+    Column("rate", "logical error rate"),
+    Column("interval", "95 % interval", show=interval),
+    Column("shots"),
+    Column("errors"),
+    Column("discards"),
+    Column("experiment", show=lambda value: value.replace("_", " ")),
+    Column("extraction"),
+    Column("basis"),
+    Column("decoder"),
+    Column("circuit_distance_words", "circuit distance"),
+    Column("code_id", detail=True),
+    Column("noise", detail=True),
+    Column("low", detail=True),
+    Column("high", detail=True),
+    Column("rounds", detail=True),
+    Column("circuit_distance", detail=True),
+    Column("circuit_distance_kind", detail=True),
+    Column("seconds", detail=True),
+    Column("task_id", detail=True),
+)
+
+
+def parameters(record: CodeRecord) -> str:
+    """`[[n,k,d]]`; a distance that is only bounded says so."""
+    return f"[[{record.n},{record.k},{bound(record.distance_kind)}{record.distance}]]"
+
+
+def codes_table(records: Sequence[CodeRecord]) -> Table:
+    """A row for each code."""
+    return Table(CODES, [{**record.row(), "parameters": parameters(record)} for record in records])
+
+
+def rates_table(rates: Sequence[ErrorRate]) -> Table:
+    """A row for each measured point, by noise and p."""
+    rows = []
+    for rate in sorted(rates, key=lambda rate: (rate.task.experiment, rate.task.noise, rate.task.extraction, rate.p)):
+        row = rate.row()
+        distance, kind = row["circuit_distance"], row["circuit_distance_kind"]
+        words = "" if distance is None else f"{bound(kind)}{distance}"
+        rows.append({**row, "interval": [row["low"], row["high"]], "circuit_distance_words": words})
+    return Table(RATES, rows)
+
+
+def code_lines(
+    record: CodeRecord, rates: Sequence[ErrorRate], *, width: int | None = None, circuit: bool = True
+) -> list[str]:
+    """Everything about one code: parameters, proof, stabilizers, logical operators, encoder, error rates.
+
+    Args:
+        width: Columns of the terminal; None where lines may be of any length.
+        circuit: Whether the encoder is drawn.
+    """
+    lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record)]
+    lines += _labelled("stabilizers", list(record.code.stabilizers))
+    lines += _labelled("logical X", [_pauli(row, record.n) for row in record.code.logical_x])
+    lines += _labelled("logical Z", [_pauli(row, record.n) for row in record.code.logical_z])
+    if circuit:
+        lines += _encoder_lines(record, width)
+    if rates:
+        lines += ["", "logical error rates", *to_text(rates_table(rates), width).split("\n")]
+    return lines
+
+
+def circuit_lines(encoder: str, width: int | None = None) -> list[str]:
+    """A stim circuit as a drawing, or as a list of its gates where the drawing is wider than `width`."""
+    import stim
+
+    circuit = stim.Circuit(encoder)
+    drawn = [line.rstrip() for line in str(circuit.diagram("timeline-text")).split("\n")]
+    while drawn and not drawn[-1]:
+        drawn.pop()
+    if width is None or max(map(len, drawn), default=0) <= width:
+        return drawn
+    gates = " | ".join(
+        f"{instruction.name} {' '.join(str(target.value) for target in group)}"
+        for instruction in circuit.flattened()
+        for group in instruction.target_groups()
+    )
+    return textwrap.wrap(gates.replace(" ", "\0").replace("\0|\0", " | "), width, break_on_hyphens=False)
+
+
+def query_lines(record: CodeRecord, store_url: str) -> list[str]:
+    """Python and shell that give this code back."""
+    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    return [
+        "in Python",
+        "    from qecforge import Store",
+        f'    with Store("{store_url}") as store:',
+        f'        record = store.code("{record.id}")   # record.code, .encoder, .distance',
+        "        rates = store.error_rates(record.id)",
+        f"        similar = store.codes(n={record.n}, k={record.k}, min_distance={record.distance}, "
+        'order_by="gate_count")',
+        "in the shell",
+        f"    qecforge codes show {record.id}{option}",
+        f"    qecforge codes export {record.id} --format qasm3 --out code.qasm{option}",
+        f"    qecforge codes list --n {record.n} --k {record.k} --min-distance {record.distance}{option}",
+    ]
+
+
+def _distance_lines(record: CodeRecord) -> list[str]:
+    words = {
+        "exact": "distance {} is proved: {}",
+        "lower_bound": "distance is at least {}, more is not proved: {}",
+        "upper_bound": "distance is at most {}, no lower bound is proved: {}",
+    }
+    lines = [words[record.distance_kind].format(record.distance, record.distance_method)]
+    if record.distance_kind == "lower_bound" and record.distance_upper is not None:
+        lines.append(f"distance is at most {record.distance_upper}: {record.distance_upper_method}")
+    return lines
+
+
+def _encoder_lines(record: CodeRecord, width: int | None) -> list[str]:
+    if record.best is None:
+        text, title = str(record.code.encoder()), "encoder, synthesised from the tableau"
+    else:
+        text = record.best.encoder
+        gates = f"{record.best.gate_count} gates, {record.best.two_qubit_gate_count} of them on two qubits"
+        found = f"found by run {record.best.run_id} at step {number(record.best.step)}"
+        title = f"encoder, {gates}; {found}, {duration(record.best.wall_time)} after its start; checked by stim"
+    inputs = "qubit 0 takes" if record.k == 1 else f"qubits 0..{record.k - 1} take"
+    how = f"{inputs} the logical input, the others start in |0>" if record.k else "all qubits start in |0>"
+    return ["", title, how, *circuit_lines(text, width)]
+
+
+def _labelled(label: str, values: Sequence[str]) -> list[str]:
+    """Values under each other, the label before the first."""
+    return [f"{label if index == 0 else '':12} {value}" for index, value in enumerate(values)]
+
+
+def _pauli(row: Any, n: int) -> str:
+    return "".join("IXZY"[int(x) + 2 * int(z)] for x, z in zip(row[:n], row[n:], strict=True))
+
+
+def code_document(record: CodeRecord, rates: Sequence[ErrorRate]) -> str:
+    """Everything about one code as a JSON object."""
+    document = {
+        **record.row(),
+        "stabilizers": list(record.code.stabilizers),
+        "logical_x": [_pauli(row, record.n) for row in record.code.logical_x],
+        "logical_z": [_pauli(row, record.n) for row in record.code.logical_z],
+        "encoder": record.encoder,
+        "discoveries": [found.row() for found in record.discoveries],
+        "error_rates": [rate.row() for rate in rates],
+    }
+    return to_json_object(document)

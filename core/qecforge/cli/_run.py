@@ -1,0 +1,218 @@
+"""`qecforge run`, `validate` and `schema`: from a manifest to codes in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
+from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.reporting.tables import Column, Table, plain
+
+if TYPE_CHECKING:
+    from qecforge.manifest import Manifest, RunPlan
+    from qecforge.run import RunOutcome
+    from qecforge.store import CodeRecord
+
+__all__ = ["register"]
+
+OTHER_CODES = 10
+
+PLANS = (
+    Column("run"),
+    Column("name"),
+    Column("seed", show=plain, justify="right"),
+    Column("environment"),
+    Column("reward"),
+    Column("agent"),
+    Column("quantizer"),
+    Column("sweep", show=lambda point: ", ".join(f"{path}={value}" for path, value in (point or {}).items())),
+    Column("evaluations", show=lambda names: ", ".join(names)),
+    Column("in_store", "in the store"),
+    Column("identity", detail=True),
+)
+
+ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="A YAML file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the manifest, such as agent.total_steps=1000."),
+]
+
+
+class Executor(StrEnum):
+    """Where runs execute."""
+
+    PROCESS = "process"
+    LOCAL = "local"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("run")(run)
+    app.command("validate")(validate)
+    app.command("schema")(schema)
+
+
+def run(
+    manifest: ManifestArgument,
+    store: StoreOption = DEFAULT_STORE,
+    executor: Annotated[
+        Executor, typer.Option("--executor", help="process: one run after the other; local: a pool of processes.")
+    ] = Executor.PROCESS,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
+    ] = None,
+    overrides: SetOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Run finished and broken runs anew.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")] = False,
+    show: Annotated[int, typer.Option("--show", min=0, help="How many codes to print in full, best first.")] = 1,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Carry out the runs of a manifest.
+
+    Finished runs are skipped, broken ones resumed.
+
+    --format writes the runs of --dry-run, or the codes found, as a listing.
+    """
+    from qecforge.plugins import Registry
+
+    if show != 1 and form is not Format.TABLE:
+        raise ConfigurationError("--show applies to the text report: leave it out, or --format")
+    from qecforge.manifest import load_manifest
+
+    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or ())
+    if dry_run:
+        emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
+        return
+    outcomes = _carry_out(loaded, store, executor, workers, force)
+    codes = _codes_of(outcomes, store)
+    if form is Format.TABLE:
+        _report(outcomes, codes, store, show)
+    else:
+        from qecforge.cli._render import codes_table
+
+        emit(codes_table(codes), form)
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        raise RunFailed(
+            f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
+            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+        )
+
+
+def validate(manifest: ManifestArgument, overrides: SetOption = None, form: FormatOption = Format.TABLE) -> None:
+    """Check a manifest and list its runs. Nothing is run and no store is opened."""
+    from qecforge.manifest import load_manifest
+    from qecforge.plugins import Registry
+
+    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or ())
+    emit(_plans(loaded, {}), form)
+
+
+def schema() -> None:
+    """Print the JSON Schema of manifests.
+
+    It covers the plugins that are installed; editors complete and check manifests with it.
+    """
+    import json
+
+    from qecforge.manifest import manifest_schema
+    from qecforge.plugins import Registry
+
+    typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
+
+
+def _carry_out(loaded: Manifest, store: str, executor: Executor, workers: int | None, force: bool) -> list[RunOutcome]:
+    from qecforge.cli._progress import show_progress
+    from qecforge.executors import run_manifest
+    from qecforge.run import RunOptions
+
+    one_process = executor is Executor.PROCESS
+    options = RunOptions(store_url=store, force=force, workers=workers if one_process else None)
+    with show_progress() as listener:
+        return run_manifest(loaded, options=options, executor=executor.value, workers=workers, listener=listener)
+
+
+def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
+    rows: list[dict[str, Any]] = []
+    for plan in loaded.runs():
+        evaluations = ["logical_error_rate"] if plan.evaluation.logical_error_rate else []
+        rows.append(
+            {
+                "run": plan.identity[:12],
+                "name": plan.name,
+                "seed": plan.seed,
+                "environment": plan.environment.spec.name,
+                "reward": plan.reward.spec.name if plan.reward else "native",
+                "agent": plan.agent.spec.name,
+                "quantizer": plan.quantizer.spec.name if plan.quantizer else None,
+                "sweep": dict(plan.sweep_point),
+                "evaluations": [*evaluations, *(spec.name for spec, _ in plan.evaluation.others)],
+                "in_store": states.get(plan.identity),
+                "identity": plan.identity,
+            }
+        )
+    columns = PLANS if states else tuple(column for column in PLANS if column.key != "in_store")
+    return Table(columns, rows)
+
+
+def _states(plans: Sequence[RunPlan], store_url: str, force: bool) -> dict[str, str]:
+    """What would be done with each run, by identity. A store that is not there yet is not made."""
+    from qecforge.store.engine import parse_url
+
+    url = parse_url(store_url)
+    known: dict[str, str] = {}
+    if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
+        with open_store(store_url) as store:
+            known = {run.identity: run.status for run in store.runs()}
+    return {plan.identity: _state(known.get(plan.identity), force) for plan in plans}
+
+
+def _state(status: str | None, force: bool) -> str:
+    if status is None:
+        return "new"
+    return f"{status}, will be {'run anew' if force else 'skipped' if status == 'finished' else 'resumed'}"
+
+
+def _codes_of(outcomes: Sequence[RunOutcome], store_url: str) -> list[CodeRecord]:
+    """Codes that these runs found, each once, best first: greatest distance, then fewest gates."""
+    found: dict[str, CodeRecord] = {}
+    with open_store(store_url) as store:
+        for outcome in outcomes:
+            for record in store.codes(run=outcome.run_id):
+                known = found.get(record.id)
+                if known is None or _rank(record) < _rank(known):
+                    found[record.id] = record
+    return sorted(found.values(), key=_rank)
+
+
+def _rank(record: CodeRecord) -> tuple[int, int, str]:
+    return -record.distance, record.gate_count or 0, record.id
+
+
+def _report(outcomes: Sequence[RunOutcome], codes: Sequence[CodeRecord], store_url: str, show: int) -> None:
+    """The codes found: the best in full, others in a table."""
+    from qecforge.cli._render import code_lines, codes_table, query_lines
+    from qecforge.reporting.tables import to_text
+
+    if not codes:
+        if any(outcome.status != "failed" for outcome in outcomes):
+            say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
+        return
+    console = stdout()
+    width = console.width if console.is_terminal else None
+    with open_store(store_url) as store:
+        for record in codes[:show]:
+            typer.echo("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
+    others = codes[show : show + OTHER_CODES]
+    if others:
+        typer.echo(f"\n{len(codes) - show} other codes\n{to_text(codes_table(others), width)}")
+    rest = len(codes) - show - len(others)
+    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    if rest > 0:
+        typer.echo(f"and {rest} more: `qecforge codes list --run {codes[0].run_ids[0]}{option}`")
+    typer.echo("\n".join(["", *query_lines(codes[0], store_url)]))

@@ -1,0 +1,230 @@
+"""`qecforge runs`: what was run, how it went, how runs compare."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store
+from qecforge.errors import ConfigurationError
+from qecforge.reporting.tables import Column, Table, duration, interval, number, percent, plain, to_json_object, to_text
+
+if TYPE_CHECKING:
+    from qecforge.store import Run, Store
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Look at runs, compare them, delete them.", no_args_is_help=True, rich_markup_mode=None)
+
+COLUMNS = (
+    Column("id", "run"),
+    Column("name"),
+    Column("seed", show=plain, justify="right"),
+    Column("status"),
+    Column("environment"),
+    Column("reward", show=lambda value: value or "native"),
+    Column("agent"),
+    Column("quantizer"),
+    Column("sweep_point", "sweep"),
+    Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " ")),
+    Column("seconds", "took", show=duration, justify="right"),
+    Column("phase", detail=True),
+    Column("created_at", detail=True),
+    Column("ended_at", detail=True),
+    Column("error", detail=True),
+)
+
+METRICS = (
+    Column("metric"),
+    Column("first"),
+    Column("last"),
+    Column("least"),
+    Column("greatest"),
+    Column("steps"),
+)
+
+COMPARISONS = (
+    Column("group"),
+    Column("metric"),
+    Column("runs"),
+    Column("mean"),
+    Column("std"),
+    Column("interval", show=interval),
+    Column("confidence", detail=True),
+    Column("low", detail=True),
+    Column("high", detail=True),
+    Column("missing"),
+    Column("values", detail=True),
+)
+
+
+class Status(StrEnum):
+    """How far a run is."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
+
+
+@app.command("list")
+def list_runs(
+    store: StoreOption = DEFAULT_STORE,
+    name: Annotated[str | None, typer.Option("--name", help="Only runs of manifests of this name.")] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Only runs that are this far.")] = None,
+    environment: Annotated[str | None, typer.Option("--environment", help="Only runs in this environment.")] = None,
+    agent: Annotated[str | None, typer.Option("--agent", help="Only runs of this agent.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Only runs of this seed.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Runs, newest first."""
+    with open_store(store) as opened:
+        runs = opened.runs(
+            name=name,
+            status=status.value if status else None,
+            environment=environment,
+            agent=agent,
+            seed=seed,
+            limit=limit,
+        )
+    emit(Table(COLUMNS, [run.row() for run in runs]), form, empty="no run matches")
+
+
+@app.command("show")
+def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatOption = Format.TABLE) -> None:
+    """One run: how it went, what it found, with what it was made."""
+    with open_store(store) as opened:
+        record = opened.run(run)
+        if form is Format.CSV:
+            emit(Table(COLUMNS, [record.row()]), form)
+        elif form is Format.JSON:
+            typer.echo(to_json_object(_everything(opened, record)))
+        else:
+            typer.echo("\n".join(_lines(opened, record)))
+
+
+@app.command("compare")
+def compare_runs(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, or the beginnings of them.")],
+    metric: Annotated[str, typer.Option("--metric", help="A metric, or a number of a policy evaluation.")],
+    confidence: Annotated[float, typer.Option("--confidence", help="Of the bootstrap interval of the mean.")] = 0.95,
+    store: StoreOption = DEFAULT_STORE,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Compare a metric's last values: a row for each group of runs that differ by the seed alone."""
+    if len(runs) < 2:
+        raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` looks at one")
+    with open_store(store) as opened:
+        groups = opened.compare(runs, metric, confidence=confidence)
+    rows = [
+        {
+            **group.row(),
+            "interval": [group.low, group.high],
+            "confidence": group.confidence,
+            "values": dict(group.values),
+        }
+        for group in groups
+    ]
+    emit(Table(COMPARISONS, rows, title=f"interval: bootstrap, {percent(confidence)}"), form)
+
+
+@app.command("delete")
+def delete_runs(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or the beginnings of them.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Delete runs with all that only they brought: metrics, artifacts, codes that no other run found."""
+    with open_store(store, write=True) as opened:
+        chosen = {record.id: record for record in map(opened.run, runs)}
+        if not yes:
+            typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()])))
+            typer.confirm(f"Delete {len(chosen)} run(s)?", abort=True)
+        for run_id in chosen:
+            opened.delete_run(run_id)
+    typer.echo(f"deleted: {', '.join(chosen)}")
+
+
+def _everything(store: Store, run: Run) -> dict[str, Any]:
+    """All that the store knows of a run, for programs."""
+    return {
+        **run.row(),
+        "identity": run.identity,
+        "manifest": json.loads(run.manifest),
+        "manifest_source": run.manifest_source,
+        "provenance": dict(run.provenance),
+        "metrics": {row["metric"]: row for row in _metric_rows(store, run.id)},
+        "codes": [record.row() for record in store.codes(run=run.id, order_by=("-distance", "gate_count"))],
+        "policy_evaluations": {each.name: dict(each.values) for each in store.policy_evaluations(run.id)},
+        "artifacts": [artifact.row() for artifact in store.artifacts(run.id)],
+        "events": [event.row() for event in store.events(run.id)],
+    }
+
+
+def _lines(store: Store, run: Run) -> list[str]:
+    from qecforge.cli._render import codes_table
+
+    reward = run.reward or "native"
+    lines = [
+        f"run {run.id}: {run.name}, seed {run.seed}",
+        f"{run.status}{f' in phase {run.phase}' if run.phase and run.status != 'finished' else ''}"
+        f"{f', after {duration(run.seconds)}' if run.seconds is not None else ''}"
+        f"{f': {run.error}' if run.error else ''}",
+        f"environment {run.environment}, reward {reward}, agent {run.agent}"
+        f"{f', quantizer {run.quantizer}' if run.quantizer else ''}",
+    ]
+    lines += [f"{path} = {value}" for path, value in sorted(run.sweep_point.items())]
+    lines += _provenance_lines(run)
+    if metrics := _metric_rows(store, run.id):
+        lines += ["", "metrics", to_text(Table(METRICS, metrics))]
+    if evaluations := store.policy_evaluations(run.id):
+        lines += ["", "evaluations of the policy"]
+        lines += [f"    {name} = {number(value)}" for each in evaluations for name, value in each.values.items()]
+    if codes := store.codes(run=run.id, order_by=("-distance", "gate_count"), limit=10):
+        lines += ["", "codes, best first", to_text(codes_table(codes))]
+    if artifacts := store.artifacts(run.id):
+        lines += ["", "artifacts", *(f"    {each.kind} {each.name}, {number(each.size)} bytes" for each in artifacts)]
+    for event in store.events(run.id):
+        lines += ["", f"{event.kind} at {event.created_at:%Y-%m-%d %H:%M:%S} UTC", *_event_lines(event.payload)]
+    return [*lines, "", "manifest", run.manifest_source.rstrip()]
+
+
+def _metric_rows(store: Store, run_id: str) -> list[dict[str, Any]]:
+    import numpy as np
+
+    rows = []
+    for name in store.metric_names(run_id):
+        series = store.metrics(run_id, name)
+        known = series.value[~np.isnan(series.value)]
+        if len(known):
+            rows.append(
+                {
+                    "metric": name,
+                    "first": float(known[0]),
+                    "last": float(known[-1]),
+                    "least": float(known.min()),
+                    "greatest": float(known.max()),
+                    "steps": int(series.step[-1]),
+                }
+            )
+    return rows
+
+
+def _provenance_lines(run: Run) -> list[str]:
+    return [f"{name} {plain(value)}" for name, value in run.provenance.items() if not isinstance(value, (dict, list))]
+
+
+def _event_lines(payload: Any) -> list[str]:
+    lines: list[str] = []
+    for name, value in payload.items():
+        text = str(value).rstrip()
+        lines += text.split("\n") if "\n" in text else [f"    {name}: {text}"]
+    return lines
