@@ -7,27 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qecforge._sections import SECTIONS, SHORTHAND, SWEPT
 from qecforge._validation import unknown_key
 from qecforge._yaml import Entry, Node, Place, mapping, parse_yaml, plain, shown
 from qecforge.errors import ManifestError
 
-__all__ = ["SECTIONS", "Point", "overridden", "points"]
-
-SECTIONS = (
-    "qecforge",
-    "name",
-    "environment",
-    "reward",
-    "agent",
-    "quantizer",
-    "evaluation",
-    "seeds",
-    "sweep",
-    "budget",
-    "checkpoint",
-)
-SWEPT = ("environment", "reward", "agent", "quantizer", "evaluation", "budget")
-SHORTHAND = ("environment", "reward", "agent", "quantizer")
+__all__ = ["Point", "overridden", "points"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +68,9 @@ def points(root: Node, limit: int) -> Iterator[Point]:
     for _, node in axes:
         combinations *= len(node.items)
     if combinations > limit:
-        raise sweep.key_place.error(f"gives {combinations} combinations, expected at most {limit}", "sweep")
+        raise sweep.key_place.error(
+            f"gives {combinations} combinations for each seed, expected at most {limit}: shorten its lists", "sweep"
+        )
     bare = root.without("sweep")
     for chosen in itertools.product(*(node.items for _, node in axes)):
         point = bare

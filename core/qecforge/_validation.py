@@ -146,6 +146,13 @@ def _place(node: Node, path: Path, at_key: bool) -> Place:
     return place
 
 
+def _below(node: Node, path: Path) -> Node:
+    """The node at a real path."""
+    for part in path:
+        node = node.entries[part].node if isinstance(part, str) else node.items[part]
+    return node
+
+
 def _coerced(values: JSONValue, dumped: Any, path: Path) -> Iterator[_Complaint]:
     """Where text or a truth value was taken for a number, or the reverse: pydantic would let it pass."""
     if isinstance(values, dict) and isinstance(dumped, dict):
@@ -178,7 +185,7 @@ def _complaints(error: ValidationError, model: type[BaseModel], node: Node) -> l
         by_path.setdefault(_real_path(detail, node), []).append(detail)
     deepest = {path: each for path, each in by_path.items() if not any(_above(path, other) for other in by_path)}
     misspelt = _misspelt(deepest)
-    return [_complaint(path, each, model) for path, each in deepest.items() if path not in misspelt]
+    return [_complaint(path, each, model, node) for path, each in deepest.items() if path not in misspelt]
 
 
 def _misspelt(by_path: Mapping[Path, list[ErrorDetails]]) -> set[Path]:
@@ -255,7 +262,7 @@ def _misfit(details: list[ErrorDetails], depth: int) -> tuple[int, int]:
     return (2 if whole else 1 if keys else 0), 0 if whole else len(details)
 
 
-def _complaint(path: Path, details: list[ErrorDetails], model: type[BaseModel]) -> _Complaint:
+def _complaint(path: Path, details: list[ErrorDetails], model: type[BaseModel], node: Node) -> _Complaint:
     """The complaints about one place, joined: of a union each branch may have one."""
     first = details[0]
     if first["type"] == "missing":
@@ -265,7 +272,7 @@ def _complaint(path: Path, details: list[ErrorDetails], model: type[BaseModel]) 
         return _Complaint(path, unknown_key(path[-1] if path else "", known), at_key=True)
     if first["type"] in ("value_error", "assertion_error"):
         return _from_validator(path, first, model)
-    given = first["input"]
+    given = plain(_below(node, path)) if not path or first["loc"][-1] == path[-1] else first["input"]
     numeric = isinstance(given, bool) and first["type"] in _NUMERIC
     expectations = ["a number"] if numeric else list(dict.fromkeys(_expected(detail) for detail in details))
     return _Complaint(path, f"got {shown(given)}, expected {' or '.join(expectations)}{_described(model, path)}")

@@ -21,17 +21,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any
 
-from pydantic import Field
-
-from qecforge._sweep import SECTIONS, Point, overridden, points
-from qecforge._validation import canonical_json, config_values, unknown_key, validated
+from qecforge._resolve import Choice, Evaluation, Resolved, resolve
+from qecforge._schema import manifest_schema
+from qecforge._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN, SECTIONS, Budget, Checkpoint, Teacher
+from qecforge._sweep import Point, overridden, points
+from qecforge._validation import unknown_key, validated
 from qecforge._yaml import MAX_BYTES, Entry, Node, Place, mapping, parse_yaml, plain, shown
 from qecforge.errors import ManifestError, PluginError
-from qecforge.evaluation import LogicalErrorRateConfig
-from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, PluginConfig, QuantizerSpec, RewardSpec
-from qecforge.plugins import Registered, Registry, S
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
+from qecforge.plugins import Registry
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -44,62 +44,10 @@ __all__ = [
     "RunPlan",
     "Teacher",
     "load_manifest",
+    "manifest_schema",
 ]
 
-MANIFEST_VERSION = 1
 MAX_RUNS = 10_000
-MAX_SEED = 2**32 - 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-
-
-class Budget(PluginConfig):
-    """What ends a training before the agent's own number of steps. `seconds` makes a run depend on the machine."""
-
-    seconds: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="Training stops after this wall-clock time, in seconds; null: never.",
-    )
-    stop_at_first_code: bool = Field(False, description="Training stops as soon as a code is discovered.")
-
-
-class Checkpoint(PluginConfig):
-    """How often a run's state is saved."""
-
-    every_seconds: float = Field(
-        30.0, gt=0, allow_inf_nan=False, description="Wall-clock time between two checkpoints, in seconds."
-    )
-
-
-class Teacher(PluginConfig):
-    """A trained float policy that a quantizer starts from, instead of training one."""
-
-    run: str | None = Field(None, min_length=1, description="Id, or unique start of the id, of a run in the store.")
-    manifest: str | None = Field(None, min_length=1, description="Path of a manifest whose run of this seed is taken.")
-
-
-@dataclass(frozen=True)
-class Choice(Generic[S]):
-    """A plugin with its configuration, and the distribution that it comes from."""
-
-    spec: S
-    config: PluginConfig
-    distribution: str
-    version: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What is measured after training.
-
-    Attributes:
-        logical_error_rate: Of the discovered codes; None where the manifest does not ask for it.
-        others: Evaluations that the environment brings, with their configurations.
-    """
-
-    logical_error_rate: LogicalErrorRateConfig | None = None
-    others: tuple[tuple[EvaluationSpec, PluginConfig], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,12 +101,10 @@ class RunPlan:
             ManifestError: it is not a canonical text, or the replaced keys do not fit.
             PluginError: a plugin is missing or of another version than the run was planned with.
         """
-        content = _read_canonical(canonical)
+        content, seed, planned = _read_canonical(canonical)
         content["environment"] |= environment or {}
-        planned, seed = content.pop("plugins"), content.pop("seed")
         _check_versions(planned, content, registry)
-        resolved = _resolve(_node(content), registry)
-        return resolved.plan(seed, name=name, source_text=source_text, sweep_point=sweep_point or {})
+        return _plan(resolve(_node(content), registry), seed, name, source_text, sweep_point or {})
 
 
 @dataclass(frozen=True)
@@ -205,11 +151,28 @@ def load_manifest(source: Path | str, *, registry: Registry, overrides: Sequence
         if key not in SECTIONS:
             raise entry.key_place.error(unknown_key(key, SECTIONS), key)
     name, seeds = _name(root), _seeds(root)
-    checkpoint = validated(Checkpoint, root.get("checkpoint") or _empty(root), ("checkpoint",), "qecforge")
+    checkpoint = validated(Checkpoint, root.get("checkpoint") or Node({}, root.place), ("checkpoint",), "qecforge")
     plans: list[RunPlan] = []
     for point, resolved in _distinct(points(root, MAX_RUNS // len(seeds)), registry):
-        plans.extend(resolved.plan(seed, name=name, source_text=text, sweep_point=point.values) for seed in seeds)
+        plans.extend(_plan(resolved, seed, name, text, point.values) for seed in seeds)
     return Manifest(shown_as, text, name, seeds, checkpoint, tuple(plans))
+
+
+def _plan(resolved: Resolved, seed: int, name: str, source_text: str, sweep_point: Mapping[str, Any]) -> RunPlan:
+    return RunPlan(
+        canonical=resolved.canonical(seed),
+        name=name,
+        seed=seed,
+        environment=resolved.environment,
+        reward=resolved.reward,
+        agent=resolved.agent,
+        quantizer=resolved.quantizer,
+        teacher=resolved.teacher,
+        evaluation=resolved.evaluation,
+        budget=resolved.budget,
+        sweep_point=dict(sweep_point),
+        source_text=source_text,
+    )
 
 
 def _read(path: Path) -> str:
@@ -254,7 +217,7 @@ def _name(root: Node) -> str:
     node = root.get("name")
     if node is None:
         raise root.place.error("is missing: add a name for these runs, such as `name: steane`", "name")
-    if not (isinstance(node.value, str) and _NAME.fullmatch(node.value)):
+    if not (isinstance(node.value, str) and re.fullmatch(NAME_PATTERN, node.value)):
         raise node.place.error(
             f"got {shown(plain(node))}, expected at most 100 letters, digits, '_', '-' and '.' (quote a number)", "name"
         )
@@ -282,11 +245,11 @@ def _seeds(root: Node) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _distinct(combinations: Iterator[Point], registry: Registry) -> Iterator[tuple[Point, _Resolved]]:
+def _distinct(combinations: Iterator[Point], registry: Registry) -> Iterator[tuple[Point, Resolved]]:
     """Each combination resolved. Raises `ManifestError` where two of them are the same run."""
     seen: dict[str, Point] = {}
     for point in combinations:
-        resolved = _resolve(point.root, registry)
+        resolved = resolve(point.root, registry)
         first = seen.setdefault(resolved.canonical(0), point)
         if first is not point:
             raise point.place.error(
@@ -295,252 +258,43 @@ def _distinct(combinations: Iterator[Point], registry: Registry) -> Iterator[tup
         yield point, resolved
 
 
-@dataclass(frozen=True)
-class _Resolved:
-    """All of a run but its seed."""
-
-    environment: Choice[EnvironmentSpec]
-    reward: Choice[RewardSpec] | None
-    agent: Choice[AgentSpec]
-    quantizer: Choice[QuantizerSpec] | None
-    teacher: Teacher | None
-    evaluation: Evaluation
-    budget: Budget
-
-    def plan(self, seed: int, *, name: str, source_text: str, sweep_point: Mapping[str, Any]) -> RunPlan:
-        return RunPlan(
-            canonical=self.canonical(seed),
-            name=name,
-            seed=seed,
-            environment=self.environment,
-            reward=self.reward,
-            agent=self.agent,
-            quantizer=self.quantizer,
-            teacher=self.teacher,
-            evaluation=self.evaluation,
-            budget=self.budget,
-            sweep_point=dict(sweep_point),
-            source_text=source_text,
-        )
-
-    def canonical(self, seed: int) -> str:
-        """The canonical text; a manifest's sections as they would be written out in full, `seed` and `plugins`."""
-        chosen = {
-            "environment": self.environment,
-            "reward": self.reward,
-            "agent": self.agent,
-            "quantizer": self.quantizer,
-        }
-        sections: dict[str, Any] = {
-            kind: {"plugin": choice.spec.name} | config_values(choice.config, _owner(choice))
-            for kind, choice in chosen.items()
-            if choice is not None
-        }
-        sections.setdefault("reward", "native")
-        if self.teacher is not None:
-            sections["quantizer"]["teacher"] = config_values(self.teacher, "qecforge")
-        evaluation = {
-            spec.name: config_values(config, _owner(self.environment)) for spec, config in self.evaluation.others
-        }
-        if self.evaluation.logical_error_rate is not None:
-            evaluation["logical_error_rate"] = config_values(self.evaluation.logical_error_rate, "qecforge")
-        plugins = {
-            kind: {"distribution": choice.distribution, "version": choice.version}
-            for kind, choice in chosen.items()
-            if choice is not None
-        }
-        return canonical_json(
-            sections
-            | {
-                "qecforge": MANIFEST_VERSION,
-                "evaluation": evaluation,
-                "budget": config_values(self.budget, "qecforge"),
-                "seed": seed,
-                "plugins": plugins,
-            }
-        )
-
-
-def _resolve(root: Node, registry: Registry) -> _Resolved:
-    """Look up, validate and fit together the parts of one combination."""
-    environment = _choice("environment", root, registry, registry.environments)
-    agent = _choice("agent", root, registry, registry.agents)
-    _check_agent(root, registry, environment.spec, agent.spec)
-    reward = _reward(root, registry, environment.spec)
-    quantizer, teacher = _quantizer(root, registry, environment.spec)
-    budget = validated(Budget, root.get("budget") or _empty(root), ("budget",), "qecforge")
-    if budget.stop_at_first_code and not environment.spec.finds_codes:
-        raise _place(root, "budget", "stop_at_first_code").error(
-            f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
-        )
-    evaluation = _evaluation(root, environment)
-    return _Resolved(environment, reward, agent, quantizer, teacher, evaluation, budget)
-
-
-def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, Registered[S]]) -> Choice[S]:
-    """The plugin that a section names, with its configuration."""
-    section = root.get(kind)
-    example = f"{kind}: {{plugin: {next(iter(installed), 'NAME')}}}"
-    if section is None:
-        raise root.place.error(f"is missing: add it, such as `{example}`", kind)
-    node = Node(section.value, section.place) if isinstance(section.value, str) else section.get("plugin")
-    if node is None:
-        if not isinstance(section.value, dict):
-            raise section.place.error(f"got {shown(plain(section))}, expected a mapping such as `{example}`", kind)
-        raise section.place.error(f"is missing: name the plugin, such as `{example}`", f"{kind}.plugin")
-    path = kind if node.place is section.place and isinstance(section.value, str) else f"{kind}.plugin"
-    if not isinstance(node.value, str):
-        raise node.place.error(f"got {shown(plain(node))}, expected the name of a plugin", path)
-    try:
-        registered: Registered[S] = registry.get(kind, node.value)
-    except PluginError as error:
-        raise node.place.error(str(error), path) from error
-    settings = section.without("plugin", "teacher") if kind == "quantizer" else section.without("plugin")
-    owner = f"{node.value} ({registered.distribution} {registered.version})"
-    config = validated(registered.spec.config, settings, (kind,), owner)
-    return Choice(registered.spec, config, registered.distribution, registered.version)
-
-
-def _check_agent(root: Node, registry: Registry, environment: EnvironmentSpec, agent: AgentSpec) -> None:
-    if environment.actions not in agent.trains_on:
-        fitting = [name for name, each in registry.agents.items() if environment.actions in each.spec.trains_on]
-        raise _plugin_place(root, "agent").error(
-            f"{agent.name} trains on {_listed(sorted(agent.trains_on))} actions, but environment {environment.name} "
-            f"takes {environment.actions} ones: {_use('agent', fitting)}",
-            "agent.plugin",
-        )
-
-
-def _reward(root: Node, registry: Registry, environment: EnvironmentSpec) -> Choice[RewardSpec] | None:
-    section = root.get("reward")
-    fitting = [name for name, each in registry.rewards.items() if each.spec.scores == environment.shows]
-    if section is None or section.value == "native":
-        if not environment.native_reward:
-            raise (section.place if section else _plugin_place(root, "environment")).error(
-                f"environment {environment.name} has no reward of its own: {_use('reward', fitting)}", "reward"
-            )
-        return None
-    choice = _choice("reward", root, registry, registry.rewards)
-    if choice.spec.scores != environment.shows:
-        shows = f"shows {environment.shows}" if environment.shows else "shows nothing to rewards"
-        native = ["native"] if environment.native_reward else []
-        raise _plugin_place(root, "reward").error(
-            f"{choice.spec.name} scores {choice.spec.scores}, but environment {environment.name} {shows}: "
-            f"{_use('reward', native + fitting)}",
-            "reward.plugin",
-        )
-    return choice
-
-
-def _quantizer(
-    root: Node, registry: Registry, environment: EnvironmentSpec
-) -> tuple[Choice[QuantizerSpec] | None, Teacher | None]:
-    section = root.get("quantizer")
-    if section is None or section.value is None:
-        return None, None
-    choice = _choice("quantizer", root, registry, registry.quantizers)
-    if environment.actions not in choice.spec.quantizes:
-        fitting = [name for name, each in registry.quantizers.items() if environment.actions in each.spec.quantizes]
-        raise _plugin_place(root, "quantizer").error(
-            f"{choice.spec.name} quantizes policies for {_listed(sorted(choice.spec.quantizes))} actions, but "
-            f"environment {environment.name} takes {environment.actions} ones: {_use('quantizer', fitting)}",
-            "quantizer.plugin",
-        )
-    node = section.get("teacher")
-    if node is None:
-        return choice, None
-    teacher = validated(Teacher, node, ("quantizer", "teacher"), "qecforge")
-    if (teacher.run is None) == (teacher.manifest is None):
-        raise node.place.error(
-            f"got {shown(plain(node))}, expected either {{run: ID}} or {{manifest: PATH}}", "quantizer.teacher"
-        )
-    return choice, teacher
-
-
-def _evaluation(root: Node, environment: Choice[EnvironmentSpec]) -> Evaluation:
-    section = root.get("evaluation")
-    if section is None or section.value is None:
-        return Evaluation()
-    if not isinstance(section.value, dict):
-        raise section.place.error(f"got {shown(plain(section))}, expected a mapping", "evaluation")
-    spec = environment.spec
-    own = {each.name: each for each in spec.evaluations}
-    known = [*(["logical_error_rate"] if spec.finds_codes else []), *own]
-    logical_error_rate: LogicalErrorRateConfig | None = None
-    others: list[tuple[EvaluationSpec, PluginConfig]] = []
-    for name, entry in section.entries.items():
-        path = ("evaluation", name)
-        if name == "logical_error_rate" and not spec.finds_codes:
-            fitting = f": use {_listed(known)}" if known else ": remove it"
-            raise entry.key_place.error(f"environment {spec.name} finds no codes{fitting}", ".".join(path))
-        if name not in known:
-            raise entry.key_place.error(f"environment {spec.name}: {unknown_key(name, known)}", ".".join(path))
-        if entry.node.value is None:
-            raise entry.node.place.error("got null, expected a mapping: {} takes the defaults", ".".join(path))
-        if name == "logical_error_rate":
-            logical_error_rate = validated(LogicalErrorRateConfig, entry.node, path, "qecforge")
-        else:
-            others.append((own[name], validated(own[name].config, entry.node, path, _owner(environment))))
-    return Evaluation(logical_error_rate, tuple(sorted(others, key=lambda each: each[0].name)))
-
-
-def _owner(choice: Choice[Any]) -> str:
-    return f"{choice.spec.name} ({choice.distribution} {choice.version})"
-
-
-def _use(kind: str, fitting: Sequence[str]) -> str:
-    return f"use {_listed(fitting)}" if fitting else f"no installed {kind} fits; install one that does"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " or ".join(names)
-
-
-def _empty(root: Node) -> Node:
-    return mapping({}, root.place)
-
-
-def _place(root: Node, *path: str) -> Place:
-    """Where the value at a path stands, or its nearest parent."""
-    node = root
-    for part in path:
-        below = node.get(part)
-        if below is None:
-            break
-        node = below
-    return node.place
-
-
-def _plugin_place(root: Node, kind: str) -> Place:
-    return _place(root, kind, "plugin")
-
-
-def _read_canonical(canonical: str) -> dict[str, Any]:
-    sections = {"agent", "budget", "environment", "evaluation", "plugins", "qecforge", "reward", "seed"}
+def _read_canonical(canonical: str) -> tuple[dict[str, Any], int, dict[str, Any]]:
+    """Sections, seed and plugin versions of a canonical text."""
     try:
         content = json.loads(canonical)
     except ValueError as error:
-        raise ManifestError(f"the canonical form is damaged, expected JSON: {error}") from error
-    if not isinstance(content, dict) or not sections <= content.keys() <= sections | {"quantizer"}:
-        raise ManifestError(f"the canonical form is damaged: expected an object with {', '.join(sorted(sections))}")
-    if content["qecforge"] != MANIFEST_VERSION:
+        raise _damaged(str(error)) from error
+    if not isinstance(content, dict):
+        raise _damaged("it is no JSON object")
+    if content.get("qecforge") != MANIFEST_VERSION:
         raise ManifestError(
-            f"the canonical form is of manifest version {shown(content['qecforge'])}, this qecforge reads version "
+            f"the canonical form is of manifest version {shown(content.get('qecforge'))}, this qecforge reads version "
             f"{MANIFEST_VERSION}: use the qecforge that wrote it"
         )
-    if not isinstance(content["environment"], dict):
-        raise ManifestError("the canonical form is damaged: expected an object as environment")
-    return content
+    missing = {"agent", "budget", "environment", "evaluation", "plugins", "reward", "seed"} - content.keys()
+    if missing:
+        raise _damaged(f"{', '.join(sorted(missing))} is missing")
+    planned, seed = content.pop("plugins"), content.pop("seed")
+    if not isinstance(content["environment"], dict) or not isinstance(planned, dict) or not isinstance(seed, int):
+        raise _damaged("environment, plugins or seed is of the wrong type")
+    return content, seed, planned
 
 
-def _check_versions(planned: Mapping[str, Mapping[str, str]], content: Mapping[str, Any], registry: Registry) -> None:
+def _damaged(what: str) -> ManifestError:
+    return ManifestError(f"the canonical form of a run is damaged: {what}. Run its manifest anew")
+
+
+def _check_versions(planned: Mapping[str, Any], content: Mapping[str, Any], registry: Registry) -> None:
     """Across versions nothing is promised, so a plan is carried out with those that it was made with."""
     for kind, wanted in planned.items():
-        name = content[kind]["plugin"]
+        try:
+            name, distribution, version = content[kind]["plugin"], wanted["distribution"], wanted["version"]
+        except (KeyError, TypeError) as error:
+            raise _damaged(f"{kind} names no plugin or version") from error
         installed = registry.get(kind, name)
-        if (installed.distribution, installed.version) != (wanted["distribution"], wanted["version"]):
+        if (installed.distribution, installed.version) != (distribution, version):
             raise PluginError(
-                f"{kind} {name} was planned with {wanted['distribution']} {wanted['version']}, installed is "
+                f"{kind} {name} was planned with {distribution} {version}, installed is "
                 f"{installed.distribution} {installed.version}: install the former, or run the manifest anew"
             )
 

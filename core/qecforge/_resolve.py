@@ -1,0 +1,240 @@
+"""The parts of a run: plugins looked up, configured, fitted together, and written down in canonical form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from qecforge._sections import MANIFEST_VERSION, Budget, Teacher
+from qecforge._validation import canonical_json, config_values, unknown_key, validated
+from qecforge._yaml import Node, Place, plain, shown
+from qecforge.errors import PluginError
+from qecforge.evaluation import LogicalErrorRateConfig
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, PluginConfig, QuantizerSpec, RewardSpec
+from qecforge.plugins import Registered, Registry, S
+
+__all__ = ["Choice", "Evaluation", "Resolved", "resolve"]
+
+
+@dataclass(frozen=True)
+class Choice(Generic[S]):
+    """A plugin with its configuration, and the distribution that it comes from."""
+
+    spec: S
+    config: PluginConfig
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured after training.
+
+    Attributes:
+        logical_error_rate: Of the discovered codes; None where the manifest does not ask for it.
+        others: Evaluations that the environment brings, with their configurations.
+    """
+
+    logical_error_rate: LogicalErrorRateConfig | None = None
+    others: tuple[tuple[EvaluationSpec, PluginConfig], ...] = ()
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All of a run but its seed."""
+
+    environment: Choice[EnvironmentSpec]
+    reward: Choice[RewardSpec] | None
+    agent: Choice[AgentSpec]
+    quantizer: Choice[QuantizerSpec] | None
+    teacher: Teacher | None
+    evaluation: Evaluation
+    budget: Budget
+
+    def canonical(self, seed: int) -> str:
+        """The canonical text; a manifest's sections as they would be written out in full, `seed` and `plugins`."""
+        chosen = {
+            "environment": self.environment,
+            "reward": self.reward,
+            "agent": self.agent,
+            "quantizer": self.quantizer,
+        }
+        sections: dict[str, Any] = {
+            kind: {"plugin": choice.spec.name} | config_values(choice.config, _owner(choice))
+            for kind, choice in chosen.items()
+            if choice is not None
+        }
+        sections.setdefault("reward", "native")
+        if self.teacher is not None:
+            sections["quantizer"]["teacher"] = config_values(self.teacher, "qecforge")
+        evaluation = {
+            spec.name: config_values(config, _owner(self.environment)) for spec, config in self.evaluation.others
+        }
+        if self.evaluation.logical_error_rate is not None:
+            evaluation["logical_error_rate"] = config_values(self.evaluation.logical_error_rate, "qecforge")
+        plugins = {
+            kind: {"distribution": choice.distribution, "version": choice.version}
+            for kind, choice in chosen.items()
+            if choice is not None
+        }
+        return canonical_json(
+            sections
+            | {
+                "qecforge": MANIFEST_VERSION,
+                "evaluation": evaluation,
+                "budget": config_values(self.budget, "qecforge"),
+                "seed": seed,
+                "plugins": plugins,
+            }
+        )
+
+
+def resolve(root: Node, registry: Registry) -> Resolved:
+    """Look up, validate and fit together the parts of one combination."""
+    environment = _choice("environment", root, registry, registry.environments)
+    agent = _choice("agent", root, registry, registry.agents)
+    _check_agent(root, registry, environment.spec, agent.spec)
+    reward = _reward(root, registry, environment.spec)
+    quantizer, teacher = _quantizer(root, registry, environment.spec)
+    budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
+    if budget.stop_at_first_code and not environment.spec.finds_codes:
+        raise _place(root, "budget", "stop_at_first_code").error(
+            f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
+        )
+    evaluation = _evaluation(root, environment)
+    return Resolved(environment, reward, agent, quantizer, teacher, evaluation, budget)
+
+
+def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, Registered[S]]) -> Choice[S]:
+    """The plugin that a section names, with its configuration."""
+    section = root.get(kind)
+    example = f"{kind}: {{plugin: {next(iter(installed), 'NAME')}}}"
+    if section is None:
+        raise root.place.error(f"is missing: add it, such as `{example}`", kind)
+    node = Node(section.value, section.place) if isinstance(section.value, str) else section.get("plugin")
+    if node is None:
+        if not isinstance(section.value, dict):
+            raise section.place.error(f"got {shown(plain(section))}, expected a mapping such as `{example}`", kind)
+        raise section.place.error(f"is missing: name the plugin, such as `{example}`", f"{kind}.plugin")
+    path = kind if node.place is section.place and isinstance(section.value, str) else f"{kind}.plugin"
+    if not isinstance(node.value, str):
+        raise node.place.error(f"got {shown(plain(node))}, expected the name of a plugin", path)
+    try:
+        registered: Registered[S] = registry.get(kind, node.value)
+    except PluginError as error:
+        raise node.place.error(str(error), path) from error
+    settings = section.without("plugin", "teacher") if kind == "quantizer" else section.without("plugin")
+    owner = f"{node.value} ({registered.distribution} {registered.version})"
+    config = validated(registered.spec.config, settings, (kind,), owner)
+    return Choice(registered.spec, config, registered.distribution, registered.version)
+
+
+def _check_agent(root: Node, registry: Registry, environment: EnvironmentSpec, agent: AgentSpec) -> None:
+    if environment.actions not in agent.trains_on:
+        fitting = [name for name, each in registry.agents.items() if environment.actions in each.spec.trains_on]
+        raise _plugin_place(root, "agent").error(
+            f"{agent.name} trains on {_listed(sorted(agent.trains_on))} actions, but environment {environment.name} "
+            f"takes {environment.actions} ones: {_use('agent', fitting)}",
+            "agent.plugin",
+        )
+
+
+def _reward(root: Node, registry: Registry, environment: EnvironmentSpec) -> Choice[RewardSpec] | None:
+    section = root.get("reward")
+    fitting = [name for name, each in registry.rewards.items() if each.spec.scores == environment.shows]
+    if section is None or section.value == "native":
+        if not environment.native_reward:
+            raise (section.place if section else _plugin_place(root, "environment")).error(
+                f"environment {environment.name} has no reward of its own: {_use('reward', fitting)}", "reward"
+            )
+        return None
+    choice = _choice("reward", root, registry, registry.rewards)
+    if choice.spec.scores != environment.shows:
+        shows = f"shows {environment.shows}" if environment.shows else "shows nothing to rewards"
+        native = ["native"] if environment.native_reward else []
+        raise _plugin_place(root, "reward").error(
+            f"{choice.spec.name} scores {choice.spec.scores}, but environment {environment.name} {shows}: "
+            f"{_use('reward', native + fitting)}",
+            "reward.plugin",
+        )
+    return choice
+
+
+def _quantizer(
+    root: Node, registry: Registry, environment: EnvironmentSpec
+) -> tuple[Choice[QuantizerSpec] | None, Teacher | None]:
+    section = root.get("quantizer")
+    if section is None or section.value is None:
+        return None, None
+    choice = _choice("quantizer", root, registry, registry.quantizers)
+    if environment.actions not in choice.spec.quantizes:
+        fitting = [name for name, each in registry.quantizers.items() if environment.actions in each.spec.quantizes]
+        raise _plugin_place(root, "quantizer").error(
+            f"{choice.spec.name} quantizes policies for {_listed(sorted(choice.spec.quantizes))} actions, but "
+            f"environment {environment.name} takes {environment.actions} ones: {_use('quantizer', fitting)}",
+            "quantizer.plugin",
+        )
+    node = section.get("teacher")
+    if node is None:
+        return choice, None
+    teacher = validated(Teacher, node, ("quantizer", "teacher"), "qecforge")
+    if (teacher.run is None) == (teacher.manifest is None):
+        raise node.place.error(
+            f"got {shown(plain(node))}, expected either {{run: ID}} or {{manifest: PATH}}", "quantizer.teacher"
+        )
+    return choice, teacher
+
+
+def _evaluation(root: Node, environment: Choice[EnvironmentSpec]) -> Evaluation:
+    section = root.get("evaluation")
+    if section is None or section.value is None:
+        return Evaluation()
+    if not isinstance(section.value, dict):
+        raise section.place.error(f"got {shown(plain(section))}, expected a mapping", "evaluation")
+    spec = environment.spec
+    own = {each.name: each for each in spec.evaluations}
+    known = [*(["logical_error_rate"] if spec.finds_codes else []), *own]
+    logical_error_rate: LogicalErrorRateConfig | None = None
+    others: list[tuple[EvaluationSpec, PluginConfig]] = []
+    for name, entry in section.entries.items():
+        path = ("evaluation", name)
+        if name == "logical_error_rate" and not spec.finds_codes:
+            fitting = f": use {_listed(known)}" if known else ": remove it"
+            raise entry.key_place.error(f"environment {spec.name} finds no codes{fitting}", ".".join(path))
+        if name not in known:
+            raise entry.key_place.error(f"environment {spec.name}: {unknown_key(name, known)}", ".".join(path))
+        if entry.node.value is None:
+            raise entry.node.place.error("got null, expected a mapping: {} takes the defaults", ".".join(path))
+        if name == "logical_error_rate":
+            logical_error_rate = validated(LogicalErrorRateConfig, entry.node, path, "qecforge")
+        else:
+            others.append((own[name], validated(own[name].config, entry.node, path, _owner(environment))))
+    return Evaluation(logical_error_rate, tuple(sorted(others, key=lambda each: each[0].name)))
+
+
+def _owner(choice: Choice[Any]) -> str:
+    return f"{choice.spec.name} ({choice.distribution} {choice.version})"
+
+
+def _use(kind: str, fitting: Sequence[str]) -> str:
+    return f"use {_listed(fitting)}" if fitting else f"no installed {kind} fits; install one that does"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(names)
+
+
+def _place(root: Node, *path: str) -> Place:
+    """Where the value at a path stands, or its nearest parent."""
+    node = root
+    for part in path:
+        below = node.get(part)
+        if below is None:
+            break
+        node = below
+    return node.place
+
+
+def _plugin_place(root: Node, kind: str) -> Place:
+    return _place(root, kind, "plugin")
