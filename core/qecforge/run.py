@@ -41,7 +41,7 @@ class RunOptions:
         store_url: SQLAlchemy URL of the store.
         force: Start finished and broken runs anew.
         workers: Processes for measuring logical error rates; None for one a core.
-        checkpoint_seconds: Time between checkpoints.
+        checkpoint_seconds: Time between checkpoints; `run_manifest` takes the manifest's.
     """
 
     store_url: str = "sqlite:///results.db"
@@ -127,6 +127,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
         agent=plan.agent.spec.name,
         quantizer=plan.quantizer.spec.name if plan.quantizer else None,
         provenance=provenance(),
+        sweep_point=plan.sweep_point,
     ).id
 
 
@@ -252,7 +253,7 @@ class _Attempt:
             )
             self._stop_if_cancelled()
 
-    def _file_counts(self, code_id: int, task: ErrorRateTask, chunk: int, counts: ErrorCounts) -> None:
+    def _file_counts(self, code_id: str, task: ErrorRateTask, chunk: int, counts: ErrorCounts) -> None:
         self.store.add_error_counts(code_id, task, chunk, counts)
         self.listener.on_measure(self.plan, task, counts)
 

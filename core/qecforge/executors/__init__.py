@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qecforge.errors import ConfigurationError, Interrupted
@@ -61,7 +62,7 @@ def run_manifest(
         UserError: the store cannot be used, or a checkpoint is damaged; nothing is lost.
         Interrupted: cancelled by SIGINT or SIGTERM; the state of every run is saved.
     """
-    options = options or RunOptions()
+    options = replace(options or RunOptions(), checkpoint_seconds=manifest.checkpoint.every_seconds)
     chosen = make_executor(executor, workers)
     Store(options.store_url).close()
     plans = manifest.runs()

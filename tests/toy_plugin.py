@@ -1,0 +1,184 @@
+"""A plugin for tests of the core: an environment that finds the five-qubit code, and an agent that walks at random."""
+
+from collections.abc import Mapping
+
+import gymnasium
+import numpy as np
+import torch
+from pydantic import Field
+
+from qecforge.codes import DiscoveredCode, StabilizerCode
+from qecforge.errors import CheckpointError
+from qecforge.hookspecs import (
+    Agent,
+    AgentSpec,
+    Environment,
+    EnvironmentSpec,
+    EvaluationSpec,
+    PluginConfig,
+    Policy,
+    hookimpl,
+)
+
+
+class WalkConfig(PluginConfig):
+    size: int = Field(9, ge=2, description="Positions.")
+    find_at: int = Field(40, ge=0, description="Environment step at which the five-qubit code is found.")
+
+
+class WalkEnvironment(Environment):
+    """Members walk left or right on a ring; the reward is the position."""
+
+    def __init__(self, config, *, num_envs, seed, reward):
+        self.config, self.num_envs = config, num_envs
+        self.single_observation_space = gymnasium.spaces.Box(0, config.size, (1,), np.float32)
+        self.single_action_space = gymnasium.spaces.Discrete(2)
+        self.steps = 0
+        self.found = False
+        self.rng = np.random.default_rng(seed)
+        self.position = np.zeros(num_envs, dtype=np.int64)
+
+    def reset(self, *, seed=None, options=None, out=None):
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        self.position = self.rng.integers(0, self.config.size, self.num_envs)
+        return self.observe(), {}
+
+    def step(self, actions, out=None):
+        self.position = (self.position + 2 * np.asarray(actions) - 1) % self.config.size
+        self.steps += self.num_envs
+        ended = self.position == 0
+        self.position[ended] = self.rng.integers(1, self.config.size, int(ended.sum()))
+        infos = {"episode_return": self.position.astype(float), "episode_length": np.ones(self.num_envs)}
+        return self.observe(), self.position.astype(np.float32), ended, np.zeros_like(ended), infos
+
+    def observe(self):
+        return self.position[:, None].astype(np.float32)
+
+    def take_discoveries(self):
+        if self.found or self.steps < self.config.find_at:
+            return ()
+        self.found = True
+        code = StabilizerCode.from_paulis(["XZZXI", "IXZZX", "XIXZZ", "ZXIXZ"])
+        encoder = str(code.encoder())
+        return (
+            DiscoveredCode(
+                code=code,
+                encoder=encoder,
+                gate_count=len(encoder.split()),
+                two_qubit_gate_count=0,
+                target_distance=3,
+                step=self.steps,
+                attributes={},
+            ),
+        )
+
+    def state_dict(self):
+        return {
+            "rng": self.rng.bit_generator.state,
+            "position": self.position,
+            "steps": self.steps,
+            "found": self.found,
+        }
+
+    def load_state_dict(self, state):
+        self.rng.bit_generator.state = state["rng"]
+        self.position, self.steps, self.found = state["position"], state["steps"], state["found"]
+
+
+class WalkerConfig(PluginConfig):
+    total_steps: int = Field(200, ge=1, description="Environment steps.")
+    fail_at: int | None = Field(None, description="Raise at this step.")
+    members: int = Field(4, ge=1, description="Environment members.")
+
+
+class WalkerPolicy(Policy):
+    def __init__(self):
+        self.visits = torch.zeros(2, dtype=torch.int64)
+
+    def act(self, observations, *, action_mask=None, deterministic=True, rng=None):
+        return np.ones(len(observations), dtype=np.int64)
+
+    def state_dict(self):
+        return {"visits": self.visits}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]):
+        if set(state) != {"visits"}:
+            raise CheckpointError(f"walker policy: got {sorted(state)}, expected visits")
+        self.visits = state["visits"].clone()
+
+
+class Walker(Agent):
+    def __init__(self, config):
+        self.config = config
+        self.policy = WalkerPolicy()
+        self.step = 0
+
+    @property
+    def num_envs(self):
+        return self.config.members
+
+    def state_dict(self):
+        return {"step": self.step, "rng": self.rng.bit_generator.state, "visits": self.policy.visits}
+
+    def train(self, env, context, *, policy=None, extra_loss=None):
+        self.rng = np.random.default_rng(context.seed)
+        metrics = {}
+        if context.restored is None:
+            env.reset(seed=context.seed)
+        else:
+            self.step = context.restored["step"]
+            self.rng.bit_generator.state = context.restored["rng"]
+            self.policy.visits = context.restored["visits"]
+        while context.advance(self.step, self.config.total_steps, metrics, self.state_dict):
+            actions = self.rng.integers(0, 2, env.num_envs)
+            _, rewards, _, _, _ = env.step(actions)
+            self.policy.visits += torch.from_numpy(np.bincount(actions, minlength=2))
+            self.step += env.num_envs
+            metrics = {"reward": float(rewards.mean())}
+            if self.config.fail_at is not None and self.step >= self.config.fail_at:
+                raise ArithmeticError(f"asked to fail at step {self.step}")
+        return self.policy
+
+    def build_policy(self, env):
+        return WalkerPolicy()
+
+
+class CountConfig(PluginConfig):
+    episodes: int = Field(8, ge=1, description="Episodes to play.")
+
+
+def count_evaluation(env, policy, config, record):
+    record("visits", 0, float(policy.visits.sum()))
+    record("episodes", 0, float(config.episodes))
+
+
+@hookimpl
+def qecforge_environments():
+    return [
+        EnvironmentSpec(
+            name="walk",
+            summary="A random walk that finds the five-qubit code.",
+            config=WalkConfig,
+            make=WalkEnvironment,
+            actions="discrete",
+            native_reward=True,
+            finds_codes=True,
+            evaluations=(
+                EvaluationSpec(name="count", summary="Counts visits.", config=CountConfig, evaluate=count_evaluation),
+            ),
+        )
+    ]
+
+
+@hookimpl
+def qecforge_agents():
+    return [
+        AgentSpec(
+            name="walker",
+            summary="Walks at random.",
+            config=WalkerConfig,
+            make=Walker,
+            trains_on=frozenset({"discrete"}),
+        )
+    ]
