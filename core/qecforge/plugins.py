@@ -115,7 +115,9 @@ class Registry:
         }
         self.broken = tuple(broken)
         self.clashes = tuple(
-            Clash(kind, name, tuple(each)) for (kind, name), each in sorted(by_name.items()) if len(each) > 1
+            Clash(kind, name, tuple(sorted(each, key=lambda one: (one.distribution, one.entry_point))))
+            for (kind, name), each in sorted(by_name.items())
+            if len(each) > 1
         )
 
     @classmethod
@@ -292,9 +294,9 @@ def _installed() -> tuple[list[_Source], list[BrokenPlugin]]:
             key = re.sub(r"[-_.]+", "-", name).lower()
             if key in seen:
                 continue
-            seen.add(key)
-            for entry_point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
-                sources.append(_Source(entry_point, name, distribution.version))
+            points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
+            sources.extend(_Source(point, name, distribution.version or "0") for point in points)
+            seen.update({key} - {"unknown"})
         except Exception as error:
             broken.append(_broken(_Source(EntryPoint("entry_points.txt", "", ENTRY_POINT_GROUP), name, ""), error))
     return sorted(_unique(sources), key=lambda source: (source.distribution, source.entry_point.name)), broken
