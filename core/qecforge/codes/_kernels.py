@@ -3,7 +3,7 @@
 The loops release the GIL, touch only the arrays that they are given, and are called in slices that take well under a
 second, so that callers keep budgets and answer Ctrl-C.
 """
-# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="no-any-return, no-untyped-call, untyped-decorator"
 
 from __future__ import annotations
 
@@ -15,20 +15,41 @@ from numba.core import types
 from numba.core.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["count_span"]
+__all__ = ["count_span", "reduce_and_search", "scan_errors"]
 
 _Words = NDArray[np.uint64]
 
 
-@intrinsic  # type: ignore[misc]
-def _popcount(typing_context: Any, word: Any) -> Any:
+def _population_count(typing_context: Any, word: Any) -> Any:
+    """The machine's own instruction, which numba has no name for."""
+
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), build
 
 
-@njit(cache=True, nogil=True)
+_popcount: Any = intrinsic(_population_count)
+
+
+@njit(inline="always")
+def _trailing_zeros(value: int) -> int:
+    count = 0
+    while value & 1 == 0:
+        value >>= 1
+        count += 1
+    return count
+
+
+@njit(inline="always")
+def _mixed(key: Any) -> Any:
+    """Spread a key's bits over the word (Stafford's variant 13 of the murmur finaliser)."""
+    key = (key ^ (key >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return key ^ (key >> uint64(31))
+
+
+@njit("void(uint64[:, ::1], uint64[:, ::1], int64[::1], int64, int64)", cache=True, nogil=True)
 def count_span(x: _Words, z: _Words, counts: NDArray[np.int64], start: int, stop: int) -> None:
     """Add to `counts[w]` the elements of weight w among numbers start..stop-1 of the span, in Gray-code order.
 
@@ -67,10 +88,157 @@ def count_span(x: _Words, z: _Words, counts: NDArray[np.int64], start: int, stop
                 element_z[word] ^= z[row, word]
 
 
-@njit(inline="always")
-def _trailing_zeros(value: int) -> int:
-    count = 0
-    while value & 1 == 0:
-        value >>= 1
-        count += 1
-    return count
+@njit(
+    "int64(uint64[::1], uint64[::1], int64, int64[::1], int64, uint64[:, ::1], boolean, int64, int64, boolean, "
+    "int64[::1])",
+    cache=True,
+    nogil=True,
+)
+def scan_errors(
+    keys: _Words,
+    values: _Words,
+    letters: int,
+    prefix: NDArray[np.int64],
+    depth: int,
+    table: _Words,
+    insert: bool,
+    partition: int,
+    partition_mask: int,
+    every: bool,
+    found: NDArray[np.int64],
+) -> int:
+    """Look for two errors of equal key and different value, among those that extend `prefix` by `depth` letters.
+
+    An error is a rising sequence of columns, at most one a qubit; its key (syndrome) and value (logical action) are
+    the XOR of its columns'. Keys that fall into another partition are passed over.
+
+    Args:
+        keys, values: (n * letters,); columns q * letters .. (q + 1) * letters - 1 belong to qubit q.
+        prefix: Columns already chosen.
+        depth: Letters to add, at least 1.
+        table: (2^s, 2) open-addressing table of (key, value), s >= 1, zero keys empty.
+        insert: Whether errors enter the table; otherwise they are looked up only.
+        partition, partition_mask: Only keys whose mixed low bits are `partition` count.
+        every: Whether two errors of equal key are a hit whatever their values.
+        found: (len(prefix) + depth,), receives the columns of a hit.
+
+    Returns:
+        -1 without a hit; -2 where the error itself has key 0 and acts; else the row of `table` that it meets.
+    """
+    total = len(keys)
+    given = len(prefix)
+    mask = uint64(len(table) - 1)
+    chosen = np.zeros(depth, np.int64)
+    key_to = np.zeros(depth + 1, np.uint64)
+    value_to = np.zeros(depth + 1, np.uint64)
+    for column in prefix:
+        key_to[0] ^= keys[column]
+        value_to[0] ^= values[column]
+    if given:
+        chosen[0] = (prefix[given - 1] // letters + 1) * letters
+    level = 0
+    while level >= 0:
+        if level < depth - 1:
+            column = chosen[level]
+            if column >= total - (depth - 1 - level) * letters:
+                level -= 1
+                if level >= 0:
+                    chosen[level] += 1
+                continue
+            key_to[level + 1] = key_to[level] ^ keys[column]
+            value_to[level + 1] = value_to[level] ^ values[column]
+            chosen[level + 1] = (column // letters + 1) * letters
+            level += 1
+            continue
+        base_key, base_value = key_to[level], value_to[level]
+        for column in range(chosen[level], total):
+            key = base_key ^ keys[column]
+            value = base_value ^ values[column]
+            hit: Any = -1
+            if key == 0:
+                if every or value != 0:
+                    hit = -2
+            else:
+                spread = _mixed(key)
+                if spread & uint64(partition_mask) == uint64(partition):
+                    slot = (spread >> uint64(20)) & mask
+                    while table[slot, 0] != 0 and table[slot, 0] != key:
+                        slot = (slot + uint64(1)) & mask
+                    if table[slot, 0] == key:
+                        if every or table[slot, 1] != value:
+                            hit = np.int64(slot)
+                    elif insert:
+                        table[slot, 0] = key
+                        table[slot, 1] = value
+            if hit != -1:
+                chosen[level] = column
+                for index in range(given):
+                    found[index] = prefix[index]
+                for index in range(depth):
+                    found[given + index] = chosen[index]
+                return hit
+        level -= 1
+        if level >= 0:
+            chosen[level] += 1
+    return -1
+
+
+@njit(
+    "Tuple((int64, int64, int64))(uint64[:, ::1], uint64[:, ::1], uint64[:, ::1], int64[::1], boolean, boolean, int64)",
+    cache=True,
+    nogil=True,
+)
+def reduce_and_search(
+    x: _Words, z: _Words, logical: _Words, order: NDArray[np.int64], paired: bool, every: bool, best: Any
+) -> tuple[int, int, int]:
+    """Row-reduce along a random order of qubits, then look for a light row, or sum of two rows, that acts logically.
+
+    Args:
+        x, z: (m, W) words of m rows; reduced in place. A row's weight is the popcount of x | z.
+        logical: (m, V) words, zero where a row acts trivially; reduced along.
+        order: (n,) qubits in the order of elimination.
+        paired: Whether z has columns of its own.
+        every: Whether any row counts as acting, whatever its logical bits.
+        best: Only rows lighter than this count.
+
+    Returns:
+        (weight, i, j): rows i and j whose sum is the lightest found (j = -1: row i alone), i = -1 where none is.
+    """
+    generators, words = x.shape
+    lead = 0
+    for qubit in order:
+        for half in range(2 if paired else 1):
+            part = x if half == 0 else z
+            word, bit = qubit // 64, uint64(qubit % 64)
+            pivot = lead
+            while pivot < generators and not (part[pivot, word] >> bit) & uint64(1):
+                pivot += 1
+            if pivot == generators:
+                continue
+            for row in range(generators):
+                if row != pivot and (part[row, word] >> bit) & uint64(1):
+                    x[row] ^= x[pivot]
+                    z[row] ^= z[pivot]
+                    logical[row] ^= logical[pivot]
+            if pivot != lead:
+                for array in (x, z, logical):
+                    for index in range(array.shape[1]):
+                        array[lead, index], array[pivot, index] = array[pivot, index], array[lead, index]
+            lead += 1
+    first = second = -1
+    for i in range(generators):
+        for j in range(-1, i):
+            weight = uint64(0)
+            for word in range(words):
+                if j < 0:
+                    weight += _popcount(x[i, word] | z[i, word])
+                else:
+                    weight += _popcount((x[i, word] ^ x[j, word]) | (z[i, word] ^ z[j, word]))
+            if weight >= best or weight == 0:
+                continue
+            acts = every
+            for word in range(logical.shape[1]):
+                acts |= (logical[i, word] != 0) if j < 0 else (logical[i, word] != logical[j, word])
+            if acts:
+                best, first, second = np.int64(weight), i, j
+    return best, first, second

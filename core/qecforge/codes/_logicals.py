@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from qecforge.codes import _gf2, _pauli
 from qecforge.errors import CodeError
 
-__all__ = ["checked_logicals", "find_logicals", "normalizer", "split_css"]
+__all__ = ["checked_logicals", "css_logicals", "find_logicals", "normalizer", "split_css"]
 
 
 def checked_logicals(
@@ -58,7 +58,7 @@ def find_logicals(
     rows: Sequence[int], n: int, css: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Paired logical operators (k, 2n) each: X-type and Z-type for a CSS code, else by symplectic Gram-Schmidt."""
-    x, z = _css_logicals(*css) if css is not None else _gram_schmidt(normalizer(rows, n), n)
+    x, z = css_logicals(*css) if css is not None else _gram_schmidt(normalizer(rows, n), n)
     return _gf2.unpack_rows(x, 2 * n), _gf2.unpack_rows(z, 2 * n)
 
 
@@ -81,7 +81,7 @@ def _gram_schmidt(vectors: list[int], n: int) -> tuple[list[int], list[int]]:
     return x, z
 
 
-def _css_logicals(hx: NDArray[np.uint8], hz: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
+def css_logicals(hx: NDArray[np.uint8], hz: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
     n = hx.shape[1]
     x_rows, z_rows = _gf2.pack_rows(hx), _gf2.pack_rows(hz)
     x = _quotient(_gf2.kernel(z_rows, n), x_rows)

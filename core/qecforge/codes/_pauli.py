@@ -29,7 +29,7 @@ _PAULI = re.compile(r"([+-]?)([IXYZ_]+)", re.IGNORECASE)
 def format_pauli(bits: NDArray[np.uint8], negative: bool | None = None) -> str:
     """`XZZXI` for a row [x | z] of 2n bits; with a sign in front where `negative` is not None."""
     n = bits.shape[0] // 2
-    letters = _LETTERS[2 * bits[:n].astype(np.intp) + bits[n:]].tobytes().decode()
+    letters: str = _LETTERS[2 * bits[:n].astype(np.intp) + bits[n:]].tobytes().decode()
     return letters if negative is None else ("-" if negative else "+") + letters
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qecforge.codes import _gf2
+from qecforge.codes._budget import check_deadline
 from qecforge.errors import CodeError
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from qecforge.codes.stabilizer_code import StabilizerCode
 
-__all__ = ["MAX_ENUMERATED_BITS", "WeightEnumerators", "macwilliams", "weight_enumerators"]
+__all__ = ["MAX_ENUMERATED_BITS", "WeightEnumerators", "macwilliams", "span_weights", "weight_enumerators"]
 
 MAX_ENUMERATED_BITS = 34
 """Largest n - k whose 2^(n-k) stabilizers are walked (17e9 steps: a minute or two)."""
@@ -62,26 +64,27 @@ def weight_enumerators(code: StabilizerCode) -> WeightEnumerators:
             f"weight enumerators: n - k is {generators}; 2^(n-k) stabilizers can be counted up to n - k = "
             f"{MAX_ENUMERATED_BITS}"
         )
-    counts = pauli_weights(_gf2.pack_rows(code.check_matrix), code.n)
+    counts = span_weights(_gf2.pack_rows(code.check_matrix), code.n, paired=True)
     return WeightEnumerators(tuple(counts), tuple(macwilliams(counts, 4)))
 
 
-def pauli_weights(rows: Sequence[int], n: int) -> list[int]:
-    """Number of elements of each Pauli weight 0..n in the span of independent rows [x | z]."""
+def span_weights(rows: Sequence[int], n: int, *, paired: bool, deadline: float = math.inf) -> list[int]:
+    """Number of elements of each weight 0..n in the span of independent rows.
+
+    Args:
+        rows: Rows [x | z] of 2n bits, counted by Pauli weight, where `paired`; else of n bits, by Hamming weight.
+        deadline: Raises `OutOfTime` once `time.perf_counter()` passes it.
+    """
     from qecforge.codes import _kernels
 
     mask, words = (1 << n) - 1, (n + 63) // 64
-    x = _gf2.to_words([row >> n for row in rows], words)
     z = _gf2.to_words([row & mask for row in rows], words)
+    x = _gf2.to_words([row >> n for row in rows], words) if paired else np.zeros_like(z)
     counts = np.zeros(n + 1, dtype=np.int64)
     for start in range(0, 1 << len(rows), _SLICE):
+        check_deadline(deadline)
         _kernels.count_span(x, z, counts, start, min(start + _SLICE, 1 << len(rows)))
     return [int(count) for count in counts]
-
-
-def hamming_weights(rows: Sequence[int], n: int) -> list[int]:
-    """Number of elements of each Hamming weight 0..n in the span of independent rows of n bits."""
-    return pauli_weights(rows, n)
 
 
 def macwilliams(weights: Sequence[int], q: int) -> list[int]:
