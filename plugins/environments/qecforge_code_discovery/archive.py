@@ -137,5 +137,5 @@ def discovered_code(
         two_qubit_gate_count=int(np.count_nonzero(table.first[found.actions] != table.second[found.actions])),
         target_distance=target_distance,
         step=found.step,
-        attributes={f"noise.{name}": float(value) for name, value in zip(parameters, found.parameters, strict=True)},
+        attributes={f"noise_{name}": float(value) for name, value in zip(parameters, found.parameters, strict=True)},
     )

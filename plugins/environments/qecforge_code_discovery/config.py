@@ -146,7 +146,7 @@ class CodeDiscoveryConfig(PluginConfig):
         missing = [name for name in self.actions().names if name != "stop" and name not in errors]
         if missing:
             raise ValueError(
-                f"gate_errors lacks {missing[0]!r} ({len(missing)} missing in all): add it, or set gate_error_weight to 0"
+                f"gate_errors lacks {missing[0]!r} ({len(missing)} missing): add it, or put gate_error_weight to 0"
             )
 
     def pairs(self) -> tuple[Pair, ...]:

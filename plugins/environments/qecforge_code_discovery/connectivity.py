@@ -55,10 +55,11 @@ def _form(value: Any) -> str:
         return "named"
     if isinstance(value, dict):
         return next((key for key in _KEYED if key in value), "named")
-    for key, model in zip(_KEYED, (GridConnectivity, EdgesConnectivity, CouplingMapConnectivity), strict=True):
-        if isinstance(value, model):
-            return key
-    return "named"
+    if isinstance(value, GridConnectivity):
+        return "grid"
+    if isinstance(value, EdgesConnectivity):
+        return "edges"
+    return "coupling_map" if isinstance(value, CouplingMapConnectivity) else "named"
 
 
 def _known(value: Any) -> Any:
