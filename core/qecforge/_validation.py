@@ -265,6 +265,9 @@ def _misfit(details: list[ErrorDetails], depth: int) -> tuple[int, int]:
 def _complaint(path: Path, details: list[ErrorDetails], model: type[BaseModel], node: Node) -> _Complaint:
     """The complaints about one place, joined: of a union each branch may have one."""
     first = details[0]
+    if first["type"] == "missing" and isinstance(first["loc"][-1], int):
+        given = plain(_below(node, path))
+        return _Complaint(path, f"got {shown(given)}, expected more items (item {first['loc'][-1]} is missing)")
     if first["type"] == "missing":
         return _Complaint(path, f"is missing{_described(model, path)}: add it")
     if first["type"] == "extra_forbidden":
@@ -314,11 +317,11 @@ _KINDS = {
 }
 
 _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda ctx: f"more than {ctx['gt']}",
-    "greater_than_equal": lambda ctx: f"{ctx['ge']} or more",
-    "less_than": lambda ctx: f"less than {ctx['lt']}",
-    "less_than_equal": lambda ctx: f"{ctx['le']} or less",
-    "multiple_of": lambda ctx: f"a multiple of {ctx['multiple_of']}",
+    "greater_than": lambda ctx: f"more than {_number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"{_number(ctx['ge'])} or more",
+    "less_than": lambda ctx: f"less than {_number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"{_number(ctx['le'])} or less",
+    "multiple_of": lambda ctx: f"a multiple of {_number(ctx['multiple_of'])}",
     "finite_number": lambda ctx: "a finite number",
     "literal_error": lambda ctx: _listed(ctx["expected"]),
     "enum": lambda ctx: _listed(ctx["expected"]),
@@ -333,6 +336,12 @@ _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 _NUMERIC = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of")
+
+
+def _number(value: Any) -> str:
+    """A bound as one would write it: 1 and not 1.0."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value) if whole else value)
 
 
 def _listed(alternatives: str) -> str:

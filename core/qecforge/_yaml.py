@@ -33,7 +33,7 @@ __all__ = [
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 
 JSONValue: TypeAlias = "bool | int | float | str | list[Any] | dict[str, Any] | None"
 
