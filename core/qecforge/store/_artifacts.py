@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select, update
 
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
@@ -31,21 +30,16 @@ class ArtifactStore(StoreBase):
             StoreError: no such run or file, or the disk is full.
         """
         with self._files.stage(content) as staged, self._database.writing() as connection:
-            artifact = Artifact(
-                run_id=_sql.find_id(connection, RunRow, run_id),
-                kind=kind,
-                name=name,
-                sha256=staged.sha256,
-                size=staged.size,
-                created_at=_sql.now(),
-            )
-            key = {"run_id": artifact.run_id, "kind": kind, "name": name}
-            replaced = connection.execute(delete(ArtifactRow).filter_by(**key)).rowcount
-            connection.execute(insert(ArtifactRow), asdict(artifact))
+            key = {"run_id": _sql.find_id(connection, RunRow, run_id), "kind": kind, "name": name}
+            created_at = _sql.now()
+            values = {"sha256": staged.sha256, "size": staged.size, "created_at": created_at}
+            _sql.insert_ignore(connection, ArtifactRow, [{**key, **values}])
+            replaced = connection.scalar(select(ArtifactRow.sha256).filter_by(**key).with_for_update())
+            connection.execute(update(ArtifactRow).filter_by(**key).values(**values))
             staged.publish()
-        if replaced:
-            self._remove_unused_files()
-        return artifact
+        if replaced is not None and replaced != staged.sha256:
+            self._remove_unused_files([replaced])
+        return Artifact(**key, sha256=staged.sha256, size=staged.size, created_at=created_at)
 
     def artifacts(self, run_id: str | None = None, *, kind: str | None = None) -> list[Artifact]:
         """Files of a run, or of all, oldest first."""

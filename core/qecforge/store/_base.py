@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import select, text
@@ -35,13 +36,18 @@ class StoreBase:
     def _files(self) -> ArtifactFolder:
         return ArtifactFolder(self.directory)
 
-    def _remove_unused_files(self) -> None:
-        """Delete files that no artifact names any more. Holds the writers' turn, so that none is being added."""
-        if self._folder is None or not self._folder.is_dir():
+    def _remove_unused_files(self, candidates: Iterable[str]) -> None:
+        """Delete those of the files, by hash, that no artifact names any more.
+
+        Called after the transaction that took the names away: killed in between, files stay that nobody needs, never
+        names without a file. Holds the writers' turn, so that none of the files is being added again.
+        """
+        hashes = set(candidates)
+        if not hashes:
             return
         with self._database.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE"))
-            used = set(connection.scalars(select(ArtifactRow.sha256)))
-            for sha256 in self._files.stored() - used:
+            used = select(ArtifactRow.sha256).where(ArtifactRow.sha256.in_(hashes))
+            for sha256 in hashes - set(connection.scalars(used)):
                 self._files.remove(sha256)

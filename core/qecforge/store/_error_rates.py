@@ -76,6 +76,7 @@ class ErrorRateStore(StoreBase):
         extraction: str | None = None,
         rounds: int | None = None,
         basis: str | None = None,
+        boundary: str | None = None,
         decoder: str | None = None,
     ) -> list[ErrorRate]:
         """Rates of a code, or of all, that match every filter given: the chunks of each task added up.
@@ -90,6 +91,7 @@ class ErrorRateStore(StoreBase):
         sums = [func.sum(ErrorCountRow.__table__.c[name]).label(name) for name in ("shots", "errors", "discards")]
         query = (
             select(
+                ErrorRateRow.task_id,
                 ErrorRateRow.code_id,
                 ErrorRateRow.definition,
                 *sums,
@@ -108,6 +110,7 @@ class ErrorRateStore(StoreBase):
             "extraction": extraction,
             "rounds": rounds,
             "basis": basis,
+            "boundary": boundary,
             "decoder": decoder,
         }
         for name, value in filters.items():
@@ -151,8 +154,8 @@ class ErrorRateStore(StoreBase):
             )
 
 
-_TASK_COLUMNS = ("experiment", "noise", "p", "extraction", "rounds", "basis", "decoder")
-_ORDER = ("code_id", "experiment", "extraction", "rounds", "basis", "decoder", "noise", "p", "task_id")
+_TASK_COLUMNS = ("experiment", "noise", "p", "extraction", "rounds", "basis", "boundary", "decoder")
+_ORDER = ("code_id", "experiment", "extraction", "rounds", "basis", "boundary", "decoder", "noise", "p", "task_id")
 
 
 def _is_sharper(task: ErrorRateTask, known: ErrorRateTask) -> bool:
@@ -180,6 +183,7 @@ def _counts(row: Mapping[Any, Any]) -> ErrorCounts:
 
 def _error_rate(row: Mapping[Any, Any]) -> ErrorRate:
     return ErrorRate(
+        task_id=row["task_id"],
         code_id=row["code_id"],
         task=ErrorRateTask.from_json(row["definition"]),
         counts=_counts(row),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from qecforge.errors import ConfigurationError
 from qecforge.store import _sql
@@ -81,8 +81,7 @@ class MetricStore(RunStore):
         }
         with self._database.writing() as connection:
             key = {"run_id": _sql.find_id(connection, RunRow, run_id), "name": name}
-            connection.execute(delete(PolicyEvaluationRow).filter_by(**key))
-            connection.execute(insert(PolicyEvaluationRow), {**key, **row})
+            _sql.upsert(connection, PolicyEvaluationRow, key, row)
 
     def policy_evaluations(self, run_id: str | None = None) -> list[PolicyEvaluation]:
         """Evaluations of a run, or of all, by run and name."""
@@ -138,7 +137,8 @@ class MetricStore(RunStore):
         names: set[str] = set()
         with self._database.reading() as connection:
             for reference in runs:
-                run = self._load_run(connection, reference if isinstance(reference, str) else reference.id)
+                run_id = reference.id if isinstance(reference, Run) else reference
+                run = self._load_run(connection, _sql.find_id(connection, RunRow, run_id))
                 values = _last_values(connection, run.id)
                 names.update(values)
                 groups.setdefault(run.group, {})[run.id] = values.get(metric)

@@ -103,23 +103,24 @@ class RunStore(StoreBase):
         included (they are the same whoever draws them)."""
         with self._database.writing() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
+            files = self._files_of(connection, run_id)
             for model in (MetricRow, PolicyEvaluationRow, ArtifactRow, EventRow):
                 connection.execute(delete(model).where(model.run_id == run_id))
             self._delete_discoveries(connection, run_id)
             fresh = {"status": "pending", "phase": None, "error": None, "started_at": None, "ended_at": None}
             connection.execute(update(RunRow).where(RunRow.id == run_id).values(fresh))
             run = self._load_run(connection, run_id)
-        self._remove_unused_files()
+        self._remove_unused_files(files)
         return run
 
     def delete_run(self, run_id: str) -> Run:
         """Delete a run and all that only it brought: see `restart_run`. Returns what was deleted."""
         with self._database.writing() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
-            run = self._load_run(connection, run_id)
+            run, files = self._load_run(connection, run_id), self._files_of(connection, run_id)
             self._delete_discoveries(connection, run_id)
             connection.execute(delete(RunRow).where(RunRow.id == run_id))
-        self._remove_unused_files()
+        self._remove_unused_files(files)
         return run
 
     def run(self, run_id: str) -> Run:
@@ -163,6 +164,10 @@ class RunStore(StoreBase):
     @staticmethod
     def _load_run(connection: Connection, run_id: str) -> Run:
         return _run(connection.execute(select(RunRow.__table__).where(RunRow.id == run_id)).one())
+
+    @staticmethod
+    def _files_of(connection: Connection, run_id: str) -> Sequence[str]:
+        return connection.scalars(select(ArtifactRow.sha256).where(ArtifactRow.run_id == run_id)).all()
 
     @staticmethod
     def _delete_discoveries(connection: Connection, run_id: str) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.store.models import Base, CodeRow, RunRow
 
-__all__ = ["find_id", "insert_ignore", "json_object", "new_id", "now"]
+__all__ = ["find_id", "insert_ignore", "json_object", "new_id", "now", "upsert"]
 
 _ID_DIGITS = 12
 
@@ -40,6 +40,12 @@ def insert_ignore(connection: Connection, model: type[Base], rows: Sequence[Mapp
                 connection.execute(insert(model), row)
         except IntegrityError:
             continue
+
+
+def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Insert the row of this key, or give the one that is there these values."""
+    insert_ignore(connection, model, [{**key, **values}])
+    connection.execute(update(model).filter_by(**key).values(**values))
 
 
 def new_id(connection: Connection, model: type[RunRow] | type[CodeRow], digest: str) -> str:

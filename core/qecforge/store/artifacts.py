@@ -73,10 +73,6 @@ class ArtifactFolder:
             raise StoreError(f"{path}: is damaged (its content is not what its name says): restore a copy")
         return content
 
-    def stored(self) -> set[str]:
-        """Hashes of the files that are there."""
-        return {path.name for path in self.folder.glob("[0-9a-f][0-9a-f]/*") if len(path.name) == 64}
-
     def remove(self, sha256: str) -> None:
         """Delete the file, if it is there."""
         try:

@@ -8,10 +8,12 @@ it has read anything and never has to give up half-way; readers see one snapshot
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -43,7 +45,7 @@ def parse_url(url: str | os.PathLike[str]) -> URL:
         return URL.create("sqlite", database=str(Path(url).absolute()))
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         hint = f"sqlite:///{url}" if url and "://" not in url else "sqlite:///results.db"
         raise StoreError(f"store {url!r}: not a database URL: write {hint} for a file") from error
     if parsed.drivername == "postgresql":
@@ -72,9 +74,13 @@ class Database:
 
     def __init__(self, url: URL, *, read_only: bool = False, create: bool = True) -> None:
         self.url, self.read_only, self.create = url, read_only, create
-        self.path = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        is_sqlite = url.get_backend_name() == "sqlite"
+        self.path = Path(url.database) if is_sqlite and url.database else None
+        self.in_memory = is_sqlite and self.path is None
         self.place = str(self.path) if self.path else url.render_as_string(hide_password=True)
         self._abandoned: list[Engine] = []
+        # An in-memory database is one connection: its threads take turns.
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self.in_memory else nullcontext()
         self._check_file()
         self._pid = os.getpid()
         self._current: Engine | None = self._connect()
@@ -87,7 +93,10 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database."""
-        with self._errors(), self._engine().begin() as connection:
+        engine = self._engine()
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with self._turn, self._errors(), engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -95,7 +104,8 @@ class Database:
         """A transaction that may write: all of it is on the disk afterwards, or nothing of it."""
         if self.read_only:
             raise StoreError(f"{self.place}: opened read-only: open it without read_only to write")
-        with self._errors(), self._engine().execution_options(**{_WRITES: True}).begin() as connection:
+        engine = self._engine().execution_options(**{_WRITES: True})
+        with self._turn, self._errors(), engine.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -108,7 +118,7 @@ class Database:
         if self._current is None:
             raise StoreError(f"{self.place}: the store was closed: open it again")
         if self._pid != os.getpid():
-            if self.path is None and self.url.get_backend_name() == "sqlite":
+            if self.in_memory:
                 raise StoreError("an in-memory store stays in the process that made it: use a file")
             # Connections made before a fork belong to the parent: keep them from being closed here.
             self._abandoned.append(self._current)
@@ -130,7 +140,7 @@ class Database:
     def _check_file(self) -> None:
         """What SQLite would report obscurely, or not before the first write."""
         if self.path is None:
-            if self.read_only and self.url.get_backend_name() == "sqlite":
+            if self.read_only and self.in_memory:
                 raise StoreError("an in-memory store cannot be read-only: name a file")
             return
         folder = self.path.parent
@@ -153,14 +163,16 @@ class Database:
     def _prepare(self) -> None:
         with self.reading() as connection:
             current = _schema.is_current(connection, self.place)
-        if current:
-            return
         if self.read_only:
-            raise StoreError(
-                f"{self.place}: empty, or of an older schema, and opened read-only: open it once without read_only"
-            )
+            if not current:
+                raise StoreError(
+                    f"{self.place}: empty, or of an older schema, and opened read-only: open it once without read_only"
+                )
+            return
         if self.path is not None:
             self._use_write_ahead_log()
+        if current:
+            return
         with self.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -197,7 +209,7 @@ class Database:
 
     def _explain(self, message: str) -> str:
         for symptom, remedy in _REMEDIES.items():
-            if symptom in message:
+            if re.search(symptom, message):
                 return f"{self.place}: {remedy}"
         return f"{self.place}: {_first_line(message)}"
 
@@ -210,8 +222,8 @@ _REMEDIES = {
     "unable to open": "cannot be opened: check that the file and its folder can be read and written",
     "database is locked": f"another program has kept it locked for {BUSY_SECONDS:.0f} s: close that one and run again",
     "disk I/O error": "the disk reports an error: check it, or give another store",
-    "onnection refused": "no server answers there: start it, or check host and port",
-    "does not exist": "no such database on this server: create it first (createdb)",
+    "[Cc]onnection refused": "no server answers there: start it, or check host and port",
+    'database ".*" does not exist': "no such database on this server: create it first (createdb)",
     "password authentication failed": "the server refuses this user and password: check the URL",
 }
 
@@ -241,8 +253,10 @@ def _sqlite_engine(path: Path | None, *, read_only: bool) -> Engine:
 def _mode(path: Path, *, read_only: bool) -> str:
     if not read_only:
         return "rwc"
-    # Without write permission on the folder SQLite cannot share a write-ahead log; nobody writes there then either.
-    return "ro" if os.access(path.parent, os.W_OK) else "ro&immutable=1"
+    # To read a write-ahead log SQLite must share files beside the database. Where the folder cannot be written and no
+    # log is there, nobody is writing, and the file can be read as it stands.
+    log = path.with_name(f"{path.name}-wal")
+    return "ro" if log.exists() or os.access(path.parent, os.W_OK) else "ro&immutable=1"
 
 
 def _first_line(error: object) -> str:

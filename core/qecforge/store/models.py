@@ -202,6 +202,7 @@ class ErrorRateRow(Base):
     extraction: Mapped[str] = mapped_column(_NAME)
     rounds: Mapped[int]
     basis: Mapped[str] = mapped_column(_NAME)
+    boundary: Mapped[str] = mapped_column(_NAME)
     decoder: Mapped[str] = mapped_column(_NAME)
     definition: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]

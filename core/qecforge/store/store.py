@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from sqlalchemy.engine import URL
+
 from qecforge.errors import ConfigurationError, MissingDependency, StoreError
 from qecforge.store._artifacts import ArtifactStore
 from qecforge.store._codes import CodeStore
@@ -58,7 +60,7 @@ class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore):
         artifacts: str | os.PathLike[str] | None = None,
     ) -> None:
         parsed = parse_url(url)
-        self._folder = Path(artifacts).absolute() if artifacts is not None else _default_folder(parsed.database)
+        self._folder = Path(artifacts).absolute() if artifacts is not None else _default_folder(parsed)
         self._database = Database(parsed, read_only=read_only, create=create)
 
     @property
@@ -87,9 +89,10 @@ class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore):
         return f"Store({self._database.url.render_as_string(hide_password=True)!r})"
 
     def __reduce__(self) -> tuple[Callable[..., Store], tuple[Any, ...]]:
-        if self._database.url.database is None:
+        database = self._database
+        if database.in_memory:
             raise StoreError("an in-memory store cannot go to another process: use a file")
-        return _reopen, (self.url, self.read_only, self._database.create, self._folder)
+        return _reopen, (database.path or self.url, database.read_only, database.create, self._folder)
 
     def frame(self, name: str, **filters: Any) -> pandas.DataFrame:
         """A table as a pandas DataFrame, a row a record.
@@ -121,9 +124,13 @@ class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore):
         return pandas.DataFrame([record.row() for record in tables[name](**filters)])
 
 
-def _reopen(url: str, read_only: bool, create: bool, artifacts: Path | None) -> Store:
+def _reopen(url: str | Path, read_only: bool, create: bool, artifacts: Path | None) -> Store:
     return Store(url, read_only=read_only, create=create, artifacts=artifacts)
 
 
-def _default_folder(database: str | None) -> Path | None:
-    return Path(database).with_suffix(".artifacts").absolute() if database else None
+def _default_folder(url: URL) -> Path | None:
+    if not url.database:
+        return None
+    if url.get_backend_name() == "sqlite":
+        return Path(url.database).with_suffix(".artifacts")
+    return Path(f"{url.database}.artifacts").absolute()

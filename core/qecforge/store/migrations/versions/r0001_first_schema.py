@@ -116,6 +116,7 @@ def _create_error_rates() -> None:
         sa.Column("extraction", sa.String(length=255), nullable=False),
         sa.Column("rounds", sa.BigInteger(), nullable=False),
         sa.Column("basis", sa.String(length=255), nullable=False),
+        sa.Column("boundary", sa.String(length=255), nullable=False),
         sa.Column("decoder", sa.String(length=255), nullable=False),
         sa.Column("definition", sa.JSON(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),

@@ -1,0 +1,161 @@
+"""Cases of the store contract: files, data frames, threads and processes."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import pickle
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qecforge.errors import ConfigurationError, StoreError
+from qecforge.evaluation.records import ErrorCounts
+from qecforge.store import Store
+from qecforge.testing._store_examples import discovered, distance, example_code, example_run, example_task
+
+__all__ = ["FileCases", "SharingCases"]
+
+_WRITERS = 8
+_STEPS_EACH = 25
+
+
+class FileCases:
+    """Files come back as they were, or not at all."""
+
+    def test_a_file_comes_back(self, store: Store, tmp_path: Path) -> None:
+        run = example_run(store)
+        content = bytes(range(256)) * 9000
+        (tmp_path / "weights").write_bytes(content)
+        copied = store.add_artifact(run.id, "policy", "copied", tmp_path / "weights")
+        given = store.add_artifact(run.id, "policy", "given", content)
+        empty = store.add_artifact(run.id, "log", "empty", b"")
+        assert store.read_artifact(copied) == store.read_artifact(given) == content
+        assert store.read_artifact(empty) == b""
+        assert (copied.sha256, copied.size) == (given.sha256, len(content))
+        assert store.artifacts(run.id) == [copied, given, empty]
+        assert store.artifacts(kind="log") == [empty]
+        assert len([path for path in store.directory.rglob("*") if path.is_file()]) == 2
+        with pytest.raises(StoreError, match="no such file"):
+            store.add_artifact(run.id, "policy", "missing", tmp_path / "missing")
+
+    def test_a_name_written_again_has_the_new_content(self, store: Store) -> None:
+        run = example_run(store)
+        old = store.add_artifact(run.id, "policy", "p", b"old")
+        new = store.add_artifact(run.id, "policy", "p", b"new")
+        assert store.add_artifact(run.id, "policy", "p", b"new").sha256 == new.sha256
+        assert [store.read_artifact(artifact) for artifact in store.artifacts(run.id)] == [b"new"]
+        with pytest.raises(StoreError, match="cannot be read"):
+            store.read_artifact(old)
+
+    def test_a_damaged_file_is_refused_and_mended_by_writing_again(self, store: Store) -> None:
+        run = example_run(store)
+        artifact = store.add_artifact(run.id, "policy", "p", b"weights")
+        (path,) = (path for path in store.directory.rglob("*") if path.is_file())
+        path.write_bytes(b"weight")
+        with pytest.raises(StoreError, match="is damaged"):
+            store.read_artifact(artifact)
+        store.add_artifact(run.id, "policy", "p", b"weights")
+        assert store.read_artifact(artifact) == b"weights"
+
+
+class SharingCases:
+    """One store, used from many places at once."""
+
+    def test_tables_become_data_frames(self, store: Store) -> None:
+        pytest.importorskip("pandas")
+        run = example_run(store)
+        store.add_metrics(run.id, [("x", 1, math.nan, 0.1), ("x", 0, 2.0, 0.0), ("y", 0, 3.0, 0.0)])
+        store.add_code(example_code(), distance(3), source="test")
+        store.add_error_counts(example_code().digest, example_task(example_code()), 0, ErrorCounts(shots=8, errors=2))
+        assert store.frame("runs")["id"].tolist() == [run.id]
+        assert store.frame("codes", n=5)["distance"].tolist() == [3]
+        assert store.frame("codes", n=6).empty
+        np.testing.assert_array_equal(store.frame("metrics", metric="x")["value"], [2.0, math.nan])
+        assert store.frame("metrics").columns.tolist() == ["run_id", "name", "step", "value", "wall_time"]
+        assert store.frame("error_rates")["rate"].tolist() == [0.25]
+        for name in ("discoveries", "policy_evaluations", "artifacts", "events"):
+            assert len(store.frame(name)) == 0
+        with pytest.raises(ConfigurationError, match="frame: got 'tables', expected one of artifacts, codes"):
+            store.frame("tables")
+
+    def test_a_store_is_pickled_by_its_address(self, store: Store) -> None:
+        run = example_run(store)
+        with pickle.loads(pickle.dumps(store)) as other:  # noqa: S301 (our own bytes)
+            assert other.directory == store.directory
+            other.mark_run(run.id, "finished")
+        assert store.run(run.id).status == "finished"
+
+    def test_a_closed_store_refuses_use(self, open_store: Callable[[], Store]) -> None:
+        with open_store() as store:
+            pass
+        with pytest.raises(StoreError, match="was closed"):
+            store.runs()
+
+    def test_threads_share_a_store(self, store: Store) -> None:
+        run = example_run(store)
+
+        def write(thread: int) -> None:
+            for step in range(_STEPS_EACH):
+                store.add_metrics(run.id, [(f"thread{thread}", step, float(step), 0.0)])
+
+        threads = [threading.Thread(target=write, args=(index,)) for index in range(_WRITERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for index in range(_WRITERS):
+            np.testing.assert_array_equal(store.metrics(run.id, f"thread{index}").step, np.arange(_STEPS_EACH))
+
+    def test_many_processes_make_and_fill_a_store_at_once(
+        self, open_store: Callable[[], Store], store_url: str | Path, tmp_path: Path
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        barrier, errors = context.Barrier(_WRITERS), context.SimpleQueue()
+        writers = [
+            context.Process(target=_write_much, args=(store_url, tmp_path / "files", index, barrier, errors))
+            for index in range(_WRITERS)
+        ]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert errors.empty(), errors.get()
+        assert [writer.exitcode for writer in writers] == [0] * _WRITERS
+        with open_store() as store:
+            (run,) = store.runs()
+            for index in range(_WRITERS):
+                series = store.metrics(run.id, f"process{index}")
+                np.testing.assert_array_equal(series.step, np.arange(_STEPS_EACH))
+            (record,) = store.codes()
+            assert record.gate_count == 10
+            (rate,) = store.error_rates()
+            assert rate.counts == ErrorCounts(shots=10 * _STEPS_EACH, errors=_STEPS_EACH, seconds=0.0)
+            assert len(store.events(run.id)) == _WRITERS
+            assert {store.read_artifact(artifact) for artifact in store.artifacts()} == {
+                b"shared", *(f"process{index}".encode() for index in range(_WRITERS)),
+            }  # fmt: skip
+
+
+def _write_much(url: str | Path, files: Path, index: int, barrier: Any, errors: Any) -> None:
+    """One of the writing processes: all make the store at once, then write rows of their own and the same ones."""
+    try:
+        barrier.wait()
+        with Store(url, artifacts=files) as store:
+            run = example_run(store)
+            store.add_event(run.id, "joined", {"process": index})
+            code, task = example_code(), example_task(example_code())
+            for step in range(_STEPS_EACH):
+                store.add_metrics(run.id, [(f"process{index}", step, 1.0, 0.0)])
+                found = discovered(code, 10 + (step + index) % 5, step=step)
+                record = store.add_discovery(run.id, found, distance(3), wall_time=1.0, proof={})
+                store.add_error_counts(record.id, task, step, ErrorCounts(shots=10, errors=1))
+            for content in ("shared", f"process{index}"):
+                store.add_artifact(run.id, "log", content, content.encode())
+    except BaseException as error:
+        errors.put(f"process {index}: {error!r}")
+        raise
