@@ -132,7 +132,9 @@ def _explain(error: Exception) -> int:
         return INTERRUPTED
     if isinstance(error, _CommandLineError):
         context = getattr(error, "ctx", None)
-        message = one_line(cast(typer.BadParameter, error).format_message()).removesuffix(".")
+        message = (
+            one_line(cast(typer.BadParameter, error).format_message()).replace("Value error, ", "").removesuffix(".")
+        )
         say(f"{message}; see `{context.command_path if context else 'qecforge'} --help`")
         return BAD_INPUT
     say(one_line(error))

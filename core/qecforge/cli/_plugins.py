@@ -9,7 +9,7 @@ import typer
 
 from qecforge.cli._output import Format, FormatOption, emit, say, stdout
 from qecforge.errors import PluginError
-from qecforge.reporting.fields import fields_table
+from qecforge.reporting.fields import config_schema, fields_table, nested_tables
 from qecforge.reporting.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def show_plugin(
     from qecforge.plugins import Registry
 
     of_kind, found = _find(Registry.load(), name, kind)
-    described = found.spec.config.model_json_schema()
+    described = config_schema(found.spec.config)
     if schema:
         typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
         return
@@ -83,6 +83,9 @@ def show_plugin(
             console.print(line, markup=False)
         console.print()
     emit(fields_table(described), form, empty=f"{name} has no settings")
+    for title, table in nested_tables(described).items() if form is Format.TABLE else ():
+        typer.echo(f"\n{title}")
+        emit(table, form)
 
 
 def _find(registry: Registry, name: str, kind: Kind | None) -> tuple[str, Registered[Any]]:

@@ -1,25 +1,38 @@
-"""The fields of a config model as a table, read from its JSON Schema: name, type, default, description."""
+"""The fields of a config model as tables, read from its JSON Schema: name, type, default, description."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qecforge.reporting.tables import Column, Table
 
-__all__ = ["fields_table", "type_words"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["config_schema", "fields_table", "nested_tables", "type_words"]
 
 COLUMNS = (Column("field"), Column("type"), Column("default"), Column("description"))
 
 _LIMITS = {"minimum": ">= ", "exclusiveMinimum": "> ", "maximum": "<= ", "exclusiveMaximum": "< "}
 
 
+def config_schema(config: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a config model, with the defaults that factories make, which pydantic leaves out."""
+    schema = config.model_json_schema()
+    for name, field in config.model_fields.items():
+        if field.default_factory is not None:
+            default = field.get_default(call_default_factory=True, validated_data={})
+            schema["properties"][field.alias or name]["default"] = _plain(default)
+    return schema
+
+
 def fields_table(schema: Mapping[str, Any]) -> Table:
     """A row for each property of an object schema, in its order.
 
     Args:
-        schema: As `pydantic.BaseModel.model_json_schema()` gives it, references into its own `$defs`.
+        schema: As `config_schema` gives it, references into its own `$defs`.
 
     Returns:
         Columns `field`, `type`, `default` (JSON, `required` where there is none) and `description`.
@@ -37,6 +50,16 @@ def fields_table(schema: Mapping[str, Any]) -> Table:
             }
         )
     return Table(COLUMNS, rows)
+
+
+def nested_tables(schema: Mapping[str, Any]) -> dict[str, Table]:
+    """A table for each object that a field's type names, by that name."""
+    definitions = schema.get("$defs", {})
+    return {
+        name: fields_table({**described, "$defs": definitions})
+        for name, described in definitions.items()
+        if described.get("properties")
+    }
 
 
 def type_words(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -68,8 +91,17 @@ def _array(described: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     return "list of " + type_words(items, definitions) if isinstance(items, Mapping) else "list"
 
 
+def _plain(value: Any) -> Any:
+    """JSON values of a default."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple, set, frozenset)) else value
+
+
 def _default(described: Mapping[str, Any]) -> str:
     if "default" not in described:
         return ""
     value = described["default"]
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)

@@ -156,7 +156,7 @@ def to_rich(table: Table) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    rich = RichTable(title=table.title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    rich = RichTable(title=table.title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
     columns = [column for column in table.columns if not column.detail]
     for column in columns:
         rich.add_column(column.heading or column.key, justify=column.justify or _side(table, column.key))

@@ -1,0 +1,97 @@
+"""`qecforge runs`."""
+
+import csv
+import io
+import json
+
+import pytest
+from cli_harness import MANIFEST, invoke, one_line
+
+from qecforge import Store
+
+
+def ids(*arguments):
+    result = invoke("runs", "list", "--format", "json", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return [row["id"] for row in json.loads(result.stdout)]
+
+
+def test_list_as_table_json_and_csv_agree(filled):
+    table = invoke("runs", "list").stdout
+    rows = json.loads(invoke("runs", "list", "--format", "json").stdout)
+    lines = list(csv.DictReader(io.StringIO(invoke("runs", "list", "--format", "csv").stdout)))
+    assert [row["id"] for row in rows] == [line["id"] for line in lines]
+    assert [row["seed"] for row in rows] == [6, 5]
+    for row in rows:
+        assert row["id"] in table
+        assert (row["status"], row["environment"], row["agent"]) == ("finished", "walk", "walker")
+    assert rows[0].keys() == lines[0].keys()
+
+
+def test_list_filters(filled):
+    newest, oldest = ids()
+    assert ids("--seed", 5) == [oldest]
+    assert ids("--limit", 1) == [newest]
+    assert ids("--status", "finished", "--environment", "walk", "--agent", "walker", "--name", "walk") == [
+        newest,
+        oldest,
+    ]
+    assert ids("--status", "failed") == []
+    none = invoke("runs", "list", "--status", "failed")
+    assert (none.exit_code, none.stdout, none.stderr) == (0, "", "no run matches\n")
+
+
+def test_show_has_all_of_a_run(filled):
+    run_id = ids("--seed", 5)[0]
+    text = invoke("runs", "show", run_id[:6]).stdout
+    assert text.startswith(f"run {run_id}: walk, seed 5\nfinished, after ")
+    for part in ("[[5,1,3]]", "policy.safetensors", "visits", MANIFEST.strip()):
+        assert part in text
+    document = json.loads(invoke("runs", "show", run_id, "--format", "json").stdout)
+    assert document["manifest"]["seed"] == 5
+    assert document["manifest_source"] == MANIFEST
+    assert document["metrics"]["visits"]["last"] == 200.0
+    assert [code["n"] for code in document["codes"]] == [5]
+    (line,) = csv.DictReader(io.StringIO(invoke("runs", "show", run_id, "--format", "csv").stdout))
+    assert line["id"] == run_id
+
+
+def test_compare_gives_mean_and_interval_of_a_group(filled):
+    with Store("sqlite:///results.db") as store:
+        for run, value in zip(store.runs(), (1.0, 3.0), strict=True):
+            store.add_policy_evaluation(run.id, "agreement", value)
+    (row,) = json.loads(invoke("runs", "compare", *ids(), "--metric", "agreement", "--format", "json").stdout)
+    assert (row["group"], row["runs"], row["mean"]) == ("walk", 2, 2.0)
+    assert row["std"] == pytest.approx(2**0.5)
+    assert row["interval"] == [1.0, 3.0]
+    assert sorted(row["values"].values()) == [1.0, 3.0]
+    assert "[1, 3]" in invoke("runs", "compare", *ids(), "--metric", "agreement").stdout
+
+
+def test_compare_refuses_one_run_and_an_unknown_metric(filled):
+    assert "two or more" in one_line(invoke("runs", "compare", ids()[0], "--metric", "visits"))
+    assert "visits" in one_line(invoke("runs", "compare", *ids(), "--metric", "vists"))
+    assert "confidence" in one_line(invoke("runs", "compare", *ids(), "--metric", "visits", "--confidence", "2"))
+
+
+def test_delete_asks_first(filled):
+    first, second = ids()
+    refused = invoke("runs", "delete", first, input="n\n")
+    assert refused.exit_code == 130
+    assert "nothing was changed" in refused.stderr
+    assert ids() == [first, second]
+    done = invoke("runs", "delete", first, input="y\n")
+    assert done.exit_code == 0
+    assert ids() == [second]
+    assert len(json.loads(invoke("codes", "list", "--format", "json").stdout)) == 1
+    assert invoke("runs", "delete", second, "--yes").stdout == f"deleted: {second}\n"
+    assert ids() == []
+    assert json.loads(invoke("codes", "list", "--format", "json").stdout) == []
+
+
+def test_delete_without_an_answer_deletes_nothing(filled):
+    before = ids()
+    assert invoke("runs", "delete", before[0]).exit_code == 130
+    assert ids() == before
+    assert invoke("runs", "delete", before[0], "zz", "--yes").exit_code == 2
+    assert ids() == before
