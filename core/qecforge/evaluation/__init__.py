@@ -1,8 +1,66 @@
-"""Evaluation: logical error rates of stabilizer codes, and the statistics that go with them."""
+"""Evaluation: logical error rates of stabilizer codes, and the statistics that go with them.
+
+from qecforge.evaluation import LogicalErrorRateConfig, measure_error_rates
+
+config = LogicalErrorRateConfig(p=[1e-3, 3e-3], shots=100_000, extraction="flag")
+for task, counts in measure_error_rates(code, config):
+    print(task.p, counts.rate, task.circuit_distance, task.decoder)
+"""
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from qecforge.evaluation.config import LogicalErrorRateConfig
 from qecforge.evaluation.records import ErrorCounts, ErrorRateTask, chunk_shots
 
-__all__ = ["ErrorCounts", "ErrorRateTask", "LogicalErrorRateConfig", "chunk_shots"]
+if TYPE_CHECKING:
+    from qecforge.evaluation.distance import CircuitDistance, circuit_distance
+    from qecforge.evaluation.measure import PlannedTask, measure_error_rates, plan_error_rates
+    from qecforge.evaluation.statistics import (
+        Interval,
+        SlopeFit,
+        bootstrap_mean_interval,
+        fit_slope,
+        likelihood_interval,
+        wilson_interval,
+    )
+
+__all__ = [
+    "CircuitDistance",
+    "ErrorCounts",
+    "ErrorRateTask",
+    "Interval",
+    "LogicalErrorRateConfig",
+    "PlannedTask",
+    "SlopeFit",
+    "bootstrap_mean_interval",
+    "chunk_shots",
+    "circuit_distance",
+    "fit_slope",
+    "likelihood_interval",
+    "measure_error_rates",
+    "plan_error_rates",
+    "wilson_interval",
+]
+
+_LAZY = {
+    "distance": ("CircuitDistance", "circuit_distance"),
+    "measure": ("PlannedTask", "measure_error_rates", "plan_error_rates"),
+    "statistics": (
+        "Interval",
+        "SlopeFit",
+        "bootstrap_mean_interval",
+        "fit_slope",
+        "likelihood_interval",
+        "wilson_interval",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(importlib.import_module(f"qecforge.evaluation.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
