@@ -142,7 +142,7 @@ def _sweep(definitions: JSONSchema) -> JSONSchema:
         "type": "object",
         "description": "A grid: dotted paths to lists of values; one run for each combination and seed.",
         "minProperties": 1,
-        "propertyNames": {"pattern": rf"^({'|'.join(SWEPT)})(\\.|$)"},
+        "propertyNames": {"pattern": rf"^({'|'.join(SWEPT)})(\.|$)"},
         "properties": known,
         "additionalProperties": values,
     }

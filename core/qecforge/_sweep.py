@@ -42,13 +42,13 @@ def overridden(root: Node, overrides: Sequence[str]) -> Node:
         path = path.strip()
         if not equals or not path:
             raise place.error(f"got {shown(text)}, expected PATH=VALUE, such as agent.total_steps=1000")
-        head, _, rest = path.partition(".")
+        head, dot, rest = path.partition(".")
         if head not in SECTIONS:
             raise place.error(unknown_key(head, SECTIONS), path)
         for swept in _entries(root.get("sweep")):
             if head != "sweep" and _overlap(swept, path):
                 raise place.error(f"the manifest sweeps {swept}: use --set 'sweep.{swept}=[...]'", path)
-        parts = [head, *([rest] if head == "sweep" and rest else rest.split(".") if rest else [])]
+        parts = [head, rest] if head == "sweep" and dot else path.split(".")
         root = _replaced(root, parts, Entry(place, _value(value, place, path)), path)
     return root
 

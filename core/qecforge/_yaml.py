@@ -47,8 +47,14 @@ class Place:
     column: int | None = None
 
     def error(self, message: str, path: str | None = None) -> ManifestError:
-        """A `ManifestError` at this place."""
-        return ManifestError(message, source=self.source, line=self.line, column=self.column, path=path)
+        """A `ManifestError` at this place, on one line that a terminal can show."""
+        return ManifestError(
+            _one_line(message, 1500),
+            source=self.source,
+            line=self.line,
+            column=self.column,
+            path=_one_line(path, 200) if path else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -251,8 +257,10 @@ class _Composer:
 
     def _scalar(self, event: Any, place: Place) -> bool | int | float | str | None:
         text: str = event.value
-        if any(0xD800 <= ord(character) < 0xE000 for character in text):
-            raise place.error("half of a surrogate pair is not a character: write it as \\UXXXXXXXX")
+        try:  # JSON, which is YAML too, writes characters beyond U+FFFF as two escapes
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError as error:
+            raise place.error("half of a surrogate pair is not a character: write it as \\UXXXXXXXX") from error
         return _resolve(text, place) if event.implicit[0] else text
 
     def _place(self, event: Any) -> Place:
@@ -298,5 +306,8 @@ def _measure(children: list[Node]) -> tuple[int, int]:
     return 1 + sum(child.size for child in children), 1 + max((child.height for child in children), default=0)
 
 
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split())
+def _one_line(text: str | None, limit: int = 300) -> str:
+    """Text without line breaks and control characters, cut at `limit` characters."""
+    text = " ".join((text or "")[: 4 * limit].split())
+    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -60,6 +60,8 @@ def test_an_empty_value_is_null(registry):
         ("agent.total_steps=[1", "--set agent.total_steps: not YAML"),
         ("agent.total_steps=!x 1", "--set agent.total_steps: the tag !x is not read here"),
         ("agent..total_steps=1", "--set agent..total_steps: the path has an empty part"),
+        ("agent.=1", "--set agent.: the path has an empty part"),
+        ("sweep.=[1]", "--set sweep.: the path has an empty part"),
         ("seeds.0=1", "--set seeds.0: seeds is [0, 1], which has no keys: set it as a whole"),
         ("name.x=1", "--set name.x: name is 'steane', which has no keys"),
         (

@@ -147,6 +147,14 @@ def test_a_bad_manifest_is_refused_in_one_line_that_says_where(registry, old, ne
     assert error.path is not None
 
 
+def test_what_a_message_quotes_cannot_break_the_line_or_the_terminal(registry):
+    error = refusal(edited("n: 7", 'n: 7, "a\\nb\\x1b[31m": 1'), registry)
+    assert "environment.a b\\x1b[31m: unknown key" in str(error)
+    assert str(error).isprintable()
+    long = refusal(edited("n: 7", f"n: 7, {'x' * 10_000}: 1"), registry)
+    assert len(str(long)) < 500
+
+
 def test_the_message_starts_with_the_file(registry, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text(edited("n: 7", "n: 1"))
