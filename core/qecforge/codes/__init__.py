@@ -5,9 +5,11 @@ Compiled kernels, scipy and qiskit are imported by the functions that need them.
 
 from __future__ import annotations
 
+from qecforge.codes._effective_distance import EffectiveDistance, bias_weights, effective_distance
 from qecforge.codes.discovered import DiscoveredCode, JsonScalar, verify_encoder
 from qecforge.codes.distance import CssDistances, Distance, css_distances, find_distance
 from qecforge.codes.enumerators import WeightEnumerators
+from qecforge.codes.equivalence import equivalent_under_permutation
 from qecforge.codes.formats import CodeFormat, css_from_alist, css_to_alist, dump_code, load_code
 from qecforge.codes.known_codes import singleton_bound
 from qecforge.codes.packed import TABLEAU, TableauBatch, TableauSubject, words_per_column
@@ -19,15 +21,19 @@ __all__ = [
     "CssDistances",
     "DiscoveredCode",
     "Distance",
+    "EffectiveDistance",
     "JsonScalar",
     "StabilizerCode",
     "TableauBatch",
     "TableauSubject",
     "WeightEnumerators",
+    "bias_weights",
     "css_distances",
     "css_from_alist",
     "css_to_alist",
     "dump_code",
+    "effective_distance",
+    "equivalent_under_permutation",
     "find_distance",
     "load_code",
     "singleton_bound",

@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["count_span", "reduce_and_search", "scan_errors"]
+__all__ = ["cheapest_in_span", "count_span", "reduce_and_search", "scan_errors"]
 
 _Words = NDArray[np.uint64]
 
@@ -89,8 +89,8 @@ def count_span(x: _Words, z: _Words, counts: NDArray[np.int64], start: int, stop
 
 
 @njit(
-    "int64(uint64[::1], uint64[::1], int64, int64[::1], int64, uint64[:, ::1], boolean, int64, int64, boolean, "
-    "int64[::1])",
+    "int64(uint64[::1], uint64[::1], int64, int64[::1], int64, uint64[:, ::1], int64[:, ::1], int64[::1], int64, "
+    "uint64[:, ::1], int64[::1], boolean, boolean, int64[::1])",
     cache=True,
     nogil=True,
 )
@@ -100,35 +100,45 @@ def scan_errors(
     letters: int,
     prefix: NDArray[np.int64],
     depth: int,
-    table: _Words,
-    insert: bool,
+    tails: _Words,
+    tail_columns: NDArray[np.int64],
+    buckets: NDArray[np.int64],
     partition: int,
-    partition_mask: int,
+    table: _Words,
+    filled: NDArray[np.int64],
+    insert: bool,
     every: bool,
     found: NDArray[np.int64],
 ) -> int:
-    """Look for two errors of equal key and different value, among those that extend `prefix` by `depth` letters.
+    """Look for two errors of equal key and different value, among those that extend `prefix`.
 
     An error is a rising sequence of columns, at most one a qubit; its key (syndrome) and value (logical action) are
-    the XOR of its columns'. Keys that fall into another partition are passed over.
+    the XOR of its columns'. It is made of `prefix`, `depth` further columns and a tail. Tails are sorted by the low
+    bits of their keys, so that the errors whose key has the low bits `partition` are found without trying the others.
 
     Args:
         keys, values: (n * letters,); columns q * letters .. (q + 1) * letters - 1 belong to qubit q.
         prefix: Columns already chosen.
-        depth: Letters to add, at least 1.
+        depth: Columns to choose between prefix and tail.
+        tails: (T, 2) keys and values of the tails.
+        tail_columns: (T, t) their columns.
+        buckets: (P + 1,), P a power of two; tails buckets[b]..buckets[b + 1] - 1 have keys of low bits b, and falling
+            first columns.
+        partition: Low bits of the keys that count, in 0..P-1.
         table: (2^s, 2) open-addressing table of (key, value), s >= 1, zero keys empty.
+        filled: (1,) entries of the table, kept up to date.
         insert: Whether errors enter the table; otherwise they are looked up only.
-        partition, partition_mask: Only keys whose mixed low bits are `partition` count.
         every: Whether two errors of equal key are a hit whatever their values.
-        found: (len(prefix) + depth,), receives the columns of a hit.
+        found: Receives the columns of a hit.
 
     Returns:
-        -1 without a hit; -2 where the error itself has key 0 and acts; else the row of `table` that it meets.
+        -1 without a hit; -2 where the error itself has key 0 and acts; -3 where the table is full; else the row of
+        `table` that the error meets.
     """
-    total = len(keys)
-    given = len(prefix)
-    mask = uint64(len(table) - 1)
-    chosen = np.zeros(depth, np.int64)
+    total, given, tail_length = len(keys), len(prefix), tail_columns.shape[1]
+    mask, low_bits = uint64(len(table) - 1), uint64(len(buckets) - 2)
+    limit = len(table) - (len(table) >> 3) - 1
+    chosen = np.zeros(depth + 1, np.int64)
     key_to = np.zeros(depth + 1, np.uint64)
     value_to = np.zeros(depth + 1, np.uint64)
     for column in prefix:
@@ -138,9 +148,9 @@ def scan_errors(
         chosen[0] = (prefix[given - 1] // letters + 1) * letters
     level = 0
     while level >= 0:
-        if level < depth - 1:
+        if level < depth:
             column = chosen[level]
-            if column >= total - (depth - 1 - level) * letters:
+            if column >= total - (depth - 1 - level + tail_length) * letters:
                 level -= 1
                 if level >= 0:
                     chosen[level] += 1
@@ -150,32 +160,34 @@ def scan_errors(
             chosen[level + 1] = (column // letters + 1) * letters
             level += 1
             continue
-        base_key, base_value = key_to[level], value_to[level]
-        for column in range(chosen[level], total):
-            key = base_key ^ keys[column]
-            value = base_value ^ values[column]
+        base_key, base_value = key_to[depth], value_to[depth]
+        bucket = np.int64(uint64(partition) ^ (base_key & low_bits))
+        for index in range(buckets[bucket], buckets[bucket + 1]):
+            if tail_columns[index, 0] < chosen[depth]:
+                break
+            key = base_key ^ tails[index, 0]
+            value = base_value ^ tails[index, 1]
             hit: Any = -1
             if key == 0:
                 if every or value != 0:
                     hit = -2
             else:
-                spread = _mixed(key)
-                if spread & uint64(partition_mask) == uint64(partition):
-                    slot = (spread >> uint64(20)) & mask
-                    while table[slot, 0] != 0 and table[slot, 0] != key:
-                        slot = (slot + uint64(1)) & mask
-                    if table[slot, 0] == key:
-                        if every or table[slot, 1] != value:
-                            hit = np.int64(slot)
-                    elif insert:
-                        table[slot, 0] = key
-                        table[slot, 1] = value
+                slot = _mixed(key) & mask
+                while table[slot, 0] != 0 and table[slot, 0] != key:
+                    slot = (slot + uint64(1)) & mask
+                if table[slot, 0] == key:
+                    if every or table[slot, 1] != value:
+                        hit = np.int64(slot)
+                elif insert:
+                    if filled[0] >= limit:
+                        return -3
+                    table[slot, 0] = key
+                    table[slot, 1] = value
+                    filled[0] += 1
             if hit != -1:
-                chosen[level] = column
-                for index in range(given):
-                    found[index] = prefix[index]
-                for index in range(depth):
-                    found[given + index] = chosen[index]
+                found[:given] = prefix
+                found[given : given + depth] = chosen[:depth]
+                found[given + depth :] = tail_columns[index]
                 return hit
         level -= 1
         if level >= 0:
@@ -242,3 +254,44 @@ def reduce_and_search(
             if acts:
                 best, first, second = np.int64(weight), i, j
     return best, first, second
+
+
+@njit(
+    "Tuple((float64, int64))(uint64[::1], uint64[::1], float64[:, ::1], int64, int64, float64)", cache=True, nogil=True
+)
+def cheapest_in_span(
+    x: _Words, z: _Words, costs: NDArray[np.float64], start: int, stop: int, best: float
+) -> tuple[float, int]:
+    """The cheapest of elements start..stop-1, in Gray-code order, of the span of m rows of at most 64 qubits.
+
+    Args:
+        x, z: (m,) rows, bit q for qubit q.
+        costs: (G, 256); entry [g, x | z << 4] is what the letters on qubits 4g..4g+3 cost together.
+        start, stop: 0 <= start < stop <= 2^m.
+        best: Only elements cheaper than this count.
+
+    Returns:
+        (cost, element number), the number -1 where none is cheaper than `best`.
+    """
+    generators = len(x)
+    element_x = element_z = uint64(0)
+    gray = start ^ (start >> 1)
+    for row in range(generators):
+        if gray >> row & 1:
+            element_x ^= x[row]
+            element_z ^= z[row]
+    where = -1
+    for index in range(start + 1, stop + 1):
+        cost = 0.0
+        rest_x, rest_z = element_x, element_z
+        for group in range(len(costs)):
+            cost += costs[group, (rest_x & uint64(15)) | ((rest_z & uint64(15)) << uint64(4))]
+            rest_x >>= uint64(4)
+            rest_z >>= uint64(4)
+        if cost < best:
+            best, where = cost, index - 1
+        row = _trailing_zeros(index)
+        if row < generators:
+            element_x ^= x[row]
+            element_z ^= z[row]
+    return best, where

@@ -11,7 +11,7 @@ from qecforge.codes import _gf2, _logicals, _pauli
 if TYPE_CHECKING:
     from qecforge.codes.stabilizer_code import StabilizerCode
 
-__all__ = ["SearchSpace", "search_spaces"]
+__all__ = ["SearchSpace", "pauli_space", "search_spaces"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SearchSpace:
         stabilizers: Rows that span the trivial errors; like the next two of n bits in a half, else of 2n, [x | z].
         check_rows: Rows whose duals the errors of syndrome 0 are: in a half the checks of the other type, else the
             stabilizers themselves.
-        commuting: Rows that span the errors of syndrome 0.
+        commuting: Rows that span the errors of syndrome 0, the stabilizers first.
     """
 
     half: str
@@ -86,16 +86,18 @@ class SearchSpace:
 def search_spaces(code: StabilizerCode) -> list[SearchSpace]:
     """The two halves of a CSS code (a lightest logical operator of such a code is of one type), else all Paulis."""
     if code.css is None:
-        return [_pauli_space(code)]
+        return [pauli_space(code)]
     hx, hz = (_gf2.pack_rows(half) for half in code.css)
-    logical_x, logical_z = _logicals.css_logicals(*code.css)
+    logical_x, z_type = _logicals.css_logicals(*code.css)
+    x_type = [row >> code.n for row in logical_x]
     return [
-        _half_space("x", code.n, hx, hz, logical_z, code.k == 0),
-        _half_space("z", code.n, hz, hx, [row >> code.n for row in logical_x], code.k == 0),
+        _half_space("x", code.n, hx, hz, x_type, z_type),
+        _half_space("z", code.n, hz, hx, z_type, x_type),
     ]
 
 
-def _pauli_space(code: StabilizerCode) -> SearchSpace:
+def pauli_space(code: StabilizerCode) -> SearchSpace:
+    """All Paulis on the code's qubits."""
     n = code.n
     rows = _gf2.pack_rows(code.check_matrix)
     logicals = _gf2.pack_rows(code.logical_x) + _gf2.pack_rows(code.logical_z)
@@ -121,7 +123,7 @@ def _pauli_space(code: StabilizerCode) -> SearchSpace:
 
 
 def _half_space(
-    half: str, n: int, stabilizers: Sequence[int], checks: Sequence[int], partners: Sequence[int], every: bool
+    half: str, n: int, stabilizers: Sequence[int], checks: Sequence[int], own: Sequence[int], partners: Sequence[int]
 ) -> SearchSpace:
     columns = [1 << (n - 1 - qubit) for qubit in range(n)]
     pivots = {row.bit_length(): row for row in _gf2.row_reduce(checks)}
@@ -133,11 +135,11 @@ def _half_space(
         syndromes=_products(columns, checks),
         actions=_products(columns, partners),
         action_bits=len(partners),
-        every=every,
+        every=not partners,
         even=_gf2.reduce_against((1 << n) - 1, pivots) == 0,
         stabilizers=tuple(stabilizers),
         check_rows=tuple(checks),
-        commuting=tuple(_gf2.kernel(checks, n)),
+        commuting=(*stabilizers, *own),
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import qiskit
     import stim
 
+    from qecforge.codes._effective_distance import EffectiveDistance
     from qecforge.codes.distance import Distance, DistanceMethod
     from qecforge.codes.enumerators import WeightEnumerators
 
@@ -275,13 +276,21 @@ class StabilizerCode:
     def distance(
         self, *, method: DistanceMethod = "auto", budget_seconds: float | None = 60.0, seed: int = 0
     ) -> Distance:
-        """The distance, proved where the budget allows and a labelled bound elsewhere; see `distance.find_distance`."""
+        """The distance, proved within the budget or else a labelled bound; see `qecforge.codes.find_distance`."""
         from qecforge.codes.distance import find_distance
 
         return find_distance(self, method=method, budget_seconds=budget_seconds, seed=seed)
 
+    def effective_distance(
+        self, weights: ArrayLike, *, budget_seconds: float | None = 60.0, seed: int = 0
+    ) -> EffectiveDistance:
+        """The distance when X, Y and Z weigh (w_X, w_Y, w_Z); see `qecforge.codes.effective_distance`."""
+        from qecforge.codes._effective_distance import effective_distance
+
+        return effective_distance(self, weights, budget_seconds=budget_seconds, seed=seed)
+
     def weight_enumerators(self) -> WeightEnumerators:
-        """Shor-Laflamme enumerators A and B, exact integers; see `enumerators.weight_enumerators`."""
+        """Shor-Laflamme enumerators A and B, exact integers; see `WeightEnumerators`."""
         from qecforge.codes.enumerators import weight_enumerators
 
         return weight_enumerators(self)
