@@ -47,8 +47,8 @@ class KnillLaflammeConfig(PluginConfig):
     scale: float = Field(10.0, gt=0, description="Factor in front of the sum, dimensionless (qdx: 10).")
     weighted: bool = Field(
         False,
-        description="Residual form only: weigh a pair by p(E_i) p(E_j), that is take sqrt(p_i) E_i, the channel's Kraus "
-        "operators, as the error set; false counts pairs alike, as eq. (4) has it.",
+        description="Residual form only: weigh a pair by p(E_i) p(E_j), that is take the channel's Kraus operators "
+        "sqrt(p_i) E_i as the error set; false counts pairs alike, as eq. (4) has it.",
     )
     method: Method = Field(
         "auto",

@@ -54,7 +54,7 @@ class ErrorClasses:
     @property
     def weights(self) -> NDArray[np.int64]:
         """(C,) int64: the Pauli weight of each class."""
-        return self.members.sum(axis=1)
+        return np.asarray(self.members.sum(axis=1))
 
     def __len__(self) -> int:
         return len(self.members)

@@ -1,8 +1,8 @@
 """Counting violations error by error: the SIMD lanes are the codes.
 
-A block of codes is laid out with one row per qubit and Pauli, in the narrowest integers that hold n + k bits, so that one
-vector instruction XORs (or tests) the same error in up to 32 codes. All errors of weight 1..depth are walked with the
-prefix XOR of their leading qubits kept; the two innermost qubits are unrolled, nine errors at a time.
+A block of codes is laid out with one row per qubit and Pauli, in the narrowest integers that hold n + k bits, so that
+one vector instruction XORs (or tests) the same error in up to 32 codes. All errors of weight 1..depth are walked with
+the prefix XOR of their leading qubits kept; the two innermost qubits are unrolled, nine errors at a time.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["LANES", "count_direct"]
-
-LANES = 128
-"""Codes per block."""
+__all__ = ["count_direct"]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _load(words: Any, start: int, columns: Any) -> None:
     """`columns[q, pauli, lane]` of the block of codes that begins at `start`; lanes beyond the batch are zero."""
     n, size = words.shape[1], min(columns.shape[2], words.shape[0] - start)
@@ -30,7 +27,7 @@ def _load(words: Any, start: int, columns: Any) -> None:
                 row[lane] = row.dtype.type(words[start + lane, q, pauli, 0])
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _count_two(xq: Any, zq: Any, xr: Any, zr: Any, prefix: Any, limit: Any, found: Any) -> None:
     """Add to `found` the violating errors among the prefix times the nine Pauli pairs on two qubits."""
     word = found.dtype.type
@@ -52,7 +49,7 @@ def _count_two(xq: Any, zq: Any, xr: Any, zr: Any, prefix: Any, limit: Any, foun
         found[lane] = word(found[lane] + part)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _count_two_z(zq: Any, zr: Any, prefix: Any, limit: Any, found: Any) -> None:
     """As `_count_two`, ZZ alone."""
     word = found.dtype.type
@@ -61,7 +58,7 @@ def _count_two_z(zq: Any, zr: Any, prefix: Any, limit: Any, found: Any) -> None:
         found[lane] = word(found[lane] + word(word(error - word(1)) < limit))
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _count_two_mixed(xq: Any, zq: Any, xr: Any, zr: Any, prefix: Any, limit: Any, found: Any) -> None:
     """As `_count_two`, the four pairs of one Z and one X or Y."""
     word = found.dtype.type
@@ -75,7 +72,7 @@ def _count_two_mixed(xq: Any, zq: Any, xr: Any, zr: Any, prefix: Any, limit: Any
         found[lane] = word(found[lane] + part)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _count_two_xy(xq: Any, zq: Any, xr: Any, zr: Any, prefix: Any, limit: Any, found: Any) -> None:
     """As `_count_two`, the four pairs of X or Y."""
     word = found.dtype.type
@@ -89,7 +86,7 @@ def _count_two_xy(xq: Any, zq: Any, xr: Any, zr: Any, prefix: Any, limit: Any, f
         found[lane] = word(found[lane] + part)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _scan_pairs(
     columns: Any, top: int, prefix: Any, z: int, y: int, index: Any, limit: Any, found: Any, counts: Any
 ) -> None:
@@ -112,7 +109,7 @@ def _scan_pairs(
             row[lane] += found[kind, lane]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _scan_singles(columns: Any, index: Any, limit: Any, counts: Any) -> None:
     """All errors of weight 1."""
     word = columns.dtype.type
@@ -128,7 +125,7 @@ def _scan_singles(columns: Any, index: Any, limit: Any, counts: Any) -> None:
             xy_counts[lane] += word(word(x[lane] ^ z[lane]) - one) < limit
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _extend(prefix: Any, columns: Any, factor: int, longer: Any) -> None:
     """`longer = prefix` times Pauli factor % 3 (Z, X, Y) on qubit factor // 3."""
     x, z = columns[factor // 3, 0], columns[factor // 3, 1]
@@ -142,7 +139,7 @@ def _extend(prefix: Any, columns: Any, factor: int, longer: Any) -> None:
         longer[lane] = error
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _count_block(columns: Any, depth: int, index: Any, limit: Any, prefixes: Any, found: Any, counts: Any) -> None:
     """Violations per class of one block: a depth-first walk over the qubits of an error, descending."""
     counts[:] = 0
@@ -168,8 +165,8 @@ def _count_block(columns: Any, depth: int, index: Any, limit: Any, prefixes: Any
         _scan_pairs(columns, top[length], prefixes[length], z, length - z, index, limit, found, counts)
 
 
-@njit(nogil=True, parallel=True, cache=True)  # type: ignore[misc]
-def count_direct(words: Any, k: int, depth: int, index: Any, narrow: Any, counts: Any) -> None:
+@njit(nogil=True, parallel=True, cache=True)
+def count_direct(words: Any, k: int, depth: int, index: Any, narrow: Any, lanes: int, counts: Any) -> None:
     """Violating errors per class of each code.
 
     Args:
@@ -178,11 +175,11 @@ def count_direct(words: Any, k: int, depth: int, index: Any, narrow: Any, counts
         depth: Greatest weight of an error.
         index: `ErrorClasses.index`.
         narrow: An array of the narrowest unsigned type that holds n + k bits; only its dtype is used.
+        lanes: Codes per block; best a multiple of 32.
         counts: (C, >= B) int64, filled.
     """
     batch, n = words.shape[0], words.shape[1]
     limit = narrow.dtype.type((np.uint64(1) << np.uint64(2 * k)) - np.uint64(1))
-    lanes = min(LANES, batch)
     for block in prange((batch + lanes - 1) // lanes):
         columns = np.empty((n, 2, lanes), narrow.dtype)
         prefixes = np.empty((max(depth - 1, 1), lanes), narrow.dtype)

@@ -9,7 +9,7 @@ from numba import njit
 __all__ = ["finish"]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def finish(counts: Any, weights: Any, factor: float, values: Any, solved: Any, residual: Any, violations: Any) -> None:
     """The dot product of counts and weights, and whether no error violates.
 
