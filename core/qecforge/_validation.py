@@ -290,11 +290,11 @@ def unknown_key(key: object, known: Iterable[str]) -> str:
 
 
 def _from_validator(path: Path, detail: ErrorDetails, model: type[BaseModel]) -> _Complaint:
-    """A validator's own words. `field: message`, or `field is ...`, from a check across fields points at that field."""
+    """A validator's own words; at the field that they begin with (`n: ...`, `n is ...`, `n = ...`), if any."""
     error = detail.get("ctx", {}).get("error")
     text = _one_line(str(error) if error is not None else detail["msg"])
     names = {name for branch in _models_at(model, path) for name in _names(branch)}
-    if (found := re.match(r"(\w+)(: | is )", text)) and found[1] in names:
+    if (found := re.match(r"(\w+)(: | is | = )", text)) and found[1] in names:
         return _Complaint((*path, found[1]), text[found.end() :] if found[2] == ": " else text)
     return _Complaint(path, text)
 

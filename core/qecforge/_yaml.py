@@ -253,15 +253,19 @@ class _Composer:
             raise place.error("an alias is used as a key, expected a name: write `name: value`")
         if event.value == "<<" and event.implicit[0]:
             raise place.error("merge keys (<<) are not part of YAML 1.2: write the values out")
-        return str(event.value)
+        return self._text(event, place)
 
     def _scalar(self, event: Any, place: Place) -> bool | int | float | str | None:
+        text = self._text(event, place)
+        return _resolve(text, place) if event.implicit[0] else text
+
+    def _text(self, event: Any, place: Place) -> str:
+        """The characters of a scalar. JSON, which is YAML too, writes those beyond U+FFFF as two escapes."""
         text: str = event.value
-        try:  # JSON, which is YAML too, writes characters beyond U+FFFF as two escapes
-            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError as error:
             raise place.error("half of a surrogate pair is not a character: write it as \\UXXXXXXXX") from error
-        return _resolve(text, place) if event.implicit[0] else text
 
     def _place(self, event: Any) -> Place:
         return Place(self.source, event.start_mark.line + 1, event.start_mark.column + 1)

@@ -65,7 +65,12 @@ without state (parameter-exploring agents); text: a string that a language model
 
 
 class PluginConfig(BaseModel):
-    """Base of every config model: frozen, unknown keys refused. Fields have descriptions."""
+    """Base of every config model: frozen, unknown keys refused. Fields have descriptions.
+
+    A check across fields raises `ValueError("n: 7 is too small: a code needs n > k (k is 7). Set n to 8 or more")`; the
+    name of a field in front makes the error in a manifest point at that field. The model's JSON form must give an equal
+    model back: runs are rebuilt from it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
 

@@ -65,6 +65,12 @@ def test_keys_are_text():
     assert plain(parse_yaml("{1: a, true: b, '': c, null: d}")) == {"1": "a", "true": "b", "": "c", "null": "d"}
 
 
+def test_json_is_yaml_in_keys_too():
+    assert plain(parse_yaml('{"\\ud83d\\ude00": 1}')) == {"\U0001f600": 1}
+    with pytest.raises(ManifestError, match="1:2 half of a surrogate pair"):
+        parse_yaml('{"\\ude00": 1}')
+
+
 def test_aliases_stand_for_their_values():
     assert plain(parse_yaml("a: &x [1, 2]\nb: *x\nc: {d: *x}\n")) == {"a": [1, 2], "b": [1, 2], "c": {"d": [1, 2]}}
 
