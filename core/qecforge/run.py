@@ -236,13 +236,13 @@ class _Attempt:
         return env, policy
 
     def measure_error_rates(self) -> None:
-        """Of the run's codes with the fewest gates; shots that the store has already are not drawn again."""
+        """Of the run's best codes; shots that the store has already are not drawn again."""
         config = self.plan.evaluation.logical_error_rate
         if config is None:
             return
         from qecforge.evaluation import measure_error_rates
 
-        for found in self.store.codes(run=self.run_id, order_by="gate_count", limit=config.max_codes):
+        for found in self.store.codes(run=self.run_id, order_by=("-distance", "gate_count"), limit=config.max_codes):
             measure_error_rates(
                 found.code,
                 config,
@@ -250,6 +250,7 @@ class _Attempt:
                 record=partial(self._file_counts, found.id),
                 workers=self.options.workers or len(os.sched_getaffinity(0)),
                 should_stop=self.cancelled,
+                distance=found.distance if found.distance_kind == "exact" else None,
             )
             self._stop_if_cancelled()
 
