@@ -1,0 +1,2 @@
+collect_ignore = ["example"]
+"""The example's own tests run where the example is installed."""
