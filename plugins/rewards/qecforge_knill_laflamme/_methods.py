@@ -56,8 +56,8 @@ class Direct(Counter):
     def cost(self) -> float:
         """One error takes a fraction of a nanosecond that grows with the word's width."""
         bits = self.n + self.k
-        per_error = 0.05 if bits <= 16 else 0.08 if bits <= 32 else 0.13 if bits <= 64 else 2.0
-        return _errors_up_to(self.n, self.depth) * per_error
+        per_error = 0.05 if bits <= 16 else 0.08 if bits <= 32 else 0.13 if bits <= 64 else 1.3
+        return 20 + _errors_up_to(self.n, self.depth) * per_error
 
     def _count(self, words: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
         index = self.classes.index
@@ -92,8 +92,8 @@ class Enumerator(Counter):
         bins = self.n + 1 if by_weight else (self.n + 1) * (self.n + 2) / 2
         fills = self.n * (1 if by_weight else 2)
         filled = min(1.0, 2 ** (rows - 11))
-        per_chunk = fills * (3 + 10 * filled) + bins * (5 + 15 * filled)
-        cost: float = 60 + max(1.0, 2 ** (rows - 11)) * per_chunk + bins * len(self.classes) * 0.3
+        per_chunk = fills * (3 + 10 * filled) + bins * (5 + 12 * filled)
+        cost: float = 100 + max(1.0, 2 ** (rows - 11)) * per_chunk + bins * len(self.classes) * 0.3
         return cost
 
     def _count(self, words: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
@@ -119,7 +119,7 @@ class MeetInTheMiddle(Counter):
         errors = _errors_up_to(self.n, (self.depth + 1) // 2)
         if errors > MAX_HALF_ERRORS:
             return inf
-        return errors * (12 if errors < 20_000 else 25 if errors < 200_000 else 60)
+        return errors * (14 if errors < 20_000 else 18 if errors < 200_000 else 40)
 
     def _count(self, words: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
         from qecforge_knill_laflamme._meet import count_meeting
@@ -173,7 +173,7 @@ class Walk(ByQubit):
 
     def cost(self) -> float:
         """A few vector operations on 64-bit lanes for each error."""
-        return 2.0 * _errors_up_to(self.n, self.depth)
+        return 1.3 * _errors_up_to(self.n, self.depth)
 
     def measure(
         self, words: NDArray[np.uint64], noise: NDArray[np.float64]
