@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from qecforge.codes import StabilizerCode
-from qecforge.errors import ConfigurationError, StoreError
+from qecforge.errors import CodeError, ConfigurationError, StoreError
 from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
 
 __all__ = ["CodeRecord", "Discovery", "DistanceKind", "ErrorRate", "Interval", "Row", "iso"]
@@ -104,9 +104,12 @@ class CodeRecord:
     @cached_property
     def code(self) -> StabilizerCode:
         """The code itself. Raises `StoreError` where the row was altered since it was written."""
-        code = StabilizerCode.from_json(self.definition)
+        try:
+            code = StabilizerCode.from_json(self.definition)
+        except CodeError as error:
+            raise StoreError(f"code {self.id}: its row was altered, it is no code any more ({error})") from error
         if code.digest != self.digest:
-            raise StoreError(f"code {self.id}: its definition does not match its digest: the store was altered")
+            raise StoreError(f"code {self.id}: its row was altered, it is another code: restore a copy of the store")
         return code
 
     @property

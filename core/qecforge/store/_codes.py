@@ -146,9 +146,9 @@ class CodeStore(StoreBase):
         connection: Connection, code: StabilizerCode, definition: str, distance: Distance, *, source: str | None
     ) -> str:
         """Insert the code or merge what is new into its row; returns its id."""
-        same = select(CodeRow.__table__).where(CodeRow.digest == code.digest)
+        same = select(CodeRow.__table__).where(CodeRow.digest == code.digest).with_for_update()
         bounds = _bounds(distance)
-        if connection.execute(same).one_or_none() is None:
+        while (known := connection.execute(same).one_or_none()) is None:  # on a server others write meanwhile
             row = {
                 "id": _sql.new_id(connection, CodeRow, code.digest),
                 "digest": code.digest,
@@ -160,7 +160,6 @@ class CodeStore(StoreBase):
                 "created_at": _sql.now(),
             }
             _sql.insert_ignore(connection, CodeRow, [row])
-        known = connection.execute(same.with_for_update()).one()
         changes = _sharper_bounds(known, bounds)
         if known.source is None and source is not None:
             changes["source"] = source

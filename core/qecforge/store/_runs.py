@@ -176,6 +176,8 @@ class RunStore(StoreBase):
         connection.execute(delete(DiscoveryRow).where(DiscoveryRow.run_id == run_id))
         elsewhere = exists().where(DiscoveryRow.code_id == CodeRow.id)
         for code_id in found:
+            # The lock first: on a server another run may be filing the same code just now.
+            connection.execute(select(CodeRow.id).where(CodeRow.id == code_id).with_for_update())
             connection.execute(delete(CodeRow).where(CodeRow.id == code_id, CodeRow.source.is_(None), ~elsewhere))
 
 

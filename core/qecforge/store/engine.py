@@ -46,7 +46,8 @@ def parse_url(url: str | os.PathLike[str]) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        hint = f"sqlite:///{url}" if url and "://" not in url else "sqlite:///results.db"
+        is_file_name = bool(url) and url.isprintable() and "://" not in url
+        hint = f"sqlite:///{url}" if is_file_name else "sqlite:///results.db"
         raise StoreError(f"store {url!r}: not a database URL: write {hint} for a file") from error
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -155,6 +156,8 @@ class Database:
                 raise StoreError(f"{self.place}: its folder {folder} does not exist: make it first")
         elif not os.access(self.path, os.R_OK):
             raise StoreError(f"{self.place}: cannot be read: give yourself the permission (chmod u+r)")
+        elif not _is_empty_or_sqlite(self.path):  # SQLite itself would overwrite a file of a few bytes
+            raise StoreError(f"{self.place}: is not a qecforge store (not an SQLite file): give another one")
         if not self.read_only and not os.access(self.path if self.path.exists() else folder, os.W_OK):
             raise StoreError(f"{self.place}: is read-only: make it writable (chmod u+w), or give another store")
         if not self.read_only and not os.access(folder, os.W_OK):
@@ -257,6 +260,11 @@ def _mode(path: Path, *, read_only: bool) -> str:
     # log is there, nobody is writing, and the file can be read as it stands.
     log = path.with_name(f"{path.name}-wal")
     return "ro" if log.exists() or os.access(path.parent, os.W_OK) else "ro&immutable=1"
+
+
+def _is_empty_or_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(16) in (b"", b"SQLite format 3\0")
 
 
 def _first_line(error: object) -> str:

@@ -111,6 +111,30 @@ class SharingCases:
         for index in range(_WRITERS):
             np.testing.assert_array_equal(store.metrics(run.id, f"thread{index}").step, np.arange(_STEPS_EACH))
 
+    def test_deleting_a_run_never_takes_what_another_is_just_filing(self, store: Store) -> None:
+        errors: list[BaseException] = []
+
+        def come_and_go(thread: int) -> None:
+            try:
+                for index in range(9):
+                    run = example_run(store, f"{thread}{index:02x}f")
+                    found = discovered(example_code())
+                    assert store.add_discovery(run.id, found, distance(3), wall_time=0.0, proof={}).best is not None
+                    if index % 3:
+                        store.delete_run(run.id)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=come_and_go, args=(index,)) for index in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        (record,) = store.codes()
+        assert set(record.run_ids) == {run.id for run in store.runs()}
+        assert len(record.run_ids) == 3 * 3
+
     def test_many_processes_make_and_fill_a_store_at_once(
         self, open_store: Callable[[], Store], store_url: str | Path, tmp_path: Path
     ) -> None:
@@ -154,8 +178,8 @@ def _write_much(url: str | Path, files: Path, index: int, barrier: Any, errors: 
                 found = discovered(code, 10 + (step + index) % 5, step=step)
                 record = store.add_discovery(run.id, found, distance(3), wall_time=1.0, proof={})
                 store.add_error_counts(record.id, task, step, ErrorCounts(shots=10, errors=1))
-            for content in ("shared", f"process{index}"):
-                store.add_artifact(run.id, "log", content, content.encode())
+                for content in ("shared", f"process{index}") if step % 5 == 0 else ():
+                    store.add_artifact(run.id, "log", content, content.encode())
     except BaseException as error:
         errors.put(f"process {index}: {error!r}")
         raise
