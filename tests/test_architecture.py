@@ -21,6 +21,7 @@ FLOORS = [
     {"qecforge.manifest"},
     {"qecforge._resolve", "qecforge._schema", "qecforge._sweep"},
     {"qecforge._sections", "qecforge._validation"},
+    {"qecforge._complaints"},
     {"qecforge._yaml", "qecforge.plugins", "qecforge.store"},
     {"qecforge._specs"},
     {"qecforge.evaluation"},

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from qecforge._complaints import unknown_key
 from qecforge._sections import MANIFEST_VERSION, Budget, Teacher
-from qecforge._validation import canonical_json, config_values, unknown_key, validated
+from qecforge._validation import canonical_json, config_values, validated
 from qecforge._yaml import Node, Place, plain, shown
 from qecforge.errors import PluginError
 from qecforge.evaluation import LogicalErrorRateConfig

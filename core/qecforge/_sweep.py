@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qecforge._complaints import unknown_key
 from qecforge._sections import SECTIONS, SHORTHAND, SWEPT
-from qecforge._validation import unknown_key
 from qecforge._yaml import Entry, Node, Place, mapping, parse_yaml, plain, shown
 from qecforge.errors import ManifestError
 

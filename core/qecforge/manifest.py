@@ -23,11 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qecforge._complaints import unknown_key
 from qecforge._resolve import Choice, Evaluation, Resolved, resolve
 from qecforge._schema import manifest_schema
 from qecforge._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN, SECTIONS, Budget, Checkpoint, Teacher
 from qecforge._sweep import Point, overridden, points
-from qecforge._validation import unknown_key, validated
+from qecforge._validation import validated
 from qecforge._yaml import MAX_BYTES, Entry, Node, Place, mapping, parse_yaml, plain, shown
 from qecforge.errors import ManifestError, PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec

@@ -1,0 +1,75 @@
+"""The manifest of the documentation with the real plugins, and the bad input that it could have had."""
+
+from __future__ import annotations
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from qecforge._yaml import parse_yaml, plain
+from qecforge.errors import ManifestError
+from qecforge.manifest import RunPlan, load_manifest, manifest_schema
+from qecforge.plugins import Registry
+
+STEANE = """\
+qecforge: 1
+name: steane
+environment:
+  plugin: code_discovery
+  n: 7
+  k: 1
+  target_distance: 3
+  max_gates: 20
+  gates: [h, cx]
+  connectivity: all_to_all
+reward: {plugin: knill_laflamme, error_probability: 0.1, scale: 10}
+agent: {plugin: ppo, total_steps: 500_000, num_envs: 256}
+evaluation:
+  logical_error_rate: {noise: depolarizing, p: {log_space: [1.0e-4, 3.0e-3, 10]}, shots: 100_000, decoder: auto}
+seeds: [0, 1, 2, 3, 4]
+sweep: {agent.learning_rate: [3.0e-4, 1.0e-3]}
+"""
+
+
+@pytest.fixture(scope="module")
+def installed() -> Registry:
+    return Registry.load()
+
+
+def test_the_documented_manifest_is_ten_runs(installed):
+    plans = load_manifest(STEANE, registry=installed).runs()
+    assert len(plans) == len({plan.identity for plan in plans}) == 10
+    for plan in plans:
+        assert RunPlan.from_canonical(plan.canonical, installed) == plan
+    assert plans[0].evaluation.logical_error_rate is not None
+    assert len(plans[0].evaluation.logical_error_rate.strengths) == 10
+
+
+def test_the_schema_takes_it(installed):
+    validator = Draft202012Validator(manifest_schema(installed))
+    assert [error.message for error in validator.iter_errors(plain(parse_yaml(STEANE)))] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("plugin: ppo", "plugin: pop", r"12:17 agent\.plugin: unknown agent 'pop'\. Did you mean 'ppo'\?"),
+        ("max_gates: 20", "max_gate: 20", r"8:3 environment\.max_gate: unknown key\. Did you mean 'max_gates'"),
+        ("n: 7", "n: seven", r"5:6 environment\.n: got 'seven', expected a whole number"),
+        ("k: 1", "k: 7", r"[56]:6 environment\.[nk]: .*needs n > k"),
+        ("target_distance: 3", "target_distance: 5", r"[457]:\d+ environment(\.\w+)?: .*Singleton"),
+        ("all_to_all", "{edges: [[0, 1], [2, 3]]}", r"(10:17|4:3) environment(\.connectivity)?: .*disconnected"),
+        ("all_to_all", "{edges: [[0, 1], [1, 9]]}", r"(10:17|4:3) environment(\.connectivity)?: .*\[1, 9\] is out"),
+        ("all_to_all", "everywhere", r"10:17 environment\.connectivity: .*everywhere"),
+        ("[h, cx]", "[h, toffoli]", r"9:\d+ environment\.gates(\[1\])?: .*toffoli"),
+        ("error_probability: 0.1", "error_probability: 2", r"11:53 reward\.error_probability: got 2, expected less"),
+        ("decoder: auto", "decoder: best", r"14:108 evaluation\.logical_error_rate\.decoder: got 'best', expected"),
+        ("reward: {plugin: knill_laflamme, error_probability: 0.1, scale: 10}", "reward: native",
+            r"11:9 reward: environment code_discovery has no reward of its own: use knill_laflamme"),
+        ("3.0e-4, 1.0e-3]}", "3.0e-4, 0.0003]}", r"16:39 sweep: .* is the same run as"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_where_it_stands(installed, old, new, where):
+    assert STEANE.count(old) == 1
+    with pytest.raises(ManifestError, match=f"^{where}") as caught:
+        load_manifest(STEANE.replace(old, new), registry=installed)
+    assert "\n" not in str(caught.value)
