@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic
 
 from qecforge._complaints import unknown_key
@@ -55,6 +56,10 @@ class Resolved:
 
     def canonical(self, seed: int) -> str:
         """The canonical text; a manifest's sections as they would be written out in full, `seed` and `plugins`."""
+        return canonical_json(self._content | {"seed": seed})
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
         chosen = {
             "environment": self.environment,
             "reward": self.reward,
@@ -79,16 +84,12 @@ class Resolved:
             for kind, choice in chosen.items()
             if choice is not None
         }
-        return canonical_json(
-            sections
-            | {
-                "qecforge": MANIFEST_VERSION,
-                "evaluation": evaluation,
-                "budget": config_values(self.budget, "qecforge"),
-                "seed": seed,
-                "plugins": plugins,
-            }
-        )
+        return sections | {
+            "qecforge": MANIFEST_VERSION,
+            "evaluation": evaluation,
+            "budget": config_values(self.budget, "qecforge"),
+            "plugins": plugins,
+        }
 
 
 def resolve(root: Node, registry: Registry) -> Resolved:
