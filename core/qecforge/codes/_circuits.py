@@ -28,7 +28,7 @@ __all__ = [
     "tableau_of_circuit",
 ]
 
-_MAX_QUBITS = 10_000
+_MAX_QUBITS = 2000
 _MAX_OPERATIONS = 10_000_000
 
 

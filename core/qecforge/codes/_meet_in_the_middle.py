@@ -90,6 +90,10 @@ class _Tails:
     buckets: NDArray[np.int64]
 
 
+class _TableFull(Exception):
+    """More errors fell into a partition than its table holds."""
+
+
 class _Search:
     """One pass over all partitions with one choice of keys."""
 
@@ -113,27 +117,28 @@ class _Search:
         while partition < self.partitions:
             table = np.zeros((1 << table_bits, 2), dtype=np.uint64)
             filled = np.zeros(1, dtype=np.int64)
-            stored = self._scan(self.light, partition, table, filled, insert=True)
-            if stored == "full":
+            try:
+                operator = self._scan(self.light, partition, table, filled, insert=True)
+            except _TableFull:
                 table_bits += 1
                 continue
-            if stored is None and self.heavy != self.light:
-                stored = self._scan(self.heavy, partition, table, filled, insert=False)
-            if isinstance(stored, int):
-                return stored
+            if operator is None and self.heavy != self.light:
+                operator = self._scan(self.heavy, partition, table, filled, insert=False)
+            if operator is not None:
+                return operator
             partition += 1
         return None
 
     def _scan(
         self, size: int, partition: int, table: NDArray[np.uint64], filled: NDArray[np.int64], *, insert: bool
-    ) -> int | str | None:
-        """The operator of a hit, `full` where the table is, None where all errors of this size passed."""
+    ) -> int | None:
+        """The operator of a hit, or None where all errors of this size passed. Raises `_TableFull`."""
         found = np.zeros(size, dtype=np.int64)
         for prefix, depth in self._prefixes(size):
             check_deadline(self.deadline)
             row = self._call(prefix, depth, size, partition, table, filled, insert, self.space.every, found)
             if row == -3:
-                return "full"
+                raise _TableFull
             if row == -2:
                 return self.space.operator(found)
             if row >= 0:

@@ -20,7 +20,7 @@ _QASM_NAMES = {"I": "id", "X": "x", "Y": "y", "Z": "z", "H": "h", "S": "s", "S_D
                "CX": "cx", "CY": "cy", "CZ": "cz", "SWAP": "swap"}  # fmt: skip
 _PAIRS = {"CX", "CY", "CZ", "SWAP"}
 _ANNOTATIONS = {"TICK", "QUBIT_COORDS", "SHIFT_COORDS"}
-_MAX_QUBITS = 10_000
+_MAX_QUBITS = 2000
 
 
 def circuit_to_qasm3(circuit: stim.Circuit, n: int) -> str:

@@ -51,7 +51,7 @@ class SearchSpace:
         """The row of 2n bits that is the product of the columns' Paulis."""
         row = 0
         for column in columns:
-            qubit, letter = divmod(column, self.letters)
+            qubit, letter = divmod(int(column), self.letters)  # numpy's integers would overflow in the shifts
             bit = self.n - 1 - qubit
             if self.half:
                 row ^= 1 << (bit + (self.n if self.half == "x" else 0))
