@@ -156,13 +156,13 @@ def _series(connection: Connection, run_id: str, name: str) -> Series:
         .where(MetricRow.run_id == run_id, MetricRow.name == name)
         .order_by(MetricRow.step)
     )
-    rows = connection.execute(query).all()
+    steps, values, wall_times = tuple(zip(*connection.execute(query), strict=True)) or ((), (), ())
     return Series(
         run_id=run_id,
         name=name,
-        step=np.array([row.step for row in rows], dtype=np.int64),
-        value=np.array([math.nan if row.value is None else row.value for row in rows], dtype=np.float64),
-        wall_time=np.array([row.wall_time for row in rows], dtype=np.float64),
+        step=np.array(steps, dtype=np.int64),
+        value=np.array(values, dtype=np.float64),  # None, which stands for NaN, becomes it
+        wall_time=np.array(wall_times, dtype=np.float64),
     )
 
 

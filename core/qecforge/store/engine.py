@@ -1,9 +1,5 @@
-"""Connections to a store's database: how SQLite is set up, how transactions begin, what errors become.
-
-SQLite runs in write-ahead-log mode with foreign keys on and `synchronous=FULL`: what a call has acknowledged is on the
-disk. Every writing transaction begins with `BEGIN IMMEDIATE`, so it waits for its turn (up to `BUSY_SECONDS`) before
-it has read anything and never has to give up half-way; readers see one snapshot and neither wait nor block.
-"""
+"""Connections to a store's database: transactions that read or write, the schema brought up to date, and errors in
+one line that says what to do."""
 
 from __future__ import annotations
 
@@ -11,27 +7,23 @@ import os
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import QueuePool, StaticPool
 
 from qecforge.errors import MissingDependency, StoreError
-from qecforge.store import _schema
+from qecforge.store import _schema, _sqlite
 
 __all__ = ["BUSY_SECONDS", "Database", "parse_url"]
 
 BUSY_SECONDS = 120.0
 """How long a transaction waits for its turn before it reports the database as locked."""
 
-_WRITES = "qecforge_writes"
 _MIGRATION_LOCK = 0x71656366  # "qecf", the key of PostgreSQL's advisory lock
 
 
@@ -82,7 +74,10 @@ class Database:
         self._abandoned: list[Engine] = []
         # An in-memory database is one connection: its threads take turns.
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.in_memory else nullcontext()
-        self._check_file()
+        if self.path is not None:
+            _sqlite.check_file(self.path, read_only=read_only, create=create)
+        elif self.in_memory and read_only:
+            raise StoreError("an in-memory store cannot be read-only: name a file")
         self._pid = os.getpid()
         self._current: Engine | None = self._connect()
         try:
@@ -105,7 +100,7 @@ class Database:
         """A transaction that may write: all of it is on the disk afterwards, or nothing of it."""
         if self.read_only:
             raise StoreError(f"{self.place}: opened read-only: open it without read_only to write")
-        engine = self._engine().execution_options(**{_WRITES: True})
+        engine = self._engine().execution_options(**{_sqlite.WRITES: True})
         with self._turn, self._errors(), engine.begin() as connection:
             yield connection
 
@@ -128,7 +123,7 @@ class Database:
 
     def _connect(self) -> Engine:
         if self.url.get_backend_name() == "sqlite":
-            return _sqlite_engine(self.path, read_only=self.read_only)
+            return _sqlite.create_sqlite_engine(self.path, read_only=self.read_only, busy_seconds=BUSY_SECONDS)
         try:
             return create_engine(self.url, pool_pre_ping=True)
         except (NoSuchModuleError, ImportError) as error:
@@ -137,31 +132,6 @@ class Database:
                     f"store {self.place}: psycopg is not installed: pip install 'qecforge[postgresql]'"
                 ) from error
             raise StoreError(f"store {self.place}: no driver for {self.url.drivername} ({error})") from error
-
-    def _check_file(self) -> None:
-        """What SQLite would report obscurely, or not before the first write."""
-        if self.path is None:
-            if self.read_only and self.in_memory:
-                raise StoreError("an in-memory store cannot be read-only: name a file")
-            return
-        folder = self.path.parent
-        if self.path.is_dir():
-            raise StoreError(
-                f"{self.place}: is a folder: give the name of a file in it, such as {self.place}/results.db"
-            )
-        if not self.path.exists():
-            if self.read_only or not self.create:
-                raise StoreError(f"{self.place}: no such store: check the name, or make one with `qecforge run`")
-            if not folder.is_dir():
-                raise StoreError(f"{self.place}: its folder {folder} does not exist: make it first")
-        elif not os.access(self.path, os.R_OK):
-            raise StoreError(f"{self.place}: cannot be read: give yourself the permission (chmod u+r)")
-        elif not _is_empty_or_sqlite(self.path):  # SQLite itself would overwrite a file of a few bytes
-            raise StoreError(f"{self.place}: is not a qecforge store (not an SQLite file): give another one")
-        if not self.read_only and not os.access(self.path if self.path.exists() else folder, os.W_OK):
-            raise StoreError(f"{self.place}: is read-only: make it writable (chmod u+w), or give another store")
-        if not self.read_only and not os.access(folder, os.W_OK):
-            raise StoreError(f"{self.place}: its folder {folder} is read-only: make it writable, or give another store")
 
     def _prepare(self) -> None:
         with self.reading() as connection:
@@ -172,36 +142,25 @@ class Database:
                     f"{self.place}: empty, or of an older schema, and opened read-only: open it once without read_only"
                 )
             return
-        if self.path is not None:
-            self._use_write_ahead_log()
-        if current:
-            return
-        with self.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            if not _schema.is_current(connection, self.place):  # another process may have been first
-                _schema.upgrade(connection)
+        with self._errors():
+            if self.path is not None:
+                _sqlite.use_write_ahead_log(self._engine(), self.path, BUSY_SECONDS)
+            if not current:
+                self._migrate()
 
-    def _use_write_ahead_log(self) -> None:
-        """Switch the journal mode, which stays with the file. SQLite does not queue for this one: try until free."""
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                with self._errors(), self._engine().connect() as connection:
-                    driver = connection.connection.driver_connection
-                    if driver is None:
-                        raise StoreError(f"{self.place}: the connection was lost: try again")
-                    (mode,) = driver.execute("PRAGMA journal_mode=WAL").fetchone()
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise StoreError(self._explain(str(error))) from error
-                time.sleep(0.01)
-                continue
-            if mode != "wal":
-                raise StoreError(
-                    f"{self.place}: this file system has no write-ahead log for SQLite (mode {mode}): use a local disk"
-                )
-            return
+    def _migrate(self) -> None:
+        """Bring the schema to the present, in one transaction. Of many processes that come at once, one does it."""
+        engine = self._engine().execution_options(**{_sqlite.WRITES: True})
+        with engine.connect() as connection:
+            is_sqlite = connection.dialect.name == "sqlite"
+            with _sqlite.foreign_keys_off(connection) if is_sqlite else nullcontext(), connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+                if _schema.is_current(connection, self.place):
+                    return
+                _schema.upgrade(connection)
+                if is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                    raise StoreError(f"{self.place}: the migration would leave rows without their owner: report this")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -209,6 +168,8 @@ class Database:
             yield
         except DBAPIError as error:
             raise StoreError(self._explain(str(error.orig))) from error
+        except sqlite3.Error as error:
+            raise StoreError(self._explain(str(error))) from error
 
     def _explain(self, message: str) -> str:
         for symptom, remedy in _REMEDIES.items():
@@ -229,42 +190,6 @@ _REMEDIES = {
     'database ".*" does not exist': "no such database on this server: create it first (createdb)",
     "password authentication failed": "the server refuses this user and password: check the URL",
 }
-
-
-def _sqlite_engine(path: Path | None, *, read_only: bool) -> Engine:
-    name = ":memory:" if path is None else f"file:{quote(str(path))}?mode={_mode(path, read_only=read_only)}"
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            name, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
-
-    pool: dict[str, Any] = {"poolclass": StaticPool} if path is None else {"poolclass": QueuePool, "max_overflow": -1}
-    engine = create_engine("sqlite://", creator=connect, **pool)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _mode(path: Path, *, read_only: bool) -> str:
-    if not read_only:
-        return "rwc"
-    # To read a write-ahead log SQLite must share files beside the database. Where the folder cannot be written and no
-    # log is there, nobody is writing, and the file can be read as it stands.
-    log = path.with_name(f"{path.name}-wal")
-    return "ro" if log.exists() or os.access(path.parent, os.W_OK) else "ro&immutable=1"
-
-
-def _is_empty_or_sqlite(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(16) in (b"", b"SQLite format 3\0")
 
 
 def _first_line(error: object) -> str:

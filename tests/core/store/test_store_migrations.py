@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Column, Text, create_engine, text
 
 from qecforge.errors import StoreError
 from qecforge.evaluation.records import ErrorCounts
@@ -73,6 +74,35 @@ def test_a_database_of_each_revision_is_brought_to_the_present(revision, tmp_pat
         store.mark_run(run.id, "running")
         store.add_code(example_code("five_qubit"), distance(3), source="now")
     assert schema_of(path) == schema_of(tmp_path / "fresh.db")
+
+
+def test_a_migration_that_makes_a_table_anew_keeps_what_refers_to_it(tmp_path, monkeypatch):
+    """SQLite cannot alter most of a table; dropping the old one with foreign keys on would take its children along."""
+    path = tmp_path / "results.db"
+    with Store(path) as store:
+        run = example_run(store)
+        store.add_metrics(run.id, [("x", 0, 1.0, 0.0)])
+
+    def to_0002(connection):
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("runs", recreate="always") as table:
+            table.add_column(Column("note", Text))
+        connection.execute(text("UPDATE qecforge_schema SET version_num = '0002'"))
+
+    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "0002"))
+    monkeypatch.setattr(_schema, "upgrade", to_0002)
+    with Store(path) as store, store._database.reading() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM metrics WHERE run_id = :id"), {"id": run.id}) == 1
+        assert connection.scalar(text("SELECT note FROM runs")) is None
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def test_an_older_store_is_not_migrated_read_only(tmp_path, monkeypatch):
+    path = tmp_path / "results.db"
+    Store(path).close()
+    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "0002"))
+    with pytest.raises(StoreError, match="of an older schema, and opened read-only"):
+        Store(path, read_only=True)
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
