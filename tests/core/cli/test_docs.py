@@ -1,0 +1,180 @@
+"""README and docs: their Python runs, their manifests are valid, generated pages are current, links lead somewhere."""
+
+import re
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from cli_harness import LOAD, invoke
+
+from qecforge import Registry, StabilizerCode, Store, load_manifest
+from qecforge.cli._reference import PAGES
+from qecforge.codes import DiscoveredCode
+from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILLED = {"README.md", "store.md"}
+
+
+def blocks(path, language):
+    """(title, text) of each fenced block of a language."""
+    return [(title, text) for of, title, text in BLOCK.findall(path.read_text(encoding="utf-8")) if of == language]
+
+
+@pytest.fixture(scope="module")
+def steane_store(tmp_path_factory):
+    """A `results.db` such as `qecforge run examples/steane.yaml` leaves."""
+    folder = tmp_path_factory.mktemp("store")
+    code = StabilizerCode.from_paulis(["XXXXIII", "XXIIXXI", "XIXIXIX", "ZZZZIII", "ZZIIZZI", "ZIZIZIZ"])
+    encoder = str(code.encoder())
+    plan = load_manifest(ROOT / "examples/steane.yaml", registry=Registry.load()).runs()[0]
+    with Store(f"sqlite:///{folder}/results.db") as store:
+        run = store.begin_run(
+            plan.identity,
+            name=plan.name,
+            seed=plan.seed,
+            manifest=plan.canonical,
+            manifest_source=plan.source_text,
+            environment="code_discovery",
+            reward="knill_laflamme",
+            agent="ppo",
+            provenance={"git": None, "dependencies": {"stim": "1.16.0"}},
+        )
+        store.mark_run(run.id, "running")
+        store.add_metrics(run.id, [("episode_return", step, -1.0 / step, 0.1) for step in (100, 200)])
+        found = DiscoveredCode(
+            code=code, encoder=encoder, gate_count=20, two_qubit_gate_count=11, target_distance=3, step=200
+        )
+        record = store.add_discovery(run.id, found, code.distance(), wall_time=0.2, proof={"encoder": "stim.Tableau"})
+        task = ErrorRateTask(
+            code_digest=code.digest,
+            experiment="code_capacity",
+            noise='{"model":"depolarizing"}',
+            p=0.01,
+            extraction="none",
+            rounds=0,
+            basis="none",
+            boundary="none",
+            decoder="ml_lookup",
+        )
+        store.add_error_counts(record.id, task, 0, ErrorCounts(shots=1000, errors=3, seconds=0.1))
+        store.mark_run(run.id, "finished")
+    return folder
+
+
+def pages_with(language):
+    return [pytest.param(path, id=path.name) for path in TEXTS if any(not title for title, _ in blocks(path, language))]
+
+
+@pytest.mark.parametrize("path", pages_with("python"))
+def test_python_blocks_run(path, folder, steane_store, capsys):
+    if path.name in FILLED:
+        shutil.copytree(steane_store, folder, dirs_exist_ok=True)
+    names = {"__name__": "__main__"}
+    for title, text in blocks(path, "python"):
+        if not title:
+            exec(compile(text, str(path), "exec"), names)  # blocks of one page follow on each other
+    if path.name == "README.md":
+        assert "('XXXXIII', 'XXIIXXI'," in capsys.readouterr().out
+        assert names["best"].distance == 3
+
+
+@pytest.mark.parametrize("path", pages_with("yaml"))
+def test_manifests_are_valid(path):
+    for title, text in blocks(path, "yaml"):
+        if not title:
+            assert load_manifest(text, registry=Registry.load()).runs()
+
+
+def test_readme_opens_with_the_two_commands():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").split("\n")
+    assert [text for _, text in blocks(ROOT / "README.md", "bash")][:2] == [
+        "pip install -c constraints.txt -e . && qecforge run examples/steane.yaml\n",
+        'pip install -c constraints.txt -e ".[test]" && pytest\n',
+    ]
+    assert lines[:10] == [
+        "# qecforge",
+        "",
+        "```bash",
+        "pip install -c constraints.txt -e . && qecforge run examples/steane.yaml",
+        "```",
+        "",
+        "```bash",
+        'pip install -c constraints.txt -e ".[test]" && pytest',
+        "```",
+        "",
+    ]
+
+
+def test_readme_explains_the_example_as_it_is():
+    ((_, shown),) = blocks(ROOT / "README.md", "yaml")
+    assert shown == (ROOT / "examples" / "steane.yaml").read_text(encoding="utf-8")
+    assert all("#" in line for line in shown.splitlines() if line.strip())
+
+
+def test_readme_lists_the_built_in_plugins():
+    rows = re.findall(
+        r"^\| (\w+) \| `(\w+)` \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    built_in = {
+        (kind, each.spec.name, each.spec.summary) for kind, each in Registry.load() if each.distribution == "qecforge"
+    }
+    assert set(rows) == built_in
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_generated_pages_are_current(page):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert text == PAGES[page](), f"python -m qecforge.cli._reference {page} > docs/{page}.md"
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in TEXTS])
+def test_shell_lines_name_commands_and_options_that_exist(path):
+    reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    shell = "".join(text for _, text in blocks(path, "bash"))
+    text = shell + "\n".join(re.findall(r"`(qecforge [^`]*)`", path.read_text(encoding="utf-8")))
+    for command in re.findall(r"qecforge ((?:plugins|runs|codes) [a-z]+|[a-z]+)\b", text):
+        assert f"## qecforge {command}\n" in reference, command
+    for option in re.findall(r"qecforge [^\n`]*?(--[a-z-]+)", text):
+        assert f"`{option}" in reference, option
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in TEXTS])
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_navigation_has_every_page():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"([a-z_]+\.md)", text)) == {path.name for path in (ROOT / "docs").glob("*.md")}
+
+
+def test_the_plugin_of_the_page_works(folder, monkeypatch):
+    page = ROOT / "docs" / "plugin.md"
+    for language in ("python", "yaml", "ini"):
+        for title, text in blocks(page, language):
+            (folder / title).write_text(text)
+    assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
+    monkeypatch.syspath_prepend(folder)
+    built_in = [each for each in entry_points() if each.name in ("code_discovery", "ppo")]
+    points = [*built_in, EntryPoint("detection", "qecforge_detection", "qecforge")]
+    monkeypatch.setattr(Registry, "load", classmethod(lambda cls: LOAD(cls, points)))
+    assert "Penalty of a code that detects no error" in invoke("plugins", "show", "detection").stdout
+    result = invoke("run", "detect.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert "[[4,2,2]]" in result.stdout
+    with Store("sqlite:///results.db", read_only=True) as store:
+        assert store.runs()[0].started_at <= datetime.now(UTC)
+        assert (store.codes()[0].distance, store.codes()[0].distance_kind) == (2, "exact")
+
+
+def entry_points():
+    from importlib.metadata import entry_points
+
+    return entry_points(group="qecforge")
