@@ -146,8 +146,10 @@ def _splits(detectors: tuple[int, ...], observables: int, effects: dict[tuple[in
 class _BeliefPropagation(sinter.Decoder):  # type: ignore[misc]
     """BP+OSD or BP+LSD on the fault table.
 
-    Serial min-sum with scaling 0.625, five iterations, combination sweep of order 10: with ldpc's defaults (parallel
-    schedule) BP converges to wrong sets for some single faults of flagged circuits, and the quadratic law is lost.
+    Serial min-sum with scaling 0.625 and ten iterations: with ldpc's default schedule (parallel) BP converges to wrong
+    sets for some single faults of flagged circuits, and the quadratic law is lost. OSD sweeps combinations of order 10,
+    never more than there are free columns, since ldpc 2.4 writes out of bounds then; LSD has order 0, since its higher
+    orders do that on small clusters, and runs even where BP converged.
     """
 
     def __init__(self, name: str) -> None:
@@ -167,7 +169,7 @@ class _CompiledBeliefPropagation(sinter.CompiledDecoder):  # type: ignore[misc]
         checks = csc_matrix((np.ones(len(rows), dtype=np.uint8), rows, starts), shape=(table.num_detectors, len(table)))
         common: dict[str, Any] = {
             "error_channel": table.probabilities.tolist(),
-            "max_iter": 5,
+            "max_iter": 10,
             "bp_method": "minimum_sum",
             "ms_scaling_factor": 0.625,
             "schedule": "serial",
@@ -175,11 +177,12 @@ class _CompiledBeliefPropagation(sinter.CompiledDecoder):  # type: ignore[misc]
         if name == "bposd":
             from ldpc.bposd_decoder import BpOsdDecoder
 
-            self._decoder = BpOsdDecoder(checks, osd_method="osd_cs", osd_order=10, **common)
+            order = min(10, len(table) - _rank(table))
+            self._decoder = BpOsdDecoder(checks, osd_method="osd_cs" if order else "osd_0", osd_order=order, **common)
         else:
             from ldpc.bplsd_decoder import BpLsdDecoder
 
-            self._decoder = BpLsdDecoder(checks, lsd_method="lsd_cs", lsd_order=10, always_run_lsd=True, **common)
+            self._decoder = BpLsdDecoder(checks, lsd_method="lsd_0", lsd_order=0, always_run_lsd=True, **common)
 
     def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         table = self._table
@@ -191,6 +194,19 @@ class _CompiledBeliefPropagation(sinter.CompiledDecoder):  # type: ignore[misc]
             for observable in range(table.num_observables):
                 predictions[shot, observable] = flips >> observable & 1
         return np.packbits(predictions, axis=1, bitorder="little")
+
+
+def _rank(table: FaultTable) -> int:
+    """Rank over GF(2) of the matrix from faults to detectors."""
+    pivots: dict[int, int] = {}
+    for flipped in table.detectors:
+        column = sum(1 << detector for detector in flipped)
+        while column:
+            pivot = pivots.setdefault(column.bit_length(), column)
+            if pivot == column:
+                break
+            column ^= pivot
+    return len(pivots)
 
 
 def _tesseract() -> sinter.Decoder:

@@ -8,6 +8,7 @@ lightest independent set, where the group is small enough to be listed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,8 @@ def measured_code(code: StabilizerCode) -> MeasuredCode:
     """The generators and logical operators that experiments on `code` use.
 
     Up to rank 22 (of the group, or of each half of a CSS code) and 64 qubits: the generators of least total weight;
-    among equals X-type before Z-type before mixed, then in lexicographic order. Beyond, the generators as given.
+    among equals X-type before Z-type before mixed, then those on the qubits that the ones chosen before use least, then
+    in lexicographic order. Beyond, the generators as given.
     Logical operators follow from the group's canonical check matrix, each lightened by generators while that helps.
 
     Raises:
@@ -100,17 +102,29 @@ def _lightest(rows: NDArray[np.uint8], n: int) -> NDArray[np.uint8]:
         x = np.concatenate([x, x ^ (row[:n] * places).sum(dtype=np.uint64)])
         z = np.concatenate([z, z ^ (row[n:] * places).sum(dtype=np.uint64)])
     weights = np.bitwise_count(x | z)
-    kind = np.where(z == 0, 0, np.where(x == 0, 1, 2)).astype(np.uint8)
+    kinds = np.where(z == 0, 0, np.where(x == 0, 1, 2))
     chosen: list[NDArray[np.uint8]] = []
     pivots: dict[int, int] = {}
-    for weight in range(1, n + 1):
-        (at,) = np.nonzero(weights == weight)
-        for index in at[np.lexsort((z[at], x[at], kind[at]))][::1]:
-            if _extend(pivots, int(x[index]) << n | int(z[index])):
-                bits = np.concatenate([x[index] & places, z[index] & places]) != 0
-                chosen.append(bits.astype(np.uint8))
-                if len(chosen) == rank:
-                    return np.array(chosen)
+    load = np.zeros(n)
+    for weight, kind in product(range(1, n + 1), range(3)):
+        (at,) = np.nonzero((weights == weight) & (kinds == kind))
+        at = at[np.lexsort((z[at], x[at]))]
+        supports = ((x[at] | z[at])[:, None] & places) != 0
+        while len(at):
+            for candidate in np.argsort(supports @ load, kind="stable"):
+                at_candidate = at[candidate]
+                if _extend(pivots, int(x[at_candidate]) << n | int(z[at_candidate])):
+                    bits = np.concatenate([x[at_candidate] & places, z[at_candidate] & places]) != 0
+                    chosen.append(bits.astype(np.uint8))
+                    load += supports[candidate]
+                    if len(chosen) == rank:
+                        return np.array(chosen)
+                    break
+                weights[at_candidate] = 0  # dependent on those chosen, and so from now on
+            else:
+                break
+            left = (weights[at] != 0) & (at != at_candidate)
+            at, supports = at[left], supports[left]
     raise CodeError("stabilizer generators: got dependent rows, expected independent ones")
 
 

@@ -25,7 +25,7 @@ from qecforge.evaluation._faults import FaultTable, fault_table
 if TYPE_CHECKING:
     import stim
 
-__all__ = ["MaximumLikelihoodLookup", "joint_distribution"]
+__all__ = ["ExactLookup", "MaximumLikelihoodLookup", "TruncatedLookup", "joint_distribution"]
 
 _EXACT_BITS = 20
 _MOST_OBSERVABLES = 4
@@ -39,13 +39,13 @@ class MaximumLikelihoodLookup(sinter.Decoder):  # type: ignore[misc]
         """Build the tables. Raises `DecoderError` where the model is too large for either regime."""
         table = fault_table(dem)
         if table.num_detectors + table.num_observables <= _EXACT_BITS:
-            return _ExactLookup(table)
+            return ExactLookup(table)
         if len(table) > _MOST_MECHANISMS or table.num_observables > _MOST_OBSERVABLES:
             raise DecoderError(
                 f"decoder ml_lookup: got {len(table)} fault mechanisms and {table.num_observables} observables, "
                 f"expected at most {_MOST_MECHANISMS} and {_MOST_OBSERVABLES}; use tesseract, bposd or bplsd"
             )
-        return _TruncatedLookup(table)
+        return TruncatedLookup(table)
 
 
 def joint_distribution(table: FaultTable) -> NDArray[np.float64]:
@@ -84,7 +84,9 @@ def _walsh_hadamard(values: NDArray[np.float64]) -> None:
         half *= 2
 
 
-class _ExactLookup(sinter.CompiledDecoder):  # type: ignore[misc]
+class ExactLookup(sinter.CompiledDecoder):  # type: ignore[misc]
+    """The likeliest observables of every syndrome."""
+
     def __init__(self, table: FaultTable) -> None:
         if (table.probabilities >= 0.5).any():
             raise DecoderError(
@@ -95,13 +97,16 @@ class _ExactLookup(sinter.CompiledDecoder):  # type: ignore[misc]
         self._prediction = joint_distribution(table).argmax(axis=0)
 
     def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """As `sinter.CompiledDecoder` says."""
         table = self._table
         bits = np.unpackbits(bit_packed_detection_event_data, axis=1, count=table.num_detectors, bitorder="little")
         syndromes = bits.astype(np.int64) @ (1 << np.arange(table.num_detectors, dtype=np.int64))
         return _packed(self._prediction[syndromes].astype(np.uint64), table.num_observables)
 
 
-class _TruncatedLookup(sinter.CompiledDecoder):  # type: ignore[misc]
+class TruncatedLookup(sinter.CompiledDecoder):  # type: ignore[misc]
+    """Sums over sets of at most four faults."""
+
     def __init__(self, table: FaultTable) -> None:
         from qecforge.evaluation import _ml_kernels
 
@@ -119,12 +124,23 @@ class _TruncatedLookup(sinter.CompiledDecoder):  # type: ignore[misc]
         self._odds = odds
 
     def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """As `sinter.CompiledDecoder` says."""
+        scores = self.scores(bit_packed_detection_event_data)
+        return _packed(scores.argmax(axis=1).astype(np.uint64), self._table.num_observables)
+
+    def scores(self, syndromes_packed: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """(shots, 2^observables) float64: the odds of each value of the observables together with the syndrome, against
+        no fault at all; 6 times as much where only sets of four explain it, zero where none does.
+
+        Args:
+            syndromes_packed: (shots, ceil(detectors / 8)) uint8, little-endian bits.
+        """
         from qecforge.evaluation import _ml_kernels
 
         table = self._table
-        bits = np.unpackbits(bit_packed_detection_event_data, axis=1, count=table.num_detectors, bitorder="little")
+        bits = np.unpackbits(syndromes_packed, axis=1, count=table.num_detectors, bitorder="little")
         syndromes = np.bitwise_xor.reduce(np.where(bits, table.detector_words, np.uint64(0)), axis=1, initial=0)
-        scores = _ml_kernels.score(
+        return _ml_kernels.score(
             np.ascontiguousarray(syndromes, dtype=np.uint64),
             table.words,
             table.observable_words,
@@ -133,7 +149,6 @@ class _TruncatedLookup(sinter.CompiledDecoder):  # type: ignore[misc]
             self._cubes,
             self._pairs,
         )
-        return _packed(scores.argmax(axis=1).astype(np.uint64), table.num_observables)
 
 
 def _packed(observables: NDArray[np.uint64], count: int) -> NDArray[np.uint8]:
