@@ -126,7 +126,7 @@ def test_degeneracy_is_not_mistaken_for_an_error():
 
 
 def test_css_halves_of_a_rectangle():
-    """Shor's construction with blocks of 3 and 5 qubits: X distance 3 blocks... by hand 5 and 3."""
+    """Shor's construction with 3 blocks of 5 qubits: X on a whole block, or one Z in each block, is logical."""
     blocks, size = 3, 5
     within = np.eye(size, dtype=int)[:-1] + np.eye(size, k=1, dtype=int)[:-1]
     between = np.eye(blocks, dtype=int)[:-1] + np.eye(blocks, k=1, dtype=int)[:-1]
@@ -324,9 +324,8 @@ def test_constructors_refuse(call, message):
 
 
 @pytest.mark.parametrize("d", [3, 5])
-def test_rotated_surface_agrees_with_stim(d):
-    """stim's generated circuit measures the same plaquettes: equal numbers of two- and four-qubit checks of each type,
-    and the documented logical operators."""
+def test_rotated_surface_checks_and_logicals(d):
+    """d - 1 checks of two qubits on the edges, the others of four, half of each type; logical X a column, Z a row."""
     code = known_codes.rotated_surface(d)
     hx, hz = code.css
     for half in (hx, hz):
