@@ -51,3 +51,4 @@ class StoreBase:
             used = select(ArtifactRow.sha256).where(ArtifactRow.sha256.in_(hashes))
             for sha256 in hashes - set(connection.scalars(used)):
                 self._files.remove(sha256)
+        self._files.remove_abandoned()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from qecforge.errors import StoreError
@@ -13,6 +15,8 @@ from qecforge.errors import StoreError
 __all__ = ["ArtifactFolder"]
 
 _BLOCK = 1 << 20
+_STAGED = ".staged-"
+_ABANDONED_SECONDS = 86_400.0
 
 
 class ArtifactFolder:
@@ -40,7 +44,7 @@ class ArtifactFolder:
         digest, size = hashlib.sha256(), 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".staged-", dir=self.folder)
+            handle, name = tempfile.mkstemp(prefix=_STAGED, dir=self.folder)
         except OSError as error:
             raise self.unwritable(error) from error
         staged = Path(name)
@@ -79,6 +83,13 @@ class ArtifactFolder:
             self.path(sha256).unlink(missing_ok=True)
         except OSError as error:
             raise self.unwritable(error) from error
+
+    def remove_abandoned(self) -> None:
+        """Delete what writers that were killed left behind: temporary files that nobody has touched for a day."""
+        for staged in self.folder.glob(f"{_STAGED}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - staged.stat().st_mtime > _ABANDONED_SECONDS:
+                    staged.unlink()
 
     def unwritable(self, error: OSError) -> StoreError:
         """The error to raise for `error`."""

@@ -146,6 +146,19 @@ def test_a_write_that_the_system_refuses_leaves_the_store_whole(tmp_path):
         store.add_metrics(run.id, [("x", written, 1.0, 0.0)])
 
 
+def test_what_killed_writers_left_is_swept_up(tmp_path):
+    with Store(tmp_path / "results.db") as store:
+        run = example_run(store)
+        store.add_artifact(run.id, "policy", "p", b"old")
+        abandoned, in_use = store.directory / ".staged-abandoned", store.directory / ".staged-in-use"
+        for path, age in ((abandoned, 100_000), (in_use, 10)):
+            path.write_bytes(b"half")
+            os.utime(path, (time.time() - age, time.time() - age))
+        store.add_artifact(run.id, "policy", "p", b"new")
+        assert (abandoned.exists(), in_use.exists()) == (False, True)
+        assert [store.read_artifact(artifact) for artifact in store.artifacts()] == [b"new"]
+
+
 def use_inherited(store, run_id, result):
     store.add_metrics(run_id, [("child", 0, 1.0, 0.0)])
     result.put(len(store.metrics(run_id, "parent")))
