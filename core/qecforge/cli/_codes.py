@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    open_store,
+    say,
+    stdout,
+    working,
+)
 from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.reporting.tables import Column, Table, duration
 
@@ -159,7 +169,8 @@ def verify_code(
     """Prove a code's distance anew and check each of its encoders with stim. Exit code 1 where something is wrong."""
     with open_store(store) as opened:
         record = opened.code(code)
-    checks = [_check_distance(record, budget), *_check_encoders(record)]
+    with working("proving the distance"):
+        checks = [_check_distance(record, budget), *_check_encoders(record)]
     emit(Table(CHECKS, checks), form)
     wrong = [check["check"] for check in checks if not check["ok"]]
     if wrong:
@@ -191,7 +202,8 @@ def import_code(
 
     given = sys.stdin.buffer.read() if str(file) == "-" else file
     loaded = load_code(given, form.value if form else None, k=k, drop_redundant=drop_redundant)
-    distance = loaded.distance(budget_seconds=budget)
+    with working("proving the distance"):
+        distance = loaded.distance(budget_seconds=budget)
     with Store(store) as opened:
         record = opened.add_code(loaded, distance, source=source or ("stdin" if str(file) == "-" else file.name))
     typer.echo("\n".join(code_lines(record, [], circuit=False)))

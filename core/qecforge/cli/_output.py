@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +16,18 @@ if TYPE_CHECKING:
     from qecforge.reporting.tables import Table
     from qecforge.store import Store
 
-__all__ = ["DEFAULT_STORE", "Format", "FormatOption", "StoreOption", "emit", "one_line", "open_store", "say", "stdout"]
+__all__ = [
+    "DEFAULT_STORE",
+    "Format",
+    "FormatOption",
+    "StoreOption",
+    "emit",
+    "one_line",
+    "open_store",
+    "say",
+    "stdout",
+    "working",
+]
 
 DEFAULT_STORE = "sqlite:///results.db"
 
@@ -68,6 +82,33 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
             typer.echo(tables.to_text(table))
 
 
+@contextmanager
+def working(what: str, *, seconds: float = 10.0) -> Iterator[None]:
+    """Say that long work goes on: a spinner on a terminal, elsewhere a line on stderr every `seconds`."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        with console.status(what):
+            yield
+        return
+    done = threading.Event()
+
+    def remind() -> None:
+        elapsed = 0.0
+        while not done.wait(seconds):
+            elapsed += seconds
+            say(f"{what}, {elapsed:.0f} s so far")
+
+    thread = threading.Thread(target=remind, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def open_store(url: str, *, write: bool = False) -> Store:
     """An existing store; a command that only reads does not make one.
 
@@ -77,8 +118,3 @@ def open_store(url: str, *, write: bool = False) -> Store:
     from qecforge.store import Store
 
     return Store(url, read_only=not write, create=False)
-
-
-def fields(record: Any, *names: str) -> dict[str, Any]:
-    """Attributes of a record as a table row."""
-    return {name: getattr(record, name) for name in names}

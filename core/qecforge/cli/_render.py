@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ RATES = (
     Column("shots"),
     Column("errors"),
     Column("discards"),
+    Column("noise_model", "noise"),
     Column("experiment", show=lambda value: value.replace("_", " ")),
     Column("extraction"),
     Column("basis"),
@@ -74,7 +76,10 @@ def rates_table(rates: Sequence[ErrorRate]) -> Table:
         row = rate.row()
         distance, kind = row["circuit_distance"], row["circuit_distance_kind"]
         words = "" if distance is None else f"{bound(kind)}{distance}"
-        rows.append({**row, "interval": [row["low"], row["high"]], "circuit_distance_words": words})
+        model = json.loads(rate.task.noise).get("model")
+        rows.append(
+            {**row, "noise_model": model, "interval": [row["low"], row["high"]], "circuit_distance_words": words}
+        )
     return Table(RATES, rows)
 
 

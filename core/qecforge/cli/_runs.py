@@ -219,7 +219,8 @@ def _metric_rows(store: Store, run_id: str) -> list[dict[str, Any]]:
 
 
 def _provenance_lines(run: Run) -> list[str]:
-    return [f"{name} {plain(value)}" for name, value in run.provenance.items() if not isinstance(value, (dict, list))]
+    known = ((name, value) for name, value in run.provenance.items() if value is not None)
+    return [f"{name} {plain(value)}" for name, value in known if not isinstance(value, (dict, list))]
 
 
 def _event_lines(payload: Any) -> list[str]:

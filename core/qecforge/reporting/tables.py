@@ -50,14 +50,14 @@ def plain(value: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; thousands separated; powers of ten beyond 1e-3..1e6."""
+    """Four significant digits; thousands separated; powers of ten beyond 1e-4..1e6."""
     if value is None:
         return ""
     if isinstance(value, int) or (math.isfinite(value) and float(value).is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e6 else f"{value:.3e}"
+    return f"{value:.4g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
 
 
 def percent(value: float | None) -> str:

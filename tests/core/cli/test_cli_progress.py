@@ -1,0 +1,137 @@
+"""What a run shows while it works."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from qecforge.cli._output import working
+from qecforge.cli._progress import LineProgress, TerminalProgress
+from qecforge.evaluation.records import ErrorCounts
+from qecforge.run import RunOutcome
+
+
+def plan(seed=0, **sweep):
+    rate = SimpleNamespace(strengths=(1e-3, 2e-3, 3e-3), max_codes=1)
+    evaluation = SimpleNamespace(logical_error_rate=rate)
+    return SimpleNamespace(
+        name="walk", seed=seed, sweep_point=sweep, identity=f"id{seed}{sweep}", evaluation=evaluation
+    )
+
+
+def code(distance, gates):
+    return SimpleNamespace(n=7, k=1, distance=distance, distance_kind="exact", gate_count=gates)
+
+
+def task(p):
+    return SimpleNamespace(p=p, task_id=str(p))
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def clock():
+    return SimpleNamespace(now=0.0)
+
+
+@pytest.fixture
+def listener(lines, clock):
+    return LineProgress(lines.append, seconds=10.0, clock=lambda: clock.now)
+
+
+def test_lines_come_now_and_then(listener, lines, clock):
+    listener.on_phase(plan(), "train")
+    for second in range(25):
+        clock.now = float(second)
+        listener.on_progress(plan(), second * 1000, 50_000, {"episode_return": -0.5})
+    assert lines == [
+        "walk seed 0: 10,000 of 50,000 steps, episode return -0.5",
+        "walk seed 0: 20,000 of 50,000 steps, episode return -0.5",
+    ]
+
+
+def test_runs_side_by_side_have_lines_of_their_own(listener, lines, clock):
+    one, two = plan(1), plan(2, **{"agent.learning_rate": 0.1})
+    listener.on_phase(one, "train")
+    listener.on_phase(two, "train")
+    clock.now = 11.0
+    listener.on_progress(one, 1, 2, {})
+    listener.on_progress(two, 1, 2, {"episode_return": float("nan")})
+    assert lines == ["walk seed 1: 1 of 2 steps", "walk seed 2 learning_rate=0.1: 1 of 2 steps"]
+
+
+def test_codes_are_said_only_when_better(listener, lines):
+    for found in (code(3, 20), code(3, 22), code(3, 18), code(4, 30), code(3, 10)):
+        listener.on_code(plan(), found)
+    assert [line.split(" after ")[0] for line in lines] == [
+        "walk seed 0: found [[7,1,3]] with 20 gates",
+        "walk seed 0: found [[7,1,3]] with 18 gates",
+        "walk seed 0: found [[7,1,4]] with 30 gates",
+    ]
+
+
+def test_shots_are_summed(listener, lines, clock):
+    listener.on_phase(plan(), "evaluate")
+    listener.on_measure(plan(), task(1e-3), ErrorCounts(shots=1000))
+    clock.now = 12.0
+    listener.on_measure(plan(), task(2e-3), ErrorCounts(shots=500))
+    assert lines == ["walk seed 0: measuring error rates, p = 0.002, 1,500 shots"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        ("finished", None, "finished in 3 s"),
+        ("skipped", None, "was finished before; nothing to do (--force runs it anew)"),
+        ("failed", "ValueError: no", "failed: ValueError: no"),
+        ("interrupted", None, "interrupted, its state is saved"),
+    ],
+)
+def test_ends(listener, lines, status, error, words):
+    listener.on_end(plan(), RunOutcome("a", "b", status, 3.0, error))
+    assert lines == [f"walk seed 0: {words}"]
+
+
+def test_a_terminal_has_a_bar_for_each_run_and_codes_above():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    columns = (TextColumn("{task.description} {task.completed}/{task.total} {task.fields[note]}"),)
+    with Progress(*columns, console=console, auto_refresh=False) as progress:
+        listener = TerminalProgress(progress)
+        for seed in (1, 2):
+            listener.on_start(plan(seed), "abc", resumed=seed == 2)
+            listener.on_phase(plan(seed), "train")
+        listener.on_progress(plan(1), 30, 100, {"episode_return": -1.0})
+        bars = {task.description: task for task in progress.tasks}
+        assert list(bars) == ["walk seed 1 training", "walk seed 2 training"]
+        bar = bars["walk seed 1 training"]
+        assert (bar.completed, bar.total, bar.fields["note"]) == (30, 100, "episode return -1")
+        listener.on_code(plan(1), code(3, 12))
+        listener.on_phase(plan(1), "evaluate")
+        listener.on_measure(plan(1), task(1e-3), ErrorCounts(shots=1000))
+        listener.on_measure(plan(1), task(2e-3), ErrorCounts(shots=1000))
+        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1 error rates"]
+        assert (bar.completed, bar.total, bar.fields["note"]) == (1, 3, "p = 0.002, 2,000 shots")
+        listener.on_end(plan(1), RunOutcome("a", "b", "finished", 1.0))
+        assert [task.description for task in progress.tasks] == ["walk seed 2 training"]
+        listener.on_progress(plan(1), 31, 100, {})
+    shown = console.file.getvalue()
+    assert "walk seed 1: found [[7,1,3]] with 12 gates" in shown
+    assert "walk seed 2: run abc continues from its checkpoint" in shown
+
+
+def test_long_work_says_so_in_lines(capsys):
+    import time
+
+    with working("proving", seconds=0.01):
+        deadline = time.monotonic() + 5
+        while "so far" not in (said := capsys.readouterr().err) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert said.startswith("proving, 0 s so far")
+    with working("proving", seconds=100):
+        pass
+    assert "100 s" not in capsys.readouterr().err
