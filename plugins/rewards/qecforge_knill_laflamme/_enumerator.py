@@ -24,10 +24,7 @@ from numpy.typing import NDArray
 
 from qecforge_knill_laflamme._classes import ErrorClasses
 
-__all__ = ["MAX_QUBITS", "count_enumerator", "transform"]
-
-MAX_QUBITS = 31
-"""Weights are held in five bit planes."""
+__all__ = ["count_enumerator", "transform"]
 
 _U = np.uint64
 _PLANES = 5
@@ -233,7 +230,7 @@ def count_enumerator(words: Any, k: int, by_weight: bool, matrix: Any, blocks: i
     """Violating errors per class of each code.
 
     Args:
-        words: (B, n, 2, 1) uint64, as in `TableauBatch`; n <= `MAX_QUBITS`.
+        words: (B, n, 2, 1) uint64, as in `TableauBatch`; n <= 31, as there are five bit planes.
         k: Logical qubits.
         by_weight: Scheme `weight`; else `bias`.
         matrix: `transform` of the classes.

@@ -17,6 +17,8 @@ __all__ = ["METHODS", "Counter", "PairSums", "Walk", "choose"]
 
 MAX_NANOSECONDS = 1e9
 """An estimate above this, per code, is refused: no training could be done with it."""
+MAX_SLICED_QUBITS = 31
+"""Qubits that the enumerator's five bit planes can count."""
 MAX_HALF_ERRORS = 2_000_000
 """More errors than this are not hashed: their tables would take more than about 100 MB for each thread."""
 
@@ -86,7 +88,7 @@ class Enumerator(Counter):
         """For each 2048 stabilizers the adders, and a comparison for each bin of the histogram."""
         rows = self.n - self.k
         largest = max(self.classes.sizes(), default=0)
-        if self.n > 31 or rows > 30 or largest * 2**rows >= 2**62:
+        if self.n > MAX_SLICED_QUBITS or rows > 30 or largest * 2**rows >= 2**62:
             return inf
         by_weight = self.classes.scheme == "weight"
         bins = self.n + 1 if by_weight else (self.n + 1) * (self.n + 2) / 2
