@@ -147,11 +147,11 @@ class PPOConfig(PluginConfig):
         default="auto",
         description="Where the networks live; auto: cuda if there is one. Bit-exact resumption needs the cpu.",
     )
-    threads: int | None = Field(
-        default=None,
+    threads: int = Field(
+        default=1,
         ge=1,
-        description="Threads of torch's operations while training; none: torch's own setting. Part of what decides "
-        "the last bits of a result.",
+        description="Threads of torch's operations while training. Decides the last bits of a result, hence not taken "
+        "from the machine; more than 1 pays for large networks on idle cores [ours].",
     )
 
     @model_validator(mode="after")
