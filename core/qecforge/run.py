@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.store import CodeRecord
 
-__all__ = ["RunListener", "RunOptions", "RunOutcome", "checkpoint_path", "execute"]
+__all__ = ["RunListener", "RunOptions", "RunOutcome", "checkpoint_path", "delete_run", "execute"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,19 @@ def checkpoint_path(store: Store, run_id: str) -> Path:
     return store.directory / "checkpoints" / run_id / "training.ckpt"
 
 
+def delete_run(store: Store, run_id: str) -> None:
+    """Delete a run's record, its checkpoint, and what no other run refers to.
+
+    Raises:
+        StoreError: no such run, or the store cannot be written.
+        UserError: another process is carrying it out.
+    """
+    run_id = store.run(run_id).id
+    with _alone(checkpoint_path(store, run_id)) as checkpoint:
+        store.delete_run(run_id)
+        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+
+
 def _begin(plan: RunPlan, store: Store) -> str:
     return store.begin_run(
         plan.identity,
@@ -175,6 +188,8 @@ class _Attempt:
         try:
             restored = self.restore()
             self.store.mark_run(self.run_id, "running", phase="train")
+            if restored is not None:
+                self.store.add_event(self.run_id, "resumed", provenance())
             self.listener.on_start(self.plan, self.run_id, restored is not None)
             env, policy = self.train(restored)
             self.store.mark_run(self.run_id, "running", phase="evaluate")
@@ -255,7 +270,7 @@ class _Attempt:
             self._stop_if_cancelled()
 
     def _file_counts(self, code_id: str, task: ErrorRateTask, chunk: int, counts: ErrorCounts) -> None:
-        self.store.add_error_counts(code_id, task, chunk, counts)
+        self.store.add_error_counts(code_id, task, chunk, counts, run_id=self.run_id)
         self.listener.on_measure(self.plan, task, counts)
 
     def evaluate_otherwise(self, env: Environment, policy: Policy) -> None:

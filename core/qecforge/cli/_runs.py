@@ -143,13 +143,15 @@ def delete_runs(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Delete runs with all that only they brought: metrics, artifacts, codes that no other run found."""
+    from qecforge.run import delete_run
+
     with open_store(store, write=True) as opened:
         chosen = {record.id: record for record in map(opened.run, runs)}
         if not yes:
             typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()])))
             typer.confirm(f"Delete {len(chosen)} run(s)?", abort=True)
         for run_id in chosen:
-            opened.delete_run(run_id)
+            delete_run(opened, run_id)
     typer.echo(f"deleted: {', '.join(chosen)}")
 
 

@@ -1,1 +1,18 @@
-"""testing."""
+"""Contract suites: what every plugin and store must keep, ours or a third party's, as pytest classes.
+
+    from qecforge.testing.agents import AgentContract
+    from qecforge.testing.environments import EnvironmentContract
+    from qecforge.testing.rewards import RewardContract
+    from qecforge.testing.store import StoreContract
+
+Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds an in-memory
+`TrainingContext`. Needs `pip install qecforge[test]`.
+"""
+
+import importlib.util
+
+if importlib.util.find_spec("pytest"):
+    import pytest
+
+    for _suite in ("agents", "environments", "rewards", "store", "_store_codes", "_store_runs", "_store_sharing"):
+        pytest.register_assert_rewrite(f"{__name__}.{_suite}")

@@ -9,7 +9,7 @@ import pytest
 
 from qecforge import Registry, RunListener, RunOptions, Store, evaluate_policy, load_manifest, load_policy, run_manifest
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted, StoreError, UserError
-from qecforge.run import checkpoint_path, execute
+from qecforge.run import checkpoint_path, delete_run, execute
 
 MANIFEST = """\
 qecforge: 1
@@ -151,6 +151,18 @@ def test_truncated_checkpoint_is_refused_and_nothing_is_lost(registry, url):
         assert len(store.codes(run=run.id)) == 1
     path.write_bytes(whole)
     assert execute(plan, RunOptions(url), RunListener()).status == "finished"
+
+
+def test_a_deleted_run_leaves_no_checkpoint(registry, url):
+    listener = CancelAt(200)
+    execute(plan_of(MANIFEST, registry), RunOptions(url), listener, listener.stop.is_set)
+    with Store(url) as store:
+        run_id = store.runs()[0].id
+        assert checkpoint_path(store, run_id).exists()
+        delete_run(store, run_id[:5])
+        assert store.runs() == []
+        assert store.codes() == []
+        assert not checkpoint_path(store, run_id).exists()
 
 
 def test_a_checkpoint_of_another_run_is_refused(registry, url):
