@@ -29,14 +29,24 @@ class CircuitDistance:
     """What is known of a circuit distance.
 
     Attributes:
-        value: The number.
-        kind: `exact`: sets of fewer faults were excluded by enumeration and a set of this size was found.
-            `upper_bound`: a set was found, smaller ones were not all excluded. `lower_bound`: all sets of fewer faults
-            were excluded and none was found.
+        lower: Every set of fewer faults was excluded by enumeration.
+        upper: The size of an undetectable set that was found, or None.
     """
 
-    value: int
-    kind: Literal["exact", "upper_bound", "lower_bound"]
+    lower: int
+    upper: int | None
+
+    @property
+    def value(self) -> int:
+        """The upper bound where there is one, else the lower."""
+        return self.lower if self.upper is None else self.upper
+
+    @property
+    def kind(self) -> Literal["exact", "upper_bound", "lower_bound"]:
+        """How `value` is to be read; exact where the bounds meet."""
+        if self.upper is None:
+            return "lower_bound"
+        return "exact" if self.lower == self.upper else "upper_bound"
 
 
 def circuit_distance(circuit: stim.Circuit, *, limit: int = 5) -> CircuitDistance:
@@ -54,12 +64,9 @@ def circuit_distance(circuit: stim.Circuit, *, limit: int = 5) -> CircuitDistanc
     excluded = 0
     for weight, found in _enumerate(table, limit):
         if found:
-            return CircuitDistance(weight, "exact")
+            return CircuitDistance(weight, weight)
         excluded = weight
-    upper = _search(circuit)
-    if upper is None:
-        return CircuitDistance(excluded + 1, "lower_bound")
-    return CircuitDistance(upper, "exact" if upper == excluded + 1 else "upper_bound")
+    return CircuitDistance(excluded + 1, _search(circuit))
 
 
 def undetectable_sets(table: FaultTable, weight: int) -> int:

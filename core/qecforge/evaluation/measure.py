@@ -77,8 +77,9 @@ def plan_error_rates(
     Args:
         code: The code.
         config: What to measure.
-        distance: The code's distance where it is known already; sets the default number of rounds and how much the
-            flags and cat-state checks must stand up to. None: it is computed.
+        distance: The code's distance (or an upper bound) where it is known already; sets the default number of rounds,
+            how much the flags and cat-state checks must stand up to, and bounds the circuit distance from above. None:
+            it is computed.
 
     Raises:
         CodeError: k = 0.
@@ -88,8 +89,11 @@ def plan_error_rates(
     measured = measured_code(code)
     if config.experiment == "code_capacity":
         return [_plan_code_capacity(code, measured, config, p) for p in config.strengths]
+    bound = distance
     if distance is None:
-        distance = code.distance().value
+        proved = code.distance()
+        distance = proved.value
+        bound = None if proved.kind == "lower_bound" else proved.value
     extraction = best_round(
         measured, config.extraction, distance=distance, boundary=config.boundary, seed=config.schedule_seed
     )
@@ -112,7 +116,7 @@ def plan_error_rates(
             for basis in bases
         )
         if known_distance is None:
-            known_distance = _least([circuit_distance(experiment.circuit) for experiment in experiments])
+            known_distance = _circuit_distance(experiments, bound, channels)
         task = ErrorRateTask(
             code_digest=code.digest,
             experiment="memory",
@@ -131,13 +135,19 @@ def plan_error_rates(
     return planned
 
 
-def _least(distances: Sequence[CircuitDistance]) -> CircuitDistance:
-    """The lesser distance, as well as it is known: exact only if no other basis might have less."""
-    found = [distance.value for distance in distances if distance.kind != "lower_bound"]
-    proved = min(1 if distance.kind == "upper_bound" else distance.value for distance in distances)
-    if not found:
-        return CircuitDistance(proved, "lower_bound")
-    return CircuitDistance(min(found), "exact" if min(found) == proved else "upper_bound")
+def _circuit_distance(
+    experiments: Sequence[MemoryExperiment], distance: int | None, channels: Channels
+) -> CircuitDistance:
+    """Of both bases together.
+
+    A logical operator of least weight, put between two rounds, is a set of `distance` data faults that at least one
+    basis sees, provided that a two-qubit gate can fail by any Pauli.
+    """
+    each = [circuit_distance(experiment.circuit) for experiment in experiments]
+    uppers = [one.upper for one in each if one.upper is not None]
+    if distance is not None and len(experiments) == 2 and min(channels.gate2) > 0.0:
+        uppers.append(distance)
+    return CircuitDistance(min(one.lower for one in each), min(uppers, default=None))
 
 
 def _resolve(name: str, experiments: Sequence[MemoryExperiment]) -> str:

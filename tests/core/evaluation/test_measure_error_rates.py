@@ -9,6 +9,7 @@ import pytest
 from qecforge.codes import StabilizerCode
 from qecforge.errors import CodeError, ConfigurationError, DecoderError
 from qecforge.evaluation import (
+    CircuitDistance,
     ErrorCounts,
     LogicalErrorRateConfig,
     chunk_shots,
@@ -124,6 +125,21 @@ def test_a_stop_keeps_what_was_counted(five):
     assert [counts.shots for _, counts in results] == [2000]
     finished = measure_error_rates(five, configured(), known=ledger.known, record=ledger.record)
     assert without_time(finished) == without_time(measure_error_rates(five, configured()))
+
+
+def test_the_codes_distance_bounds_the_circuit_distance(five, monkeypatch):
+    monkeypatch.setattr(measure, "circuit_distance", lambda circuit: CircuitDistance(2, 7))
+
+    def known(**values):
+        (planned,) = plan_error_rates(five, configured(**values), distance=3)
+        return planned.task.circuit_distance, planned.task.circuit_distance_kind
+
+    assert known() == (3, "upper_bound")
+    assert known(basis="z") == (7, "upper_bound")
+    assert known(noise={"model": "custom", "gate2": {"ZZ": 1}}) == (7, "upper_bound")
+    monkeypatch.setattr(measure, "circuit_distance", lambda circuit: CircuitDistance(3, None))
+    assert known() == (3, "exact")
+    assert known(basis="x") == (3, "lower_bound")
 
 
 def test_progress_reaches_one(five):
