@@ -3,9 +3,9 @@
     from qecforge.testing.environments import EnvironmentContract
 
     class TestMyEnvironment(EnvironmentContract):
-        spec = my_spec                              # qecforge.hookspecs.EnvironmentSpec
-        settings = {"size": 4}                      # a configuration whose episodes end within a few dozen steps
-        reward = None                               # a qecforge.hookspecs.Reward where the environment has none of its own
+        spec = my_spec              # qecforge.hookspecs.EnvironmentSpec
+        settings = {"size": 4}      # a configuration whose episodes end within a few dozen steps
+        reward = None               # a qecforge.hookspecs.Reward, where the environment has none of its own
 
 Outside pytest, `check_environment(make)` runs the same checks and says which failed.
 """
@@ -222,9 +222,11 @@ def check_bad_actions(make: MakeEnvironment) -> None:
         try:
             env.step(actions)
         except UserError as error:
-            assert "\n" not in str(error), "a message is one line"
+            message: str | None = str(error)
         else:
-            raise AssertionError(f"step({actions}) was not refused")
+            message = None
+        assert message is not None, f"step({actions}) was not refused"
+        assert "\n" not in message, "a message is one line"
         _same_state(env.state_dict(), before, "state_dict() after a refused step")
 
 

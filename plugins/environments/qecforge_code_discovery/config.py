@@ -48,7 +48,8 @@ class CodeDiscoveryConfig(PluginConfig):
     )
     action_masking: bool = Field(
         default=True,
-        description="Mask gates that undo the last one on their qubits (a mask is advice: they still act).",
+        description="Mask gates that would cancel with an earlier one, everything in between commuting with them (they "
+        "still act when taken).",
     )
     css_only: bool = Field(
         default=False,

@@ -16,8 +16,10 @@ from qecforge.codes.packed import TableauBatch, TableauSubject, words_per_column
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import Environment, Reward, RewardBuffers, StepBuffers
 from qecforge_code_discovery import _canonical, _kernels
+from qecforge_code_discovery._layout import Actions, Episode, Rules, Shown
 from qecforge_code_discovery.archive import Archive, Discovery, discovered_code
 from qecforge_code_discovery.config import CodeDiscoveryConfig
+from qecforge_code_discovery.gates import commutation
 from qecforge_code_discovery.noise import LogUniform, PerQubit, Uniform
 
 if TYPE_CHECKING:
@@ -43,8 +45,9 @@ class CodeDiscovery(Environment):
     `infos` also holds `success` and `gate_count`, (B,), valid where an episode ended. Without `out`, arrays are fresh;
     with it, those in `infos` are overwritten by the next step.
 
-    A masked gate that undoes the last one on its qubits still acts when it is taken. One that the rules of `css_only`
-    or `check_weight_rule: mask` forbid has no effect, but uses up a step.
+    `action_masking` masks gates that would cancel with an earlier one, everything in between commuting with them; such
+    a gate still acts when it is taken. One that the rules of `css_only` or `check_weight_rule: mask` forbid has no
+    effect, but uses up a step.
     """
 
     can_peek = True
@@ -86,7 +89,7 @@ class CodeDiscovery(Environment):
         parameters = len(self._parameter_names)
         low, high, dtype = _feature_bounds(config)
         size = 2 * n * (n - k)
-        self._rules = _kernels.Rules(
+        self._rules = Rules(
             n=n,
             k=k,
             max_steps=config.max_gates,
@@ -104,28 +107,35 @@ class CodeDiscovery(Environment):
             sampled=self._sampled,
             aware=config.noise_aware,
         )
-        self._actions = _kernels.Actions(
-            self.table.opcode, self.table.first, self.table.second, self.table.inverse, _action_costs(config)
+        self._actions = Actions(
+            self.table.opcode,
+            self.table.first,
+            self.table.second,
+            self.table.inverse,
+            _action_costs(config),
+            commutation(config.gates),
         )
-        self._episode = _kernels.Episode(
+        self._episode = Episode(
             words=np.zeros((B, n, 2, W), np.uint64),
             steps=np.zeros(B, np.int32),
             gates=np.zeros(B, np.int32),
             stopped=np.zeros(B, np.bool_),
             cost=np.zeros(B, np.float64),
             history=np.zeros((B, config.max_gates), np.uint16),
-            last=np.zeros((B, n if self._masks else 0), np.uint16),
+            undoing=np.zeros((B, min(A, config.max_gates) if config.action_masking else 0), np.uint32),
             value=np.zeros(B, np.float32),
             total=np.zeros(B, np.float64),
             parameters=self._ranges[:, :, 1].copy(),
             channel=np.zeros((B, n, 4) if self._sampled else (0, 0, 0), np.float64),
         )
-        self._shown = _kernels.Shown(
+        self._shown = Shown(
             observations=np.zeros((B, size + len(low)), dtype),
             mask=np.ones((B, A if self._masks else 0), np.bool_),
             masked=np.zeros(B, np.int32),
         )
         self._initial = _trivial_words(n, k, W)
+        rows = [sum(1 << (i % 64) for i in range(2 * k, n + k) if i // 64 == w) for w in range(W)]
+        self._stabilizer_rows = np.array(rows, np.uint64)
         self._blank = np.zeros(size + len(low), dtype)
         self._blank[:size] = _trivial_bits(n, k)
         self._uniforms = np.zeros((B, parameters), np.float64)
@@ -210,7 +220,7 @@ class CodeDiscovery(Environment):
             )
         self._steps += 1
         scores = self._reward.score(TableauBatch(self._episode.words, self._noise), self._scores)
-        solved = self._solved(scores)
+        solved = self._solved(scores, self._episode.words)
         if solved.any():
             self._keep(solved)
         observations, mask, rewards, terminated, truncated = self._buffers(out)
@@ -301,13 +311,12 @@ class CodeDiscovery(Environment):
         if taken.size and not (taken.min() >= 0 and taken.max() < len(self.table)):
             raise ConfigurationError(f"a candidate action is out of range: give 0..{len(self.table) - 1}")
         now = self._look(states, np.full(len(states), -1, np.int64))
-        result = {f"now_{name}": values for name, values in now.items() if name not in ("reward", "solved")}
+        result = {f"now_{name}": values for name, values in now.items() if name != "reward"}
         K = taken.shape[1]
         ahead = self._look(np.repeat(states, K, axis=0), taken.reshape(-1))
         if self._rules.difference:
             ahead["reward"] += ahead["value"] - np.repeat(now["value"], K)
-        for name in ("solved", "value"):
-            del ahead[name]
+        del ahead["value"]
         return result | {name: values.reshape(len(states), K) for name, values in ahead.items()}
 
     def _look(self, states: NDArray[np.uint64], taken: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -326,16 +335,13 @@ class CodeDiscovery(Environment):
                 before, gates, self._actions, self._rules, self._base, parameters, words, channel, cost, stopped, excess
             )
             scores = self._reward.score(TableauBatch(words, channel if self._sampled else self._noise))
-            solved = scores.solved
-            if solved is None:
-                solved = np.empty(M, np.bool_)
-                _canonical.detects_errors(words, n, self.config.k, self.config.target_distance, solved)
+            solved = self._solved(scores, words) if self._rules.success_reward else np.zeros(M, np.bool_)
             idle = np.where(stopped, self.config.max_gates - rows[:, 2 * n * W].astype(np.float64), 1.0)
             value = scores.values.astype(np.float64)
             reward = np.zeros(M) if self._rules.difference else value * idle
             reward += self._rules.success_reward * (solved & (excess == 0))
             reward -= (cost + self._rules.weight_penalty * excess) * idle
-            results.append({"value": value, "solved": solved.astype(np.float64), "reward": reward, **scores.components})
+            results.append({"value": value, "reward": reward, **scores.components})
         return {name: np.concatenate([part[name] for part in results]) for name in results[0]} if results else {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -429,20 +435,29 @@ class CodeDiscovery(Environment):
             )
         return np.ascontiguousarray(array, dtype=np.int64)
 
-    def _solved(self, scores: RewardBuffers) -> NDArray[np.bool_]:
+    def _solved(self, scores: RewardBuffers, words: NDArray[np.uint64]) -> NDArray[np.bool_]:
         if scores.solved is not None:
             return scores.solved
-        solved = np.empty(self.num_envs, np.bool_)
-        _canonical.detects_errors(
-            self._episode.words, self.config.n, self.config.k, self.config.target_distance, solved
-        )
+        solved = np.empty(len(words), np.bool_)
+        _canonical.detects_errors(words, self._stabilizer_rows, self.config.target_distance, solved)
         return solved
 
     def _keep(self, solved: NDArray[np.bool_]) -> None:
         archive = self._archive
         found = _canonical.screen(
-            solved, self._rules, self._episode, archive.most, archive.known, archive.known_gates, self._hashes
+            solved,
+            self._episode.words,
+            self._episode.gates,
+            self._stabilizer_rows,
+            archive.most,
+            archive.known,
+            archive.known_gates,
+            self._hashes,
         )
+        if len(found) and self._rules.weight_limit:
+            excess = np.empty(len(found), np.int64)
+            _kernels.excess_weights(self._episode.words[found], self._rules, excess)
+            found = found[excess == 0]
         if not len(found):
             return
         archive.add(

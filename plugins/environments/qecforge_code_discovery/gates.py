@@ -7,13 +7,14 @@ Cliffords come down to the six permutations of (X, Y, Z): identity, `h`, `s`, `s
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GATES", "NO_ACTION", "ActionTable", "Gate", "action_table", "resolve_gates"]
+__all__ = ["GATES", "NO_ACTION", "ActionTable", "Gate", "action_table", "commutation", "resolve_gates"]
 
 NO_ACTION = 0xFFFF
 """Where an action index is kept as uint16: none."""
@@ -157,3 +158,51 @@ def action_table(gates: Sequence[str], n: int, pairs: Sequence[tuple[int, int]],
         names=(*names, *(["stop"] * tail)),
         stim=(*stim, *([""] * tail)),
     )
+
+
+_IMAGES: dict[str, tuple[str, ...]] = {
+    "h": ("Z", "X"),
+    "s": ("Y", "Z"),
+    "sqrt_x": ("X", "Y"),
+    "c_xyz": ("Y", "X"),
+    "c_zyx": ("Z", "Y"),
+    "cx": ("XX", "ZI", "IX", "ZZ"),
+    "cy": ("XY", "ZI", "ZX", "ZZ"),
+    "cz": ("XZ", "ZI", "ZX", "IZ"),
+    "swap": ("IX", "IZ", "XI", "ZI"),
+    "iswap": ("ZY", "IZ", "YZ", "ZI"),
+}
+"""Images of X_a, Z_a (and X_b, Z_b), as Paulis on (a, b), signs left out."""
+
+
+def _symplectic(gate: Gate, qubits: Sequence[int]) -> NDArray[np.uint8]:
+    """(8, 8) matrix over GF(2) of a gate among 4 qubits: row 2q is the image of X_q, 2q + 1 of Z_q; bits (x, z)."""
+    matrix = np.eye(8, dtype=np.uint8)
+    sources = [2 * q + t for q in qubits[: gate.qubits] for t in range(2)]
+    for source, image in zip(sources, _IMAGES[gate.name], strict=True):
+        matrix[source] = 0
+        for q, pauli in zip(qubits, image, strict=False):
+            matrix[source, 2 * q] = pauli in "XY"
+            matrix[source, 2 * q + 1] = pauli in "ZY"
+    return matrix
+
+
+def commutation(gates: Sequence[str]) -> NDArray[np.bool_]:
+    """Which gates commute modulo Paulis: `[opcode, opcode, meeting]`, for the gates named; elsewhere False, but
+    True where no qubits coincide.
+
+    `meeting` says which qubits coincide: 1 first and first, 2 first and second, 4 second and first, 8 second and
+    second, added up (for a gate of one qubit, `second` is `first`).
+    """
+    size = max(gate.opcode for gate in GATES.values()) + 1
+    table = np.zeros((size, size, 16), np.bool_)
+    table[:, :, 0] = True
+    for one, other in itertools.product((GATES[name] for name in gates), repeat=2):
+        a, b = 0, one.qubits - 1
+        left = _symplectic(one, (a, b))
+        for c, d in itertools.permutations(range(4), 2):
+            second = d if other.qubits == 2 else c
+            meeting = (a == c) + 2 * (a == second) + 4 * (b == c) + 8 * (b == second)
+            right = _symplectic(other, (c, second))
+            table[one.opcode, other.opcode, meeting] = np.array_equal(left @ right % 2, right @ left % 2)
+    return table

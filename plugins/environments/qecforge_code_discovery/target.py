@@ -39,7 +39,9 @@ def connectivity_from_coupling_map(
         qubits: Physical qubits to use; number i of the code is `qubits[i]`. All of them by default.
         directed: Keep directions (cx acts from first to second alone); else each coupling goes both ways.
     """
-    edges = _target_pairs(source) if hasattr(source, "operation_names") else [tuple(edge) for edge in source.get_edges()]
+    edges = (
+        _target_pairs(source) if hasattr(source, "operation_names") else [tuple(edge) for edge in source.get_edges()]
+    )
     place = _places(qubits, _count(source))
     kept = sorted({(place[a], place[b]) for a, b in edges if a in place and b in place})
     if directed:
@@ -52,8 +54,8 @@ def noise_from_target(
 ) -> dict[str, Any]:
     """The `noise:` of a configuration: one Pauli channel per qubit [ours].
 
-    Each qubit relaxes for `duration` with its T1 and T2, twirled (X = Y = (1 - exp(-t/T1))/4, Z = (1 - exp(-t/T2))/2 - X),
-    followed by a depolarizing channel whose average gate error is the mean error of the qubit's single-qubit gates.
+    Each qubit relaxes for `duration` t with its T1 and T2, twirled (X = Y = (1 - exp(-t/T1))/4, Z = (1 - exp(-t/T2))/2
+    - X), then a depolarizing channel has as its average gate error the mean error of the qubit's single-qubit gates.
 
     Args:
         qubits: As in `connectivity_from_coupling_map`.
@@ -64,7 +66,9 @@ def noise_from_target(
     """
     place = _places(qubits, _count(target))
     if duration is None:
-        duration = max((seconds for pair, seconds in _two_qubit_durations(target) if set(pair) <= set(place)), default=0.0)
+        duration = max(
+            (seconds for pair, seconds in _two_qubit_durations(target) if set(pair) <= set(place)), default=0.0
+        )
     probabilities = []
     for q in place:
         properties = target.qubit_properties[q] if target.qubit_properties else None
@@ -85,8 +89,8 @@ def gate_errors_from_target(
     """The `gate_errors:` of a configuration [ours].
 
     A gate that the target has costs the target's error. Others cost what they are made of: nothing for `s` (a virtual
-    rotation), one `sx` for the remaining single-qubit classes, and one native two-qubit gate (two for `iswap`, three for
-    `swap`), in whichever direction has the smaller error.
+    rotation), one `sx` for the remaining single-qubit classes, and one native two-qubit gate (two for `iswap`, three
+    for `swap`), in whichever direction has the smaller error.
     """
     place = _places(qubits, _count(target))
     pairs = sorted({(a, b) for a, b in _target_pairs(target) if a in place and b in place})
@@ -114,7 +118,7 @@ def config_from_target(
     directed: bool = True,
     **fields: Any,
 ) -> CodeDiscoveryConfig:
-    """A configuration with a device's couplings, noise and gate errors; `fields` are further ones of the configuration."""
+    """A configuration with a device's couplings, noise and gate errors; `fields` are further fields of it."""
     settings: dict[str, Any] = {
         "n": len(qubits) if qubits is not None else _count(target),
         "k": k,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import stim
 from numpy.typing import NDArray
+
 from qecforge.codes.packed import TableauBatch, TableauSubject
 from qecforge.hookspecs import CompiledReward, Reward, RewardBuffers
 
@@ -76,7 +77,7 @@ class _Compiled(CompiledReward):
 
     def score(self, batch: TableauBatch, out: RewardBuffers | None = None) -> RewardBuffers:
         B = len(batch.words)
-        assert B <= self.subject.num_envs
+        assert self.subject.num_envs >= B
         out = out or RewardBuffers(np.zeros(B, np.float32), np.zeros(B, np.bool_), {"violations": np.zeros(B)})
         for b in range(B):
             x, z = unpack(batch.words[b], self.subject.n + self.subject.k)
@@ -92,24 +93,29 @@ class _Compiled(CompiledReward):
 
 
 class BitsReward(Reward):
-    """A cheap function of every word: minus the number of bits; solved from `enough` bits on."""
+    """A cheap function of every word: minus the number of bits.
 
-    def __init__(self, enough: int | None = None) -> None:
-        self.enough = enough
+    Args:
+        enough: Solved from so many bits on; None for never.
+        decides: Whether it says what is solved.
+    """
+
+    def __init__(self, enough: int | None = None, *, decides: bool = True) -> None:
+        self.enough, self.decides = enough, decides
 
     def compile(self, subject: Any) -> CompiledReward:
-        return _Bits(self.enough)
+        return _Bits(self.enough, self.decides)
 
 
 class _Bits(CompiledReward):
-    def __init__(self, enough: int | None) -> None:
-        self.enough = enough
+    def __init__(self, enough: int | None, decides: bool) -> None:
+        self.enough, self.decides = enough, decides
 
     def score(self, batch: TableauBatch, out: RewardBuffers | None = None) -> RewardBuffers:
-        bits = np.bitwise_count(batch.words).sum(axis=(1, 2, 3))
+        bits = np.bitwise_count(batch.words).sum(axis=(1, 2, 3), dtype=np.int64)
         B = len(bits)
         out = out or RewardBuffers(np.zeros(B, np.float32), np.zeros(B, np.bool_))
         out.values[:B] = -bits
         assert out.solved is not None
         out.solved[:B] = False if self.enough is None else bits >= self.enough
-        return out
+        return out if self.decides else RewardBuffers(out.values, None)

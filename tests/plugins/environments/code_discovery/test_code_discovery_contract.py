@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from code_discovery_reference import BitsReward, BruteForceReward
+
 from qecforge.testing.environments import EnvironmentContract
 from qecforge_code_discovery import qecforge_environments
 

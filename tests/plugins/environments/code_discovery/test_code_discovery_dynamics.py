@@ -11,6 +11,7 @@ import stim
 from code_discovery_reference import BitsReward, BruteForceReward, pack, rows, violations
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from qecforge.codes import StabilizerCode, verify_encoder
 from qecforge.errors import ConfigurationError
 from qecforge_code_discovery import CodeDiscovery, CodeDiscoveryConfig
@@ -108,37 +109,29 @@ def test_success_is_the_distance_of_the_code(data: st.DataObject) -> None:
             circuit.clear()
 
 
-def _five_qubit_encoder(env: CodeDiscovery, rng: np.random.Generator) -> list[list[int]]:
-    """Random play until three members at least have succeeded; the winning sequences of actions."""
-    running: list[list[int]] = [[] for _ in range(env.num_envs)]
-    won = []
-    while len(won) < 3:
-        actions = rng.integers(len(env.action_names), size=env.num_envs)
-        *_, terminated, _, infos = env.step(actions)
-        for member in range(env.num_envs):
-            running[member].append(int(actions[member]))
-            if terminated[member]:
-                if infos["success"][member]:
-                    won.append(running[member])
-                running[member] = []
-    return won
-
-
 def test_discoveries_are_what_stim_says_and_come_once() -> None:
-    env = environment(
-        32, n=5, target_distance=3, max_gates=30, gates=["h", "s", "cx"], reward=BruteForceReward(), max_discoveries=50
-    )
-    won = _five_qubit_encoder(env, np.random.default_rng(5))
+    fields: dict[str, Any] = {"n": 4, "k": 2, "target_distance": 2, "max_gates": 20, "gates": ["h", "s", "cx"]}
+    env = environment(64, **fields, reward=BitsReward(decides=False), max_discoveries=10_000)
+    rng = np.random.default_rng(5)
+    history = np.zeros((20, 64), np.int64)
+    won = set()
+    for step in range(400):
+        history[step % 20] = rng.integers(len(env.action_names), size=64)
+        *_, infos = env.step(history[step % 20])
+        for member in np.flatnonzero(infos["success"]):
+            length = infos["episode_length"][member]
+            actions = [history[i % 20, member] for i in range(step - length + 1, step + 1)]
+            won.add(StabilizerCode.from_circuit(stim.Circuit("\n".join(env.table.stim[a] for a in actions)), 2))
     found = env.take_discoveries()
-    assert {d.code for d in found} == {
-        StabilizerCode.from_circuit(stim.Circuit("\n".join(env.table.stim[a] for a in actions)), 1) for actions in won
-    }
+    assert len(won) > 10
+    assert {discovery.code for discovery in found} == won
     for discovery in found:
-        assert discovery.code.distance().value == 3
+        assert discovery.code.distance().value == 2
         verify_encoder(discovery.code, discovery.encoder)
         assert discovery.gate_count == len(discovery.encoder.splitlines())
-        x, z = rows(stim.Circuit(discovery.encoder), 5, 1)
-        assert violations(x, z, 1, 3) == []
+        assert discovery.two_qubit_gate_count == discovery.encoder.count("CX")
+        x, z = rows(stim.Circuit(discovery.encoder), 4, 2)
+        assert violations(x, z, 2, 2) == []
     assert env.take_discoveries() == []
 
 
@@ -206,13 +199,15 @@ def test_gate_errors_and_gate_cost() -> None:
 @pytest.mark.parametrize("actions", [np.array([0.0]), np.array([0, 1]), np.array([[0]]), "h", np.array([True])])
 def test_actions_of_a_wrong_kind_are_refused(actions: Any) -> None:
     env = environment()
-    with pytest.raises(ConfigurationError, match="actions are .*give integers of shape"):
+    with pytest.raises(ConfigurationError, match=r"actions are .*give integers of shape"):
         env.step(actions)
 
 
 def test_an_action_out_of_range_names_the_member() -> None:
     env = environment(3)
-    with pytest.raises(ConfigurationError, match=f"action 99 of member 1 is out of range: give 0..{len(env.table) - 1}"):
+    with pytest.raises(
+        ConfigurationError, match=f"action 99 of member 1 is out of range: give 0..{len(env.table) - 1}"
+    ):
         env.step(np.array([0, 99, 0]))
 
 
