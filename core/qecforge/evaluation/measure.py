@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -209,7 +211,7 @@ def measure_error_rates(
         config: What to measure.
         known: `known(task_id)`: the chunks counted before, by index.
         record: `record(task, chunk, counts)`: called in this process for each new chunk, in order within a task.
-        workers: Processes that draw chunks; 1 draws them in this one.
+        workers: Processes that draw chunks, once this one has drawn for five seconds; 1 draws all of them here.
         progress: `progress(task, counts so far, fraction of that task)`, after each chunk.
         should_stop: Asked between chunks; once it says yes, what is counted so far is returned.
         distance: The code's distance where known, see `plan_error_rates`.
@@ -231,15 +233,14 @@ def measure_error_rates(
         if not tally.planned.task.sampled and tally.wanted() is not None and not stop():
             tally.add(0, tally.planned.exact_counts())
     sampled = [tally for tally in tallies if tally.planned.task.sampled]
-    if workers == 1 or _shots_wanted(sampled) < _WORTH_A_POOL:
-        _draw_here(sampled, stop)
-    else:
+    _draw_here(sampled, stop, math.inf if workers == 1 else _SECONDS_BEFORE_POOL)
+    if workers > 1 and any(tally.wanted() is not None for tally in sampled) and not stop():
         _draw_in_pool(sampled, stop, workers)
     return [(tally.planned.task, tally.total) for tally in tallies]
 
 
-_WORTH_A_POOL = 100_000
-"""Shots below which starting processes takes longer than drawing."""
+_SECONDS_BEFORE_POOL = 5.0
+"""What is drawn within this time does not repay starting processes."""
 
 
 class _Tally:
@@ -308,15 +309,12 @@ class _Tally:
         return min(1.0, *parts)
 
 
-def _shots_wanted(tallies: Sequence[_Tally]) -> int:
-    """New shots that are certainly wanted."""
-    return sum(max(0, tally.config.shots - tally.total.shots) for tally in tallies)
-
-
-def _draw_here(tallies: Sequence[_Tally], stop: Callable[[], bool]) -> None:
+def _draw_here(tallies: Sequence[_Tally], stop: Callable[[], bool], seconds: float) -> None:
+    """Draw chunks in this process until all are there, `stop` says so, or the time is up."""
+    end = time.monotonic() + seconds
     for tally in tallies:
         while (index := tally.wanted()) is not None:
-            if stop():
+            if stop() or time.monotonic() >= end:
                 return
             tally.add(index, draw_chunk(tally.planned.chunk(index)))
 

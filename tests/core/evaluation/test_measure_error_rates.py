@@ -65,7 +65,7 @@ def test_the_same_code_by_other_generators_is_the_same_task(five):
 
 
 def test_counts_do_not_depend_on_workers_or_on_when_they_were_made(five, monkeypatch):
-    monkeypatch.setattr(measure, "_WORTH_A_POOL", 0)
+    monkeypatch.setattr(measure, "_SECONDS_BEFORE_POOL", 0.0)
     config = configured(p=[2e-3, 5e-3], shots=20_000)
     alone = measure_error_rates(five, config)
     together = measure_error_rates(five, config, workers=2)
@@ -101,7 +101,7 @@ def test_a_hole_in_what_is_known_is_filled(five):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sampling_goes_on_until_there_are_errors_enough(five, workers, monkeypatch):
-    monkeypatch.setattr(measure, "_WORTH_A_POOL", 0)
+    monkeypatch.setattr(measure, "_SECONDS_BEFORE_POOL", 0.0)
     config = configured(p=[5e-3, 1e-2], shots=1000, max_errors=60, max_shots=50_000)
     ledger = Ledger()
     for task, counts in measure_error_rates(five, config, workers=workers, known=ledger.known, record=ledger.record):
