@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,8 @@ class Rules(NamedTuple):
         masking: Whether gates that undo the last one are masked.
         difference: Whether rewards are differences of values.
         success_reward: Extra reward of a success.
-        features: Entries of an observation after its bits.
         progress: Whether the last feature is the fraction of steps used.
-        noise_code, noise_parameters: Model number and parameters (-1 and 0 without noise).
+        noise_code: Number of the noise model, -1 for none.
         sampled: Whether every member has noise of its own.
         aware: Whether noise is among the features.
     """
@@ -40,10 +39,8 @@ class Rules(NamedTuple):
     masking: bool
     difference: bool
     success_reward: float
-    features: int
     progress: bool
     noise_code: int
-    noise_parameters: int
     sampled: bool
     aware: bool
 
@@ -99,6 +96,6 @@ class Shown(NamedTuple):
         masked: (B,) int32, length of `Episode.undoing`.
     """
 
-    observations: NDArray[np.uint8] | NDArray[np.float32]
+    observations: NDArray[Any]
     mask: NDArray[np.bool_]
     masked: NDArray[np.int32]

@@ -12,15 +12,14 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from qecforge.codes.packed import TableauBatch, TableauSubject, words_per_column
+from qecforge.codes.packed import TableauBatch, TableauSubject
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import Environment, Reward, RewardBuffers, StepBuffers
-from qecforge_code_discovery import _canonical, _kernels
-from qecforge_code_discovery._layout import Actions, Episode, Rules, Shown
+from qecforge_code_discovery import _canonical, _kernels, _setup
+from qecforge_code_discovery._layout import Shown
 from qecforge_code_discovery.archive import Archive, Discovery, discovered_code
 from qecforge_code_discovery.config import CodeDiscoveryConfig
-from qecforge_code_discovery.gates import commutation
-from qecforge_code_discovery.noise import LogUniform, PerQubit, Uniform
+from qecforge_code_discovery.noise import PerQubit
 
 if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
@@ -60,22 +59,20 @@ class CodeDiscovery(Environment):
         self.config = config
         self.num_envs = num_envs
         self.table = config.actions()
-        n, k, noise = config.n, config.k, config.noise
-        self._ranges = _parameter_ranges(config, num_envs)
+        noise = config.noise
+        self._ranges = _setup.parameter_ranges(config, num_envs)
         self._parameter_names = tuple(noise.parameters) if noise is not None else ()
-        self._base = np.array(
-            noise.probabilities if isinstance(noise, PerQubit) else np.zeros((n, 3)), dtype=np.float64
-        )
-        self._sampled = noise is not None and noise.varies
+        base = noise.probabilities if isinstance(noise, PerQubit) else np.zeros((config.n, 3))
+        self._base = np.array(base, np.float64)
         self._masks = config.action_masking or config.css_only or config.check_weight_rule == "mask"
         self._allocate()
         self._reward = reward.compile(
             TableauSubject(
-                n=n,
-                k=k,
+                n=config.n,
+                k=config.k,
                 target_distance=config.target_distance,
                 num_envs=num_envs,
-                noise=None if noise is None else "per_env" if self._sampled else "shared",
+                noise=None if noise is None else "per_env" if self._rules.sampled else "shared",
                 uniform=not isinstance(noise, PerQubit),
             )
         )
@@ -83,66 +80,26 @@ class CodeDiscovery(Environment):
         self.reset(seed=seed)
 
     def _allocate(self) -> None:
-        config, B, A = self.config, self.num_envs, len(self.table)
-        n, k, noise = config.n, config.k, config.noise
-        W = words_per_column(n, k)
-        parameters = len(self._parameter_names)
-        low, high, dtype = _feature_bounds(config)
-        size = 2 * n * (n - k)
-        self._rules = Rules(
-            n=n,
-            k=k,
-            max_steps=config.max_gates,
-            css=config.css_only,
-            weight_limit=config.max_check_weight or 0,
-            weight_is_rule=config.check_weight_rule == "mask",
-            weight_penalty=config.check_weight_penalty,
-            masking=config.action_masking,
-            difference=config.reward_shaping == "difference",
-            success_reward=config.success_reward,
-            features=len(low),
-            progress=config.show_progress,
-            noise_code=-1 if noise is None else noise.code,
-            noise_parameters=parameters,
-            sampled=self._sampled,
-            aware=config.noise_aware,
-        )
-        self._actions = Actions(
-            self.table.opcode,
-            self.table.first,
-            self.table.second,
-            self.table.inverse,
-            _action_costs(config),
-            commutation(config.gates),
-        )
-        self._episode = Episode(
-            words=np.zeros((B, n, 2, W), np.uint64),
-            steps=np.zeros(B, np.int32),
-            gates=np.zeros(B, np.int32),
-            stopped=np.zeros(B, np.bool_),
-            cost=np.zeros(B, np.float64),
-            history=np.zeros((B, config.max_gates), np.uint16),
-            undoing=np.zeros((B, min(A, config.max_gates) if config.action_masking else 0), np.uint32),
-            value=np.zeros(B, np.float32),
-            total=np.zeros(B, np.float64),
-            parameters=self._ranges[:, :, 1].copy(),
-            channel=np.zeros((B, n, 4) if self._sampled else (0, 0, 0), np.float64),
-        )
+        config, B = self.config, self.num_envs
+        self._rules = _setup.rules(config)
+        self._actions = _setup.actions(config, self.table)
+        self._episode = _setup.episode(config, self._ranges, len(self.table))
+        space = _setup.observation_space(config)
         self._shown = Shown(
-            observations=np.zeros((B, size + len(low)), dtype),
-            mask=np.ones((B, A if self._masks else 0), np.bool_),
+            observations=np.zeros((B, *space.shape), space.dtype),
+            mask=np.ones((B, len(self.table) if self._masks else 0), np.bool_),
             masked=np.zeros(B, np.int32),
         )
-        self._initial = _trivial_words(n, k, W)
-        rows = [sum(1 << (i % 64) for i in range(2 * k, n + k) if i // 64 == w) for w in range(W)]
-        self._stabilizer_rows = np.array(rows, np.uint64)
-        self._blank = np.zeros(size + len(low), dtype)
-        self._blank[:size] = _trivial_bits(n, k)
-        self._uniforms = np.zeros((B, parameters), np.float64)
+        self._initial = _setup.trivial_words(config.n, config.k)
+        self._stabilizer_rows = _setup.stabilizer_rows(config.n, config.k)
+        self._blank = np.zeros(space.shape, space.dtype)
+        bits = _setup.trivial_bits(config.n, config.k)
+        self._blank[: len(bits)] = bits
+        self._uniforms = np.zeros(self._ranges.shape[:2], np.float64)
         self._noise: NDArray[np.float64] | None = None
-        if noise is not None:
+        if config.noise is not None:
             fixed = {name: float(self._ranges[0, j, 1]) for j, name in enumerate(self._parameter_names)}
-            self._noise = self._episode.channel if self._sampled else noise.channel(fixed, n)
+            self._noise = self._episode.channel if self._rules.sampled else config.noise.channel(fixed, config.n)
         self._returns = np.zeros(B, np.float64)
         self._lengths = np.zeros(B, np.int32)
         self._gate_counts = np.zeros(B, np.int32)
@@ -151,12 +108,9 @@ class CodeDiscovery(Environment):
         self._no_mask = np.ones((B, 0), np.bool_)
         self._steps = 0
         self._archive = Archive(config.max_discoveries)
-        threads = numba.get_num_threads()
-        self._chunk = max(_MIN_CHUNK, -(-B // threads))
-        low = np.concatenate([np.zeros(size), low])
-        high = np.concatenate([np.ones(size), high])
-        self.single_observation_space = gymnasium.spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
-        self.single_action_space = gymnasium.spaces.Discrete(A)
+        self._chunk = max(_MIN_CHUNK, -(-B // numba.get_num_threads()))
+        self.single_observation_space = space
+        self.single_action_space = gymnasium.spaces.Discrete(len(self.table))
         self.observation_space = batch_space(self.single_observation_space, B)
         self.action_space = batch_space(self.single_action_space, B)
 
@@ -327,14 +281,14 @@ class CodeDiscovery(Environment):
             rows, gates = states[at : at + self.num_envs], taken[at : at + self.num_envs]
             M = len(rows)
             words = np.empty((M, n, 2, W), np.uint64)
-            channel = np.empty((M, n, 4) if self._sampled else (0, 0, 0), np.float64)
+            channel = np.empty((M, n, 4) if self._rules.sampled else (0, 0, 0), np.float64)
             cost, stopped, excess = np.empty(M), np.empty(M, np.bool_), np.empty(M, np.int64)
             parameters = np.ascontiguousarray(rows[:, 2 * n * W + 1 :]).view(np.float64)
             before = np.ascontiguousarray(rows[:, : 2 * n * W]).reshape(M, n, 2, W)
             _kernels.peek_gates(
                 before, gates, self._actions, self._rules, self._base, parameters, words, channel, cost, stopped, excess
             )
-            scores = self._reward.score(TableauBatch(words, channel if self._sampled else self._noise))
+            scores = self._reward.score(TableauBatch(words, channel if self._rules.sampled else self._noise))
             solved = self._solved(scores, words) if self._rules.success_reward else np.zeros(M, np.bool_)
             idle = np.where(stopped, self.config.max_gates - rows[:, 2 * n * W].astype(np.float64), 1.0)
             value = scores.values.astype(np.float64)
@@ -398,23 +352,11 @@ class CodeDiscovery(Environment):
         noise = self.config.noise
         if unknown:
             raise ConfigurationError(f"unknown reset option {unknown[0]!r}: code_discovery takes 'noise'")
-        if noise is None or not self._sampled:
+        if noise is None or not self._rules.sampled:
             raise ConfigurationError(
                 "option 'noise': this environment's noise is fixed; give its configuration a range"
             )
-        ranges = _parameter_ranges(self.config, self.num_envs)
-        for name, value in options["noise"].items():
-            if name not in self._parameter_names:
-                raise ConfigurationError(f"noise has no parameter {name!r}: give {', '.join(self._parameter_names)}")
-            column = np.broadcast_to(np.asarray(value, np.float64), (self.num_envs,))
-            ranges[:, self._parameter_names.index(name)] = np.stack([np.zeros_like(column), column, column], axis=1)
-        for end in (1, 2):
-            for row in np.unique(ranges[:, :, end], axis=0):
-                try:
-                    noise.check(dict(zip(self._parameter_names, row.tolist(), strict=True)))
-                except ValueError as error:
-                    raise ConfigurationError(f"option 'noise': {error}") from None
-        self._ranges[...] = ranges
+        self._ranges[...] = _setup.fixed_ranges(self.config, self.num_envs, options["noise"])
 
     def _fingerprint(self) -> str:
         text = f"{self.num_envs} {self.config.model_dump_json()}"
@@ -424,7 +366,7 @@ class CodeDiscovery(Environment):
         return self._initial, self._blank, self._uniforms, self._ranges, self._base
 
     def _draw(self) -> None:
-        if self._sampled:
+        if self._rules.sampled:
             self._rng.random(out=self._uniforms)
 
     def _checked(self, actions: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -476,7 +418,7 @@ class CodeDiscovery(Environment):
         """Differences of values start from the value of the trivial code under the new episode's noise."""
         members = np.flatnonzero(begun)
         if len(members):
-            noise = self._noise[members] if self._sampled and self._noise is not None else self._noise
+            noise = self._noise[members] if self._rules.sampled and self._noise is not None else self._noise
             scores = self._reward.score(TableauBatch(self._episode.words[members], noise))
             self._episode.value[members] = scores.values[: len(members)]
 
@@ -505,72 +447,12 @@ class CodeDiscovery(Environment):
             raise ConfigurationError(f"out.action_mask is None: give a bool array of shape {self._shown.mask.shape}")
         given = (out.observations, mask, out.rewards, out.terminated, out.truncated)
         shapes = (self._shown.observations.shape, self._shown.mask.shape, (B,), (B,), (B,))
-        dtypes = (self._shown.observations.dtype, np.bool_, np.float32, np.bool_, np.bool_)
+        dtypes = [np.dtype(t) for t in (self._shown.observations.dtype, np.bool_, np.float32, np.bool_, np.bool_)]
         names = ("observations", "action_mask", "rewards", "terminated", "truncated")
         for name, array, shape, dtype in zip(names, given, shapes, dtypes, strict=True):
             if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
                 raise ConfigurationError(
                     f"out.{name} is {array.dtype} of shape {array.shape}: "
-                    f"give a C-contiguous {np.dtype(dtype)} array of shape {shape}"
+                    f"give a C-contiguous {dtype} array of shape {shape}"
                 )
         return given
-
-
-def _parameter_ranges(config: CodeDiscoveryConfig, num_envs: int) -> NDArray[np.float64]:
-    """(B, P, 3): kind (0 fixed, 1 uniform, 2 log-uniform), lowest, highest."""
-    parameters = config.noise.parameters if config.noise is not None else {}
-    ranges = np.zeros((num_envs, len(parameters), 3), np.float64)
-    for j, value in enumerate(parameters.values()):
-        if isinstance(value, Uniform):
-            ranges[:, j] = (1.0, *value.bounds)
-        elif isinstance(value, LogUniform):
-            ranges[:, j] = (2.0, *value.bounds)
-        else:
-            ranges[:, j] = (0.0, value, value)
-    return ranges
-
-
-def _feature_bounds(config: CodeDiscoveryConfig) -> tuple[NDArray[np.float64], NDArray[np.float64], Any]:
-    """Lowest and highest value of each feature after the bits, and the dtype of observations."""
-    low: list[float] = []
-    if config.noise_aware and config.noise is not None:
-        if isinstance(config.noise, PerQubit):
-            low += [0.0] * (3 * config.n)
-        else:
-            low += [-1.0 if name == "eta" else 0.0 for name in config.noise.parameters]
-    if config.show_progress:
-        low.append(0.0)
-    return np.array(low), np.ones(len(low)), np.float32 if low else np.uint8
-
-
-def _action_costs(config: CodeDiscoveryConfig) -> NDArray[np.float64]:
-    errors = config.gate_error_of()
-    return np.array(
-        [
-            0.0 if name == "stop" else config.gate_cost + config.gate_error_weight * errors.get(name, 0.0)
-            for name in config.actions().names
-        ],
-        dtype=np.float64,
-    )
-
-
-def _trivial_words(n: int, k: int, W: int) -> NDArray[np.uint64]:
-    """(n, 2, W): logical X_q and Z_q on qubit q < k, stabilizer Z_q on qubit q >= k."""
-    words = np.zeros((n, 2, W), np.uint64)
-
-    def put(q: int, column: int, row: int) -> None:
-        words[q, column, row // 64] |= np.uint64(1 << (row % 64))
-
-    for q in range(k):
-        put(q, 1, q)
-        put(q, 0, k + q)
-    for q in range(k, n):
-        put(q, 0, k + q)
-    return words
-
-
-def _trivial_bits(n: int, k: int) -> NDArray[np.uint8]:
-    """The trivial code's observation: generator i is Z on qubit k + i."""
-    bits = np.zeros((n, 2, n - k), np.uint8)
-    bits[np.arange(k, n), 1, np.arange(n - k)] = 1
-    return bits.reshape(-1)
