@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CodeDiscovery"]
 
-_MIN_CHUNK = 64
-"""Members that are worth a thread of their own."""
+_MIN_CHUNK = 256
+"""Members that are worth a thread: below, waking it up takes longer than their steps."""
 
 
 class CodeDiscovery(Environment):
