@@ -17,7 +17,7 @@ qecforge: 1
 name: killed
 environment: {plugin: code_discovery, n: 7, k: 1, target_distance: 3, max_gates: 20, gates: [h, cx]}
 reward: {plugin: knill_laflamme}
-agent: {plugin: ppo, total_steps: TOTAL_STEPS, num_envs: 256}
+agent: {plugin: ppo, total_steps: TOTAL_STEPS, num_envs: 256, horizon: 20, minibatch_size: 1280, gamma: 0.99}
 evaluation:
   logical_error_rate: {noise: depolarizing, p: {log_space: [1.0e-3, 1.0e-2, 5]}, shots: SHOTS, extraction: flag}
 seeds: [3]
@@ -80,7 +80,7 @@ def wait_for(condition, process, seconds=600):
 
 
 def writing_checkpoint(folder):
-    return any((folder / "results.checkpoints").glob("**/*.tmp")) or any(folder.glob("**/training.ckpt.*.tmp"))
+    return any((folder / "results.artifacts" / "checkpoints").glob("*/training.ckpt.*.tmp"))
 
 
 def first_code(folder):
@@ -155,4 +155,4 @@ def test_killed_at_twenty_instants(tmp_path, capsys):
     assert {"train", "evaluate"} <= {hit[1] for hit in killed}
 
 
-SIZES = {"QECFORGE_TEST_TOTAL_STEPS": 2_000_000, "QECFORGE_TEST_SHOTS": 2_000_000}
+SIZES = {"QECFORGE_TEST_TOTAL_STEPS": 2_000_000, "QECFORGE_TEST_SHOTS": 3_000_000}
