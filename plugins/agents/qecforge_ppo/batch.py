@@ -63,7 +63,9 @@ class Batch:
         self.states = None if rollout.states is None else rollout.states.reshape(-1, *rollout.states.shape[2:])
 
     def shuffled(self, generators: Sequence[torch.Generator], size: int) -> Iterator[Minibatch]:
-        """All samples once, in an order of each agent's own, as minibatches of nearly equal size (at most `size`)."""
+        """All samples once, in an order of each agent's own, as minibatches of nearly equal size: at most `size`, and
+        at least 2, without which no deviation of advantages would exist (so 3 where `size` is 2 and one is left over).
+        """
         orders = [torch.randperm(self.samples, generator=generator) for generator in generators]
         order = torch.cat([index + agent * self.samples for agent, index in enumerate(orders)])
         on_device = order.to(self.inputs.device)
@@ -74,7 +76,7 @@ class Batch:
         inputs, actions, log_probs = ordered(self.inputs), ordered(self.actions), ordered(self.log_probs)
         advantages, values, returns = ordered(self.advantages), ordered(self.values), ordered(self.returns)
         mask = None if self.mask is None else ordered(self.mask)
-        count = -(-self.samples // size)
+        count = min(-(-self.samples // size), self.samples // 2)
         for part in range(count):
             rows = slice(part * self.samples // count, (part + 1) * self.samples // count)
             minibatch = Minibatch()

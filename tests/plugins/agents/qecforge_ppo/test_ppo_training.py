@@ -106,6 +106,17 @@ def test_schedules_are_followed():
     np.testing.assert_allclose(context.metrics["learning_rate"], 1e-3 * (1 - np.arange(1, 11) / 10), atol=1e-12)
 
 
+@pytest.mark.parametrize(("members", "horizon", "size"), [(1, 3, 2), (1, 2, 2), (5, 1, 2), (3, 5, 4), (2, 4, 64)])
+def test_no_minibatch_is_a_single_sample(members, horizon, size):
+    """Advantages of one sample have no deviation: their normalisation would make every weight NaN."""
+    settings = {"num_envs": members, "horizon": horizon, "minibatch_size": size, "update_epochs": 1}
+    _, context = train({**settings, "total_steps": members * horizon})
+    samples = members * horizon
+    steps = {int(entry["step"]) for entry in context.checkpoint["agent"]["optimizer"]["state"].values()}
+    assert steps == {min(-(-samples // size), samples // 2)}
+    assert all(torch.isfinite(weights).all() for weights in context.checkpoint["agent"]["networks"].values())
+
+
 def test_target_kl_leaves_epochs_out():
     far, _ = train({"total_steps": 1024, "learning_rate": 0.05, "update_epochs": 10})
     near, context = train({"total_steps": 1024, "learning_rate": 0.05, "update_epochs": 10, "target_kl": 1e-9})
