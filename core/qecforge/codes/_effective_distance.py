@@ -37,6 +37,7 @@ __all__ = ["EffectiveDistance", "bias_weights", "effective_distance"]
 _SECONDS_PER_GROUP = 1.5e-9  # of the walk, for each element and group of four qubits
 _SLICE = 1 << 24
 _ROUNDS = 64
+_LEAST_SECONDS = 1e-3  # of the search for bounds where the budget is spent
 _TOLERANCE = 1e-9
 
 
@@ -114,14 +115,14 @@ def effective_distance(
 def _bounds(
     code: StabilizerCode, spaces: list[SearchSpace], table: NDArray[np.float64], deadline: float, seed: int
 ) -> tuple[str, float, float, str | None]:
-    remaining = deadline - time.perf_counter()
-    if sum(_walk_seconds(space) for space in spaces) <= min(remaining, 600.0):
+    if sum(_walk_seconds(space) for space in spaces) <= min(deadline - time.perf_counter(), 600.0):
         try:
             cost, operator = min(_walk(space, table, deadline) for space in spaces)
             return "walk", cost, cost, _pauli.format_row(operator, code.n)
         except OutOfTime:
-            pass
+            pass  # the walk gives no bound before its end; the other methods do, whatever time is left
     if spaces[0].half and code.k and bool((table == table[0]).all()):
+        remaining = max(deadline - time.perf_counter(), _LEAST_SECONDS)
         halves = css_distances(code, budget_seconds=None if math.isinf(remaining) else remaining / 2, seed=seed)
         w_x, _, w_z = table[0]
         sides = [(w_x, halves.x), (w_z, halves.z)]

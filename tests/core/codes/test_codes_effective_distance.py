@@ -86,5 +86,9 @@ def test_out_of_budget_is_a_bound(monkeypatch):
     found = known_codes.eleven_qubit().effective_distance([1.0, 1.3, 0.7], budget_seconds=1e-6)
     assert found.kind == "upper_bound"
     assert found.lower < found.upper == found.value
+    css = known_codes.rotated_surface(5).effective_distance([1, 2, 1.5], budget_seconds=1e-9)
+    assert (css.kind, css.lower < css.upper == css.value) == ("upper_bound", True)
+    assert is_logical(known_codes.rotated_surface(5), css.witness)
+    assert cost(css.witness, [1, 2, 1.5]) == css.value
     with pytest.raises(ConfigurationError, match="budget_seconds is 0"):
         known_codes.five_qubit().effective_distance([1, 1, 1], budget_seconds=0)
