@@ -151,6 +151,10 @@ class CountConfig(PluginConfig):
 def count_evaluation(env, policy, config, record):
     record("visits", 0, float(policy.visits.sum()))
     record("episodes", 0, float(config.episodes))
+    observations, _ = env.reset()
+    for step in range(config.episodes):
+        observations, rewards, *_ = env.step(policy.act(observations))
+        record("played", step, float(rewards.mean()))
 
 
 @hookimpl

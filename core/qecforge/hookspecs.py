@@ -343,7 +343,8 @@ class Quantizer(ABC):
 class EvaluationSpec:
     """An evaluation that an environment brings, named under `evaluation:` in a manifest.
 
-    `evaluate(env, policy, config, record)` runs after training; `record(metric, step, value)` files its numbers.
+    `evaluate(env, policy, config, record)` runs after training, in a fresh environment made with the run's seed;
+    `record(metric, step, value)` files its numbers.
     """
 
     name: str

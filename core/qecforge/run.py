@@ -26,7 +26,7 @@ from qecforge.store import Store
 
 if TYPE_CHECKING:
     from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
-    from qecforge.hookspecs import Environment, Policy
+    from qecforge.hookspecs import Policy
     from qecforge.manifest import RunPlan
     from qecforge.store import CodeRecord
 
@@ -191,11 +191,11 @@ class _Attempt:
             if restored is not None:
                 self.store.add_event(self.run_id, "resumed", provenance())
             self.listener.on_start(self.plan, self.run_id, restored is not None)
-            env, policy = self.train(restored)
+            policy = self.train(restored)
             self.store.mark_run(self.run_id, "running", phase="evaluate")
             self.listener.on_phase(self.plan, "evaluate")
             self.measure_error_rates()
-            self.evaluate_otherwise(env, policy)
+            self.evaluate_otherwise(policy)
             self.store.mark_run(self.run_id, "finished")
         except (Interrupted, KeyboardInterrupt) as stop:
             message = str(stop) or "interrupted"
@@ -224,12 +224,12 @@ class _Attempt:
             )
         return state
 
-    def train(self, restored: Mapping[str, Any] | None) -> tuple[Environment, Policy]:
+    def train(self, restored: Mapping[str, Any] | None) -> Policy:
         agent = self.plan.agent.spec.make(self.plan.agent.config)
         env = build_environment(self.plan, agent)
         trained = self.store.artifacts(self.run_id, kind="policy")
         if trained:
-            return env, fill_policy(agent.build_policy(env), self.store.read_artifact(trained[-1]))
+            return fill_policy(agent.build_policy(env), self.store.read_artifact(trained[-1]))
         self.listener.on_phase(self.plan, "train")
         if restored is not None:
             env.load_state_dict(restored["environment"])
@@ -248,7 +248,7 @@ class _Attempt:
         context.record_discoveries()
         context.flush()
         self.store.add_artifact(self.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
-        return env, policy
+        return policy
 
     def measure_error_rates(self) -> None:
         """Of the run's best codes; shots that the store has already are not drawn again."""
@@ -273,14 +273,16 @@ class _Attempt:
         self.store.add_error_counts(code_id, task, chunk, counts, run_id=self.run_id)
         self.listener.on_measure(self.plan, task, counts)
 
-    def evaluate_otherwise(self, env: Environment, policy: Policy) -> None:
-        """The evaluations that the environment brings."""
+    def evaluate_otherwise(self, policy: Policy) -> None:
+        """The evaluations that the environment brings, each in a fresh one: where the training left it is not known
+        to an attempt that finds the training done."""
 
         def record(metric: str, step: int, value: float) -> None:
             self.store.add_metrics(self.run_id, [(metric, step, value, 0.0)])
 
         for spec, settings in self.plan.evaluation.others:
             self._stop_if_cancelled()
+            env = build_environment(self.plan, self.plan.agent.spec.make(self.plan.agent.config))
             spec.evaluate(env, policy, settings, record)
 
     def _stop_if_cancelled(self) -> None:

@@ -53,7 +53,7 @@ def record(url):
         (run,) = store.runs()
         series = {
             name: (store.metrics(run.id, name).step.tolist(), store.metrics(run.id, name).value.tolist())
-            for name in ("reward", "visits", "episodes")
+            for name in ("reward", "visits", "episodes", "played")
         }
         codes = store.codes(run=run.id)
         artifacts = [(each.kind, each.name, each.sha256) for each in store.artifacts(run.id)]
@@ -93,6 +93,23 @@ def test_cancelled_and_resumed_equals_uninterrupted(registry, tmp_path, step):
     assert execute(plan, RunOptions(parts), again).status == "finished"
     assert again.seen[0] == listener.seen[-1]
     assert record(parts) == record(whole)
+
+
+def test_interrupted_after_training_evaluates_as_if_it_had_not_been(registry, tmp_path):
+    """The evaluation draws from the environment's generator: where the training left that must not matter."""
+    plan = plan_of(MANIFEST, registry)
+    whole, parts = (f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "parts"))
+    execute(plan, RunOptions(whole), RunListener())
+
+    class StopAtEvaluation(RunListener):
+        def on_phase(self, plan, phase):
+            if phase == "evaluate":
+                raise KeyboardInterrupt
+
+    assert execute(plan, RunOptions(parts), StopAtEvaluation()).status == "interrupted"
+    assert execute(plan, RunOptions(parts), RunListener()).status == "finished"
+    assert record(parts) == record(whole)
+    assert len(set(record(whole)[1]["played"][1])) > 2
 
 
 def test_a_crash_between_checkpoint_and_store_changes_nothing(registry, url, monkeypatch):
