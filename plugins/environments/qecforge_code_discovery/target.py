@@ -62,13 +62,13 @@ def noise_from_target(
         duration: Seconds; by default that of the slowest two-qubit gate among these qubits.
 
     Raises:
-        ConfigurationError: The target says nothing about some qubit's errors.
+        ConfigurationError: The target says nothing about some qubit's errors, or gives times of relaxation without
+            the duration of any two-qubit gate, and `duration` is not given either.
     """
     place = _places(qubits, _count(target))
     if duration is None:
-        duration = max(
-            (seconds for pair, seconds in _two_qubit_durations(target) if set(pair) <= set(place)), default=0.0
-        )
+        durations = [seconds for pair, seconds in _two_qubit_durations(target) if set(pair) <= set(place)]
+        duration = max(durations, default=None)
     probabilities = []
     for q in place:
         properties = target.qubit_properties[q] if target.qubit_properties else None
@@ -76,7 +76,12 @@ def noise_from_target(
         errors = [error for _, error in _single_qubit_errors(target, q) if error]
         if t1 is None and t2 is None and not errors:
             raise ConfigurationError(f"the target gives no T1, T2 or gate error for qubit {q}: choose other qubits")
-        relaxation = _relaxation(duration, t1, t2)
+        if duration is None and (t1 is not None or t2 is not None):
+            raise ConfigurationError(
+                f"the target gives no duration of a two-qubit gate among qubits {list(place)}, so how far qubit {q} "
+                "relaxes is not known: give duration, in seconds (0 for none)"
+            )
+        relaxation = _relaxation(duration or 0.0, t1, t2)
         depolarizing = float(np.mean(errors)) / 2 if errors else 0.0  # error 1 - F = 2/3 p, and p/3 for each Pauli
         channel = _compose(relaxation, np.array([1 - 3 * depolarizing, *[depolarizing] * 3]))
         probabilities.append([float(p) for p in channel[1:]])

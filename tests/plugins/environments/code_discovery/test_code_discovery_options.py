@@ -377,6 +377,10 @@ def test_noise_of_a_target() -> None:
         relaxed = np.array([decay / 4, decay / 4, (1 - np.exp(-1e-6 / properties.t2)) / 2 - decay / 4])
         error = np.mean([target[name][(q,)].error for name in ("id", "sx", "x")])
         np.testing.assert_allclose(noise["probabilities"][i], relaxed + error / 2, rtol=2e-3)
+    # qubits that share no gate, hence without a duration: relaxation is asked for, not left out
+    with pytest.raises(ConfigurationError, match=r"among qubits \[2, 0\].*give duration"):
+        noise_from_target(target, qubits=[2, 0])
+    assert noise_from_target(target, qubits=[2, 0], duration=0.0) != noise
     slowest = max(target["cx"][pair].duration for pair in ((0, 1), (1, 0), (1, 2), (2, 1)))
     assert noise_from_target(target, qubits=[0, 1, 2]) == noise_from_target(target, qubits=[0, 1, 2], duration=slowest)
 
