@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from qecforge._signals import children_deaf_to_sigint
 from qecforge.codes import StabilizerCode
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.code_capacity import (
@@ -340,7 +341,8 @@ def _draw_in_pool(tallies: Sequence[_Tally], stop: Callable[[], bool], workers: 
                         if following is None:
                             break
                         chunk = tallies[following[0]].planned.chunk(following[1])
-                        pending[following] = pool.submit(draw_chunk, chunk)
+                        with children_deaf_to_sigint():
+                            pending[following] = pool.submit(draw_chunk, chunk)
                     tally.add(index, pending.pop((place, index)).result())
                 for unwanted in [key for key in pending if key[0] == place]:
                     pending.pop(unwanted).cancel()

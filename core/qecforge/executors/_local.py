@@ -3,13 +3,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from qecforge._signals import children_deaf_to_sigint
 from qecforge.executors._base import Executor, stop_signals
 from qecforge.run import RunListener, RunOutcome, execute
 
@@ -40,14 +40,15 @@ class LocalExecutor(Executor):
         context = multiprocessing.get_context("spawn")
         cancel, events = context.Event(), context.Queue()
         with stop_signals() as stop, ProcessPoolExecutor(workers, context, _set_up, (cancel, events, share)) as pool:
-            futures = [
-                pool.submit(_work, index, plan.canonical, plan.name, plan.source_text, options)
-                for index, plan in enumerate(plans)
-            ]
-            _forward(futures, plans, listener, events, stop, cancel)
-            for future in futures:
-                if stop.is_set():
-                    future.cancel()
+            with children_deaf_to_sigint():
+                futures = [
+                    pool.submit(_work, index, plan.canonical, plan.name, plan.source_text, options)
+                    for index, plan in enumerate(plans)
+                ]
+            try:
+                _forward(futures, plans, listener, events, stop, cancel)
+            finally:
+                _stop(futures, cancel)
         return [future.result() for future in futures if not future.cancelled()]
 
 
@@ -63,9 +64,7 @@ def _forward(
     while True:
         ended = all(future.done() for future in futures)
         if stop.is_set() and not cancel.is_set():
-            cancel.set()
-            for future in futures:
-                future.cancel()
+            _stop(futures, cancel)
         try:
             index, name, arguments = events.get(timeout=0.2)
         except queue.Empty:
@@ -75,11 +74,19 @@ def _forward(
         getattr(listener, name)(plans[index], *arguments)
 
 
+def _stop(futures: list[Future[RunOutcome]], cancel: Any) -> None:
+    """Have runs that work save their state and end, and runs that wait never begin."""
+    cancel.set()
+    for future in futures:
+        future.cancel()
+
+
 _worker: dict[str, Any] = {}
 
 
 def _set_up(cancel: Any, events: Any, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # After an interruption nobody reads the events any more; a worker must not wait for that when it ends.
+    events.cancel_join_thread()
     os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(threads)
     _worker.update(cancel=cancel, events=events, threads=threads)
 
