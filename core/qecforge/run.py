@@ -180,9 +180,10 @@ class _Attempt:
     cancelled: Callable[[], bool]
 
     def forget(self) -> None:
-        """Make the run as if it had never been begun."""
-        self.store.restart_run(self.run_id)
+        """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies
+        behind metrics and codes which are gone."""
         self.checkpoint.unlink(missing_ok=True)
+        self.store.restart_run(self.run_id)
 
     def carry_out(self) -> tuple[Literal["finished", "failed", "interrupted"], str | None]:
         try:

@@ -139,6 +139,26 @@ def test_finished_runs_are_skipped_and_forced_ones_are_not(registry, url):
         assert len(store.runs()) == 1
 
 
+def test_a_kill_while_starting_anew_leaves_a_run_that_ends_with_the_same_record(registry, tmp_path, monkeypatch):
+    """A checkpoint must not outlive the metrics and codes that lie before it."""
+    plan = plan_of(MANIFEST, registry)
+    whole, parts = (f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "parts"))
+    execute(plan, RunOptions(whole), RunListener())
+    listener = CancelAt(200)
+    execute(plan, RunOptions(parts), listener, listener.stop.is_set)
+    restart = Store.restart_run
+
+    def killed_after(store, run_id):
+        restart(store, run_id)
+        raise SystemExit
+
+    monkeypatch.setattr(Store, "restart_run", killed_after)
+    with pytest.raises(SystemExit):
+        execute(plan, RunOptions(parts, force=True), RunListener())
+    assert execute(plan, RunOptions(parts), RunListener()).status == "finished"
+    assert record(parts) == record(whole)
+
+
 def test_a_failing_plugin_fails_its_run_alone(registry, url):
     text = MANIFEST + "sweep: {agent.fail_at: [100, null]}\n"
     outcomes = run_manifest(load_manifest(text, registry=registry), options=RunOptions(url))
