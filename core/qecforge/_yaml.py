@@ -183,7 +183,9 @@ class _Composer:
             mark = error.problem_mark or error.context_mark
             if mark:
                 place = Place(self.source, mark.line + 1, mark.column + 1)
-            raise place.error(f"not YAML: {_one_line(error.problem or error.context)}") from error
+            raise place.error(
+                f"not YAML: {_one_line(error.problem or error.context)}: correct the text here"
+            ) from error
         except ReaderError as error:
             before = text[: error.position]
             place = Place(self.source, before.count("\n") + 1, len(before) - before.rfind("\n"))
@@ -191,7 +193,9 @@ class _Composer:
         except ManifestError:
             raise
         except Exception as error:  # the parser met text that its authors did not foresee
-            raise place.error(f"not YAML from here on: {_one_line(str(error)) or type(error).__name__}") from error
+            raise place.error(
+                f"not YAML from here on: {_one_line(str(error)) or type(error).__name__}: correct it"
+            ) from error
 
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
         place = self._place(event)

@@ -131,7 +131,10 @@ class Database:
                 raise MissingDependency(
                     f"store {self.place}: psycopg is not installed: pip install 'qecforge[postgresql]'"
                 ) from error
-            raise StoreError(f"store {self.place}: no driver for {self.url.drivername} ({error})") from error
+            raise StoreError(
+                f"store {self.place}: no driver for {self.url.drivername} ({error}): "
+                "install one, or give sqlite:///FILE or postgresql://HOST/NAME"
+            ) from error
 
     def _prepare(self) -> None:
         with self.reading() as connection:

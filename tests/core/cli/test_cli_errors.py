@@ -79,11 +79,15 @@ def test_a_manifest_that_cannot_be_run(folder, toys, case, command):
 BUILT_IN = {
     "k >= n": ("k: 1", "k: 7", "k"),
     "beyond the Singleton bound": ("target_distance: 3", "target_distance: 5", "Singleton"),
-    "connectivity out of range": ("max_gates: 20", "connectivity: [[0, 9]]", "9"),
-    "disconnected": ("max_gates: 20", "connectivity: [[0, 1]]", "connect"),
+    "connectivity out of range": (
+        "max_gates: 20",
+        "connectivity: {edges: [[0, 9]]}",
+        "out of range: qubits are counted 0..6",
+    ),
+    "disconnected": ("max_gates: 20", "connectivity: {edges: [[0, 1]]}", "disconnected"),
     "gate not in the set": ("[h, cx]", "[h, cy_x]", "cy_x"),
     "reward that does not fit": ("{plugin: knill_laflamme}", "native", "reward"),
-    "agent that does not fit": ("plugin: ppo", "plugin: pppo", "'ppo'"),
+    "unknown agent": ("plugin: ppo", "plugin: pppo", "'ppo'"),
 }
 
 

@@ -86,7 +86,7 @@ def test_an_alias_stands_where_it_is_used():
         ("", "f:1:1 the file is empty"),
         ("# nothing\n", "f:1:1 the file is empty"),
         ("a: {", "f:1:5 not YAML: expected the node content"),
-        ("a: b: c", "f:1:5 not YAML: mapping values are not allowed here"),
+        ("a: b: c", "f:1:5 not YAML: mapping values are not allowed here: correct the text here"),
         ("\ta: 1", r"f:1:1 not YAML: found character '\t' that cannot start any token"),
         ("a: 'x", "f:1:6 not YAML: found unexpected end of stream"),
         ("a: @b", "f:1:4 not YAML: found character '@'"),

@@ -40,7 +40,7 @@ def made(tmp_path):
         ("sqlite:///results.db?timeout=3", "write sqlite:///FILE"),
         ("sqlite+aiosqlite:///results.db", "write sqlite:///FILE"),
         ("postgresql://host:port/name", "not a database URL"),
-        ("nosuchdatabase://host/name", "no driver for nosuchdatabase"),
+        ("nosuchdatabase://host/name", "install one, or give sqlite:///FILE"),
     ],
 )
 def test_what_is_not_a_url(url, said, tmp_path, monkeypatch):
