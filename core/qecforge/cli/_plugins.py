@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qecforge.cli._output import Format, FormatOption, emit, say, stdout
-from qecforge.errors import PluginError
 from qecforge.reporting.fields import config_schema, fields_table, nested_tables
 from qecforge.reporting.tables import Column, Table
 
@@ -91,19 +90,7 @@ def show_plugin(
 def _find(registry: Registry, name: str, kind: Kind | None) -> tuple[str, Registered[Any]]:
     if kind is not None:
         return kind.value, registry.get(kind.value, name)
-    found = [(of_kind, each) for of_kind, each in registry if each.spec.name == name]
-    if len(found) > 1:
-        kinds = " and ".join(of_kind for of_kind, _ in found)
-        raise PluginError(f"{name!r} is the name of {kinds}: say which with --kind")
-    if found:
-        return found[0]
-    from qecforge.plugins import nearest
-
-    if clash := next((clash for clash in registry.clashes if clash.name == name), None):
-        raise PluginError(str(clash))
-    names = {each.spec.name for _, each in registry}
-    near = nearest(name, names) or sorted(names)
-    raise PluginError(f"no plugin {name!r} is installed; there is: {', '.join(near) or 'none'}")
+    return registry.find(name)
 
 
 def _working(registry: Registry) -> list[dict[str, Any]]:
