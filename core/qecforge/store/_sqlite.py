@@ -47,7 +47,7 @@ def check_file(path: Path, *, read_only: bool, create: bool) -> None:
         raise StoreError(f"{path}: is not a qecforge store (not an SQLite file): give another one")
     if read_only:
         return
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         raise StoreError(f"{path}: is read-only: make it writable (chmod u+w), or give another store")
     if not os.access(folder, os.W_OK):
         raise StoreError(f"{path}: its folder {folder} is read-only: make it writable, or give another store")
