@@ -9,10 +9,10 @@ is the slope of log(rate) over log(p), fitted to the counts by maximum likelihoo
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from typing import Any
 
+from qecforge._cores import available_cores
 from qecforge.codes.known_codes import steane
 from qecforge.evaluation import LogicalErrorRateConfig, fit_slope, measure_error_rates
 
@@ -63,7 +63,7 @@ def measured(extraction: str, shots: int) -> tuple[float, Any]:
         {"p": {"log_space": [1e-4, 3e-3, 10]}, "shots": shots, "extraction": extraction}
     )
     started = time.monotonic()
-    counted = measure_error_rates(steane(), config, workers=len(os.sched_getaffinity(0)))
+    counted = measure_error_rates(steane(), config, workers=available_cores())
     return time.monotonic() - started, counted
 
 

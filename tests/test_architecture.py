@@ -27,7 +27,7 @@ FLOORS = [
     {"qecforge.evaluation"},
     {"qecforge.hookspecs"},
     {"qecforge.codes"},
-    {"qecforge.checkpoints", "qecforge._provenance", "qecforge._signals"},
+    {"qecforge.checkpoints", "qecforge._cores", "qecforge._provenance", "qecforge._signals"},
     {"qecforge.errors"},
 ]
 """From the top down: a module imports only from its own floor and those below (type-checking imports aside)."""

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from qecforge._cores import available_cores
+
 __all__ = ["provenance"]
 
 
@@ -81,7 +83,7 @@ def _gpu() -> str | None:
 
 
 def _threads() -> dict[str, int]:
-    threads = {"available": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1}
+    threads = {"available": available_cores()}
     if "torch" in sys.modules:
         threads["torch"] = sys.modules["torch"].get_num_threads()
     if "numba" in sys.modules:

@@ -73,11 +73,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """The state that `save_checkpoint` was given; tuples come back as lists.
 
     Raises:
-        CheckpointError: the file is cut short, altered, or no checkpoint.
+        CheckpointError: the file cannot be read, is cut short, altered, or no checkpoint.
     """
     import torch
 
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}): make it readable, or use --force") from error
     digest, payload = content[len(MAGIC) : len(MAGIC) + 32], content[len(MAGIC) + 32 :]
     if not content.startswith(MAGIC):
         raise CheckpointError(f"{path}: not a qecforge checkpoint: restore the file, or start anew with --force")

@@ -6,7 +6,6 @@ its last checkpoint, and ends with the record that the uninterrupted run would h
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 import traceback
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from qecforge._cores import available_cores
 from qecforge._provenance import provenance
 from qecforge._training import RunContext
 from qecforge.checkpoints import load_checkpoint
@@ -264,7 +264,7 @@ class _Attempt:
                 config,
                 known=partial(self.store.error_counts, found.id),
                 record=partial(self._file_counts, found.id),
-                workers=self.options.workers or len(os.sched_getaffinity(0)),
+                workers=self.options.workers or available_cores(),
                 should_stop=self.cancelled,
                 distance=found.distance if found.distance_kind == "exact" else None,
             )

@@ -48,6 +48,12 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         load_checkpoint(path)
 
 
+def test_an_unreadable_checkpoint_is_named(tmp_path):
+    (tmp_path / "run.ckpt").mkdir()
+    with pytest.raises(CheckpointError, match=r"run\.ckpt: cannot be read .* --force"):
+        load_checkpoint(tmp_path / "run.ckpt")
+
+
 def test_objects_are_never_pickled(tmp_path):
     with pytest.raises(TypeError, match=r"state\['a'\]\[1\]: Path"):
         save_checkpoint(tmp_path / "run.ckpt", {"a": [1, type("Path", (), {})()]})

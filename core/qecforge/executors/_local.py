@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from qecforge._cores import available_cores
 from qecforge._signals import children_deaf_to_sigint
 from qecforge.executors._base import Executor, stop_signals
 from qecforge.run import RunListener, RunOutcome, execute
@@ -30,12 +31,12 @@ class LocalExecutor(Executor):
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or available_cores()
 
     def run(self, plans: Sequence[RunPlan], options: RunOptions, listener: RunListener) -> list[RunOutcome]:
         """See `Executor.run`."""
         workers = min(self.workers, len(plans))
-        share = max(1, len(os.sched_getaffinity(0)) // workers)
+        share = max(1, available_cores() // workers)
         options = replace(options, workers=options.workers or share)
         context = multiprocessing.get_context("spawn")
         cancel, events = context.Event(), context.Queue()

@@ -110,14 +110,14 @@ class CodeDiscoveryConfig(PluginConfig):
         if k >= n:
             raise ValueError(f"n = {n} is too small for k = {k}: a code needs n > k. Set n to {k + 1} or more")
         if n + k > 128:
-            raise ValueError(f"n + k = {n + k} is more than the 128 rows of a packed tableau. Lower n or k")
+            raise ValueError(f"n: n + k = {n + k} is more than the 128 rows of a packed tableau. Lower n or k")
         if n - k < 2 * (d - 1):
             best = (n - k) // 2 + 1
             raise ValueError(
-                f"no [[{n},{k},{d}]] code exists: the quantum Singleton bound n - k >= 2(d - 1) allows d <= {best}. "
-                "Lower target_distance or raise n"
+                f"target_distance: no [[{n},{k},{d}]] code exists: the quantum Singleton bound n - k >= 2(d - 1) "
+                f"allows d <= {best}. Lower target_distance or raise n"
             )
-        check_pairs(self.connectivity, n)
+        self._check_connectivity()
         self._check_rules()
         self._check_noise()
         self._check_gate_errors()
@@ -131,6 +131,12 @@ class CodeDiscoveryConfig(PluginConfig):
             )
         if self.max_check_weight is None and (self.check_weight_penalty or self.check_weight_rule == "mask"):
             raise ValueError("check_weight_rule and check_weight_penalty need max_check_weight. Set it")
+
+    def _check_connectivity(self) -> None:
+        try:
+            check_pairs(self.connectivity, self.n)
+        except ValueError as error:
+            raise ValueError(f"connectivity: {error}") from error
 
     def _check_noise(self) -> None:
         if self.noise is None and self.noise_aware:
