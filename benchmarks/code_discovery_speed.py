@@ -3,7 +3,7 @@
 Every script in this folder has a docstring whose first line says what it shows, and `run(quick) -> list[dict]`. A row
 holds at least `claim`, `ours`, `peer`, `peer_name`, `ratio`, `target` and `unit`; `qecforge bench` prints them.
 
-Ours: 1,024 environments take random actions, with preallocated buffers and immediate reset of finished episodes; the
+Ours: 4,096 environments take random actions, with preallocated buffers and immediate reset of finished episodes; the
 clock runs over whole episodes, so the codes scored range from the trivial one to random circuits of 40 gates.
 
 The peer gets the tableaus ready-made and only scores them: the matrix product of all error vectors of weight < d with
@@ -36,19 +36,20 @@ TARGETS = {
 }
 """[[n,k,d]] and the steps per second aimed at on two cores."""
 
-ENVIRONMENTS = 1024
+ENVIRONMENTS = 4096
+MEMORY_ENVIRONMENTS = 1024
 GATES = 40
 MEMORY_LIMIT_MIB = 1024
 PEER_ERRORS = 1_500_000  # the dense error matrix of [[17,1,7]] alone would take 1.5 GB
 
 
-def make_environment(n: int, k: int, d: int) -> Any:
+def make_environment(n: int, k: int, d: int, *, num_envs: int | None = None) -> Any:
     """The environment of a row, its default options but for the gate budget."""
     from qecforge_code_discovery import CodeDiscoveryConfig, make
     from qecforge_knill_laflamme import KnillLaflamme, KnillLaflammeConfig
 
     config = CodeDiscoveryConfig(n=n, k=k, target_distance=d, max_gates=GATES)
-    return make(config, num_envs=ENVIRONMENTS, seed=0, reward=KnillLaflamme(KnillLaflammeConfig()))
+    return make(config, num_envs=num_envs or ENVIRONMENTS, seed=0, reward=KnillLaflamme(KnillLaflammeConfig()))
 
 
 def measure_environment(n: int, k: int, d: int, seconds: float) -> tuple[float, float]:
@@ -195,7 +196,7 @@ def run(quick: bool, codes: list[tuple[int, int, int]] | None = None) -> list[di
         memory = peak_memory(25, 1, 5)
         rows.append(
             {
-                "claim": f"peak memory, [[25,1,5]], {ENVIRONMENTS:,} environments",
+                "claim": f"peak memory, [[25,1,5]], {MEMORY_ENVIRONMENTS:,} environments",
                 "ours": memory,
                 "peer": float(MEMORY_LIMIT_MIB),
                 "peer_name": "limit",
@@ -220,10 +221,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--memory", type=_code, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.memory:
-        env = make_environment(*arguments.memory)
+        env = make_environment(*arguments.memory, num_envs=MEMORY_ENVIRONMENTS)
         rng = np.random.default_rng(0)
         for _ in range(2 * GATES):
-            env.step(rng.integers(env.single_action_space.n, size=ENVIRONMENTS))
+            env.step(rng.integers(env.single_action_space.n, size=MEMORY_ENVIRONMENTS))
         print(own_peak())
         return
     print(f"{'claim':45} {'method':20} {'ours':>12} {'target':>12} {'peer':>12} {'ratio':>9}  unit")

@@ -6,9 +6,14 @@ Exit codes: 0 done, 1 a run failed, 2 bad input (one line on stderr that says wh
 
 __all__ = ["main"]
 
+import os
+
 
 def main() -> None:
     """The `qecforge` command. Ends the process with one of the exit codes above."""
+    # Threads of numba and torch that spin while they wait starve each other, and whatever else runs on the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
     from typer.main import get_command
 
     from qecforge.cli._app import app

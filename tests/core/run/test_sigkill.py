@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -32,8 +33,8 @@ def command(folder):
 
 
 def start(folder):
-    log = (folder / "log").open("ab")
-    return subprocess.Popen(command(folder), cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(command(folder), cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
 def record(folder):
@@ -41,7 +42,7 @@ def record(folder):
     with Store(f"sqlite:///{folder}/results.db") as store:
         (run,) = store.runs()
         codes = store.codes(run=run.id, order_by="gate_count")
-        with sqlite3.connect(folder / "results.db") as connection:
+        with closing(sqlite3.connect(folder / "results.db")) as connection:
             metrics = connection.execute(
                 "SELECT name, step, value FROM metrics WHERE name NOT LIKE 'time/%' ORDER BY name, step"
             ).fetchall()
@@ -63,7 +64,7 @@ def record(folder):
 def phase(folder):
     """The phase as the store has it; empty before there is one."""
     try:
-        with sqlite3.connect(f"file:{folder}/results.db?mode=ro", uri=True, timeout=5) as connection:
+        with closing(sqlite3.connect(f"file:{folder}/results.db?mode=ro", uri=True, timeout=5)) as connection:
             row = connection.execute("SELECT phase, status FROM runs").fetchone()
     except sqlite3.OperationalError:
         return ""
@@ -85,7 +86,7 @@ def writing_checkpoint(folder):
 
 def first_code(folder):
     try:
-        with sqlite3.connect(f"file:{folder}/results.db?mode=ro", uri=True, timeout=5) as connection:
+        with closing(sqlite3.connect(f"file:{folder}/results.db?mode=ro", uri=True, timeout=5)) as connection:
             return connection.execute("SELECT count(*) FROM codes").fetchone()[0] > 0
     except sqlite3.OperationalError:
         return False
@@ -94,7 +95,7 @@ def first_code(folder):
 def kill_when(folder, process, kind, rng, duration):
     """Wait for an instant of this kind, then kill the process and all that it started."""
     if kind == "anywhere":
-        wait_for(lambda: False, process, rng.uniform(0.0, duration))
+        wait_for(lambda: False, process, rng.uniform(0.0, 0.9 * duration))
     elif kind == "checkpoint":
         wait_for(lambda: phase(folder) == "train", process)
         wait_for(lambda: False, process, rng.uniform(0.0, duration / 4))
