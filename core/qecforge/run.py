@@ -94,6 +94,11 @@ def execute(
     Raises:
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk).
     """
+    if plan.quantizer is not None:
+        raise UserError(
+            f"quantizer {plan.quantizer.spec.name!r}: quantizers are described and checked, but not carried out yet: "
+            "remove `quantizer` from the manifest"
+        )
     started = time.monotonic()
     with Store(options.store_url) as store:
         run_id = _begin(plan, store)
