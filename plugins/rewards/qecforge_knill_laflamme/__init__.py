@@ -25,9 +25,11 @@ Method = Literal["auto", "direct", "enumerator", "meet_in_the_middle"]
 class KnillLaflammeConfig(PluginConfig):
     """Configuration of `knill_laflamme`."""
 
-    form: Literal["penalty", "residual"] = Field(
+    form: Literal["penalty", "log_penalty", "residual"] = Field(
         "penalty",
         description="penalty: -scale * sum of p(E) over violating errors E of weight 1..d-1 (Olle et al. 2024). "
+        "log_penalty: -scale * log(1 + that sum / u), u the least p(E) > 0 among all E of weight 1..d-1 [ours]: steps "
+        "towards a code weigh alike whether many errors violate or few. "
         "residual: -scale * rho, rho of eq. (4) of the APQ paper for the set {E_i} of all Paulis of weight "
         "<= floor((d-1)/2).",
     )

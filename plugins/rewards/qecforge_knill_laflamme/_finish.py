@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 __all__ = ["finish"]
 
 
 @njit(nogil=True, cache=True)
-def finish(counts: Any, weights: Any, factor: float, values: Any, solved: Any, residual: Any, violations: Any) -> None:
+def finish(
+    counts: Any, weights: Any, factor: float, units: Any, values: Any, solved: Any, residual: Any, violations: Any
+) -> None:
     """The dot product of counts and weights, and whether no error violates.
 
     Args:
         counts: (C, B) int64.
         weights: (C, B) float64, or (C, 1) where all codes share them.
-        factor: `values = factor * residual`.
+        factor, units: `values = factor * residual` where `units` is empty; where it is (B,) float64, or (1,) for all
+            codes, `values = factor * log(1 + residual / units)`.
         values: (B,) float32; solved: (B,) bool; residual, violations: (B,) float64. All are filled.
     """
     shared = weights.shape[1] == 1
@@ -33,6 +37,11 @@ def finish(counts: Any, weights: Any, factor: float, values: Any, solved: Any, r
         else:
             for b in range(batch):
                 residual[b] += weight[b] * row[b]
+    if units.shape[0] == 0:
+        for b in range(batch):
+            values[b] = factor * residual[b]
+    else:
+        for b in range(batch):
+            values[b] = factor * np.log1p(residual[b] / units[b if units.shape[0] > 1 else 0])
     for b in range(batch):
-        values[b] = factor * residual[b]
         solved[b] = violations[b] == 0.0

@@ -12,9 +12,20 @@ from qecforge.errors import ConfigurationError
 from qecforge_knill_laflamme import KnillLaflammeConfig
 from qecforge_knill_laflamme._classes import ErrorClasses, Scheme, pair_counts
 
-__all__ = ["check_channels", "default_channel", "penalty_weights", "residual_weights", "scheme_of"]
+__all__ = [
+    "check_channels",
+    "default_channel",
+    "least_probability",
+    "least_weight",
+    "penalty_weights",
+    "residual_weights",
+    "scheme_of",
+]
 
 FloatArray = NDArray[np.float64]
+
+_TINY = float(np.finfo(np.float64).tiny)
+"""What is smaller has underflown, and counts as zero."""
 
 
 def default_channel(config: KnillLaflammeConfig) -> FloatArray:
@@ -52,6 +63,31 @@ def penalty_weights(classes: ErrorClasses, channels: FloatArray) -> FloatArray:
         weights[c] *= p_z[z]
         weights[c] *= p_xy[y]
     return weights
+
+
+def least_weight(weights: FloatArray) -> FloatArray:
+    """(M,): the least positive of each column of (C, M) `penalty_weights`; 1 where there is none."""
+    return _or_one(np.where(weights >= _TINY, weights, np.inf).min(axis=0, initial=np.inf))
+
+
+def least_probability(noise: FloatArray, depth: int) -> FloatArray:
+    """(M,): the least p(E) > 0 among errors of weight 1..depth, for (M, n, 4) channels; 1 where there is none.
+
+    Qubit by qubit, least[w] is the least positive probability of w errors on the qubits seen so far.
+    """
+    positive = np.where(noise >= _TINY, noise, np.inf)
+    idle, error = positive[:, :, 0], positive[:, :, 1:].min(axis=2)
+    least = np.full((depth + 1, len(noise)), np.inf)
+    least[0] = 1.0
+    for q in range(noise.shape[1]):
+        least[1:] = np.minimum(least[1:] * idle[:, q], least[:-1] * error[:, q])
+        least[0] *= idle[:, q]
+        least[least < _TINY] = np.inf
+    return _or_one(least[1:].min(axis=0, initial=np.inf))
+
+
+def _or_one(least: FloatArray) -> FloatArray:
+    return np.where(np.isfinite(least), least, 1.0)
 
 
 def residual_weights(classes: ErrorClasses, k: int, channels: FloatArray | None) -> FloatArray:

@@ -5,10 +5,15 @@ phase, in the stabilizer group. With [E] = 1 where E violates, 0 elsewhere, and 
 
 - penalty: the residual is the sum of p(E) [E] over all E of weight 1..d-1, p(E) being the product over *all* n qubits
   of the channel's probability of E's Pauli there, identity included (Olle et al. 2024; qdx);
+- log_penalty: the same residual;
 - residual: the residual is rho = sum_ij ||P E_i^dagger E_j P - alpha_ij P||_F^2 = 2^k sum_ij [E_i E_j], over ordered
   pairs of Paulis of weight <= floor((d-1)/2) (APQ paper, eq. 4), with a factor p(E_i) p(E_j) if `weighted`.
 
-The value is `-scale * residual`. `solved` asks for more than a zero value: no error of weight < d violates, whatever
+The value is `-scale * residual`; for log_penalty `-scale * log(1 + residual / u)` [ours], u being the least p(E) > 0
+among *all* errors of weight 1..d-1 (1 where there is none), so that one violating error of the least likely kind costs
+`scale * log 2`, and that removing one of the last few errors is worth as much as removing thousands at the start.
+
+`solved` asks for more than a zero value: no error of weight < d violates, whatever
 its probability; so it means that all the conditions up to distance d hold also under noise that never makes some
 errors, or makes them so rarely that their sum underflows.
 """
@@ -31,6 +36,8 @@ from qecforge_knill_laflamme._methods import Counter, PairSums, Walk, choose
 from qecforge_knill_laflamme._noise import (
     check_channels,
     default_channel,
+    least_probability,
+    least_weight,
     penalty_weights,
     residual_weights,
     scheme_of,
@@ -39,6 +46,8 @@ from qecforge_knill_laflamme._noise import (
 __all__ = ["CompiledKnillLaflamme", "KnillLaflamme", "violates_below"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+
+_NO_UNITS = np.empty(0)
 
 
 class KnillLaflamme(Reward):
@@ -71,8 +80,8 @@ class KnillLaflamme(Reward):
 class CompiledKnillLaflamme(CompiledReward):
     """Scores batches of tableaus; a pure function of the batch.
 
-    Components: `residual`, the non-negative number of which the value is `-scale` times; `violations`, the exact number
-    of violating errors of weight 1..d-1.
+    Components: `residual`, the non-negative number that the value is made of; `violations`, the exact number of
+    violating errors of weight 1..d-1.
 
     Attributes:
         methods: The method chosen for each scheme of error classes: `weight` for noise that is the same for X, Y and
@@ -84,10 +93,10 @@ class CompiledKnillLaflamme(CompiledReward):
         self.config, self.subject = config, subject
         self._shape = (n, 2, words_per_column(n, k))
         # rho without weights, as the paper has it, does not ask how likely an error is
-        self._noise_matters = form == "penalty" or config.weighted
+        self._noise_matters = form != "residual" or config.weighted
         schemes: tuple[Scheme, ...] = ("weight", "bias") if self._noise_matters else ("weight",)
         self._counters = {scheme: choose(n, k, error_classes(scheme, n, depth), config.method) for scheme in schemes}
-        self._by_qubit = Walk(n, k, depth) if form == "penalty" else PairSums(n, k, depth)
+        self._by_qubit = PairSums(n, k, depth) if form == "residual" else Walk(n, k, depth)
         if self._noise_matters and subject.noise is not None and not subject.uniform:
             self._by_qubit.check(config.method)
         self.methods: dict[str, str] = {scheme: counter.name for scheme, counter in self._counters.items()}
@@ -126,12 +135,15 @@ class CompiledKnillLaflamme(CompiledReward):
             violations[:size] = counts.sum(axis=0)
             solved[:size] = violations[:size] == 0
             residual[:size] = total
+            if self.config.form == "log_penalty":
+                total = np.log1p(total / least_probability(noise, self._by_qubit.depth))
             out.values[:size] = -self.config.scale * total
             return out
         scheme, weights = weighing
         counts = np.empty((len(weights), size), np.int64)
         self._counters[scheme].count(batch.words, counts)
-        finish(counts, weights, -self.config.scale, out.values, solved, residual, violations)
+        units = least_weight(weights) if self.config.form == "log_penalty" else _NO_UNITS
+        finish(counts, weights, -self.config.scale, units, out.values, solved, residual, violations)
         return out
 
     def _check(self, batch: TableauBatch) -> int:
@@ -168,7 +180,7 @@ class CompiledKnillLaflamme(CompiledReward):
         if scheme is None:
             return None
         classes = self._counters[scheme].classes
-        if self.config.form == "penalty":
+        if self.config.form != "residual":
             return scheme, penalty_weights(classes, channels)
         return scheme, residual_weights(classes, self.subject.k, channels if self.config.weighted else None)
 

@@ -18,6 +18,11 @@ class TestPenalty(RewardContract):
     spec = SPEC
 
 
+class TestLogPenalty(RewardContract):
+    spec = SPEC
+    settings: ClassVar = {"form": "log_penalty", "bias": 3.0, "scale": 1.0}
+
+
 class TestResidual(RewardContract):
     spec = SPEC
     settings: ClassVar = {"form": "residual"}

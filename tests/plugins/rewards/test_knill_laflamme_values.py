@@ -26,6 +26,7 @@ from qecforge_knill_laflamme import KnillLaflamme, KnillLaflammeConfig, violates
 
 METHODS = ["direct", "enumerator", "meet_in_the_middle"]
 FIVE_QUBIT = ["XZZXI", "IXZZX", "XIXZZ", "ZXIXZ"]
+FIVE_QUBIT_AND_ONE = [*(text + "I" for text in FIVE_QUBIT), "IIIIIZ"]
 STEANE = ["IIIXXXX", "IXXIIXX", "XIXIXIX", "IIIZZZZ", "IZZIIZZ", "ZIZIZIZ"]
 SHOR = ["ZZIIIIIII", "IZZIIIIII", "IIIZZIIII", "IIIIZZIII", "IIIIIIZZI", "IIIIIIIZZ", "XXXXXXIII", "IIIXXXXXX"]
 CUBE = ["XXXXXXXX", "ZZZZZZZZ", "ZZZZIIII", "ZZIIZZII", "ZIZIZIZI"]
@@ -105,6 +106,64 @@ def test_penalty_where_x_and_y_differ_though_qubits_do_not() -> None:
     codes = [random_rows(n, k, rng) for _ in range(4)]
     noise = np.tile(rng.dirichlet([4, 1, 1, 1], size=(4, 1)), (1, n, 1))
     assert_penalty(score(pack(codes, n, k), k, d, KnillLaflammeConfig(), noise), codes, k, d, noise)
+
+
+def assert_log_penalty(words: NDArray[np.uint64], codes: list, d: int, noise: NDArray[np.float64] | None, **config):
+    """`noise` as the reward gets it, None for its default; the unit by brute force over all errors."""
+    n, k, each = words.shape[1], len(codes[0]) - words.shape[1], noise
+    uniform = noise is None or bool(np.all(noise == noise[..., :1, :]))
+    settings = KnillLaflammeConfig(form="log_penalty", scale=2.0, **config)
+    if noise is None:
+        each = channels(n, settings.error_probability, settings.bias)
+    expected = []
+    for rows, channel in zip(codes, np.broadcast_to(each, (len(codes), n, 4)), strict=True):
+        likely = [p for p in (probability(e, channel) for e in errors(n, 1, d - 1)) if p > 0]
+        expected.append(-2.0 * np.log(1 + penalty(rows, k, d, channel)[0] / min(likely, default=1.0)))
+    scored = score(words, k, d, settings, noise, uniform)
+    np.testing.assert_allclose(scored.values, expected, rtol=1e-6)
+    np.testing.assert_array_equal(scored.values[scored.solved], 0)
+
+
+@pytest.mark.parametrize("kind", ["default", "shared", "per_env"])
+@pytest.mark.parametrize("channel", ["depolarizing", "z_biased", "x_biased", "no_x_nor_y", "silent", "per_qubit"])
+@given(shape=shapes(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=6, deadline=None)
+def test_log_penalty_equals_brute_force(kind: str, channel: str, shape: tuple[int, int, int], seed: int) -> None:
+    n, k, d = shape
+    rng = np.random.default_rng(seed)
+    codes = [random_rows(n, k, rng) for _ in range(3)]
+    bias = {"depolarizing": 1.0, "z_biased": 7.0, "x_biased": 0.2}.get(channel)
+    words = pack(codes, n, k)
+    if kind == "default":
+        assert_log_penalty(words, codes, d, None, bias=bias or 1.0, error_probability=0.3)
+        return
+    if channel == "per_qubit":
+        noise = rng.dirichlet([4, 1, 1, 1], size=(3, n))
+        noise[:, 0] = [0, 0.5, 0, 0.5]  # a qubit that is never idle, and never suffers a Y
+    elif bias is not None:
+        noise = np.stack([channels(n, p, bias) for p in rng.uniform(0.01, 0.9, 3)])
+    else:
+        noise = np.tile([1.0, 0, 0, 0] if channel == "silent" else [0.8, 0, 0, 0.2], (3, n, 1))
+    assert_log_penalty(words, codes, d, noise if kind == "per_env" else noise[0])
+
+
+def test_log_penalty_counts_from_one_error_of_the_least_likely_kind() -> None:
+    """[[2,1]] with stabilizer Z_1 and d = 2: X, Y and Z on the bare qubit violate, all single errors weigh alike."""
+    words = pack([rows_from_stabilizers(["_Z"])], 2, 1)
+    scored = score(words, 1, 2, KnillLaflammeConfig(form="log_penalty", scale=3.0))
+    assert scored.values[0] == pytest.approx(-3 * np.log(4))
+    assert scored.components["residual"][0] == pytest.approx(3 * (0.1 / 3) * 0.9)
+
+
+@pytest.mark.parametrize("p", [1e-90, 1e-160, 1e-310])
+@pytest.mark.parametrize("per_qubit", [False, True])
+def test_log_penalty_is_finite_where_probabilities_underflow(p: float, per_qubit: bool) -> None:
+    words = pack([random_rows(6, 1, np.random.default_rng(0)), rows_from_stabilizers(FIVE_QUBIT_AND_ONE)], 6, 1)
+    noise = np.tile([1.0, p, p, p], (6, 1))
+    noise[0] = [1.0, 2 * p, p, p] if per_qubit else noise[0]
+    values = score(words, 1, 5, KnillLaflammeConfig(form="log_penalty"), noise, uniform=not per_qubit).values
+    assert np.isfinite(values).all()
+    assert (values <= 0).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -187,7 +246,7 @@ def test_trivial_code_by_hand() -> None:
     assert scored.values[0] == pytest.approx(-10 * 3 * (0.1 / 3) * 0.9)
 
 
-@pytest.mark.parametrize("form", ["penalty", "residual"])
+@pytest.mark.parametrize("form", ["penalty", "log_penalty", "residual"])
 def test_solved_asks_for_errors_that_never_happen(form: str) -> None:
     """The bit-flip code under pure bit flips: no residual, and yet single phase flips are logical operators."""
     words = pack([rows_from_stabilizers(["ZZ_", "_ZZ"])], 3, 1)
