@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = {path.name: path for path in sorted(ROOT.glob("plugins/*/qecforge_*"))}
-DECLARED = {("qecforge_code_discovery", "qecforge_knill_laflamme")}
+DECLARED = {("qecforge_code_discovery", "qecforge_knill_laflamme"), ("qecforge_apq", "qecforge_lsq")}
 
 FLOORS = [
     {"qecforge.cli", "qecforge.__main__"},
@@ -24,7 +24,7 @@ FLOORS = [
     {"qecforge._complaints"},
     {"qecforge._yaml", "qecforge.plugins", "qecforge.store"},
     {"qecforge._specs"},
-    {"qecforge.evaluation"},
+    {"qecforge.evaluation", "qecforge.inference"},
     {"qecforge.hookspecs"},
     {"qecforge.codes"},
     {"qecforge.checkpoints", "qecforge._cores", "qecforge._provenance", "qecforge._signals"},
