@@ -191,6 +191,20 @@ def test_truncated_checkpoint_is_refused_and_nothing_is_lost(registry, url):
     assert execute(plan, RunOptions(url), RunListener()).status == "finished"
 
 
+def test_an_error_of_the_users_in_one_run_lets_the_others_end_and_is_raised_then(registry, url):
+    manifest = load_manifest(MANIFEST.replace("[5]", "[0, 1]"), registry=registry)
+    first = manifest.runs()[0]
+    listener = CancelAt(200)
+    execute(first, RunOptions(url), listener, listener.stop.is_set)
+    with Store(url) as store:
+        path = checkpoint_path(store, store.runs()[0].id)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="damaged checkpoint"):
+        run_manifest(manifest, options=RunOptions(url))
+    with Store(url) as store:
+        assert {run.seed: run.status for run in store.runs()} == {0: "interrupted", 1: "finished"}
+
+
 def test_a_deleted_run_leaves_no_checkpoint(registry, url):
     listener = CancelAt(200)
     execute(plan_of(MANIFEST, registry), RunOptions(url), listener, listener.stop.is_set)
