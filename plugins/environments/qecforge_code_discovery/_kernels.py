@@ -20,7 +20,7 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["append_gates", "begin_all", "end_steps", "excess_weights", "peek_gates", "show_all"]
+__all__ = ["append_gates", "begin_all", "branch", "end_steps", "excess_weights", "peek_gates", "show_all"]
 
 NONE = np.uint16(0xFFFF)
 ONE = np.uint64(1)
@@ -529,6 +529,46 @@ def peek_gates(words, taken, actions, rules, base, parameters, out, channel, cos
         excess[m] = _limits(out, m, rules.k, rules.weight_limit, limits) if rules.weight_limit > 0 else 0
         if rules.sampled:
             _channel(rules.noise_code, parameters, m, base, channel)
+
+
+@njit(cache=True, nogil=True)
+def _branch(b, at, actions, rules, words, channel, out, noise):  # type: ignore[no-untyped-def]
+    opcodes, first, second = actions.opcode, actions.first, actions.second
+    W = words.shape[3]
+    limits = np.empty((4, W), np.uint64)
+    pair = np.empty((1, 2, 2, W), np.uint64)
+    n, css, weight_is_rule, sampled = rules.n, rules.css, rules.weight_is_rule, rules.sampled
+    hard = css or weight_is_rule
+    if hard:
+        _limits(words, b, rules.k, rules.weight_limit, limits)
+    for a in range(opcodes.shape[0]):
+        m = at + a
+        for q in range(n):
+            for t in range(2):
+                for w in range(W):
+                    out[m, q, t, w] = words[b, q, t, w]
+            if sampled:
+                for p in range(4):
+                    noise[m, q, p] = channel[b, q, p]
+        opcode, q, r = opcodes[a], first[a], second[a]
+        if opcode == STOP:
+            continue
+        if not hard or _allowed(words, b, opcode, q, r, css, weight_is_rule, limits, pair):
+            _apply(out, m, opcode, q, r)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def branch(lo, members, actions, rules, episode, out, noise):  # type: ignore[no-untyped-def]
+    """Every action on each of the members lo..lo + members - 1, whose own codes stay as they are.
+
+    Args:
+        out: (>= members A, n, 2, W), written: action a on member lo + i comes to i A + a; what the rules forbid leaves
+            the code as it is, and so does stop.
+        noise: (>= members A, n, 4), written where noise is sampled: each member's channel, A times.
+    """
+    A = actions.opcode.shape[0]
+    for i in prange(members):
+        _branch(lo + i, i * A, actions, rules, episode.words, episode.channel, out, noise)
 
 
 @njit(cache=True, nogil=True)

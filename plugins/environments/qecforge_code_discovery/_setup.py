@@ -80,7 +80,7 @@ def episode(config: CodeDiscoveryConfig, ranges: NDArray[np.float64], num_action
     )
 
 
-def observation_space(config: CodeDiscoveryConfig) -> gymnasium.spaces.Box:
+def observation_space(config: CodeDiscoveryConfig, num_actions: int) -> gymnasium.spaces.Box:
     """uint8 bits alone, or float32 where features follow them."""
     size = 2 * config.n * (config.n - config.k)
     low = [0.0] * size
@@ -88,6 +88,8 @@ def observation_space(config: CodeDiscoveryConfig) -> gymnasium.spaces.Box:
         low += [0.0] * (3 * config.n)
     elif config.noise_aware and config.noise is not None:
         low += [-1.0 if name == "eta" else 0.0 for name in config.noise.parameters]
+    if config.show_lookahead:
+        low += [-1.0] * num_actions
     if config.show_progress:
         low.append(0.0)
     dtype: Any = np.uint8 if len(low) == size else np.float32

@@ -41,6 +41,14 @@ class CodeDiscoveryConfig(PluginConfig):
     )
     noise_aware: bool = Field(default=False, description="Show the noise parameters to the agent.")
     show_progress: bool = Field(default=False, description="Show the fraction of the gate budget that is used up.")
+    show_lookahead: bool = Field(
+        default=False,
+        description="Show by how much each action would change the code's value. Costs a score for each action and "
+        "step [ours].",
+    )
+    lookahead_scale: float = Field(
+        default=1.0, gt=0, description="Change of value that the look-ahead shows as 1; it is clipped there [ours]."
+    )
     stop_action: bool = Field(
         default=False,
         description="Add an action that ends the episode. With immediate rewards it is charged as idling through the "

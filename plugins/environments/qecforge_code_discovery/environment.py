@@ -17,6 +17,7 @@ from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import Environment, Reward, RewardBuffers, StepBuffers
 from qecforge_code_discovery import _canonical, _kernels, _setup
 from qecforge_code_discovery._layout import Shown
+from qecforge_code_discovery._lookahead import LookAhead
 from qecforge_code_discovery.archive import Archive, Discovery, discovered_code
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 from qecforge_code_discovery.noise import PerQubit
@@ -35,11 +36,16 @@ class CodeDiscovery(Environment):
 
     Observations are flat. Bit (2 q + t) (n - k) + i says whether generator i has an X part (t = 0) or a Z part
     (t = 1) on qubit q, so `observations.reshape(B, n, 2, n - k)` is the check matrix, transposed, with each qubit's two
-    columns side by side. They are uint8; where noise (`noise_aware`) or progress (`show_progress`) is shown, all is
-    float32 and these features follow the bits: each noise parameter (for `per_qubit`, the probabilities of X, Y, Z of
-    each qubit), then the fraction of steps used. A probability p is shown as 1 + log10(p)/6, clipped to [0, 1], and
-    `eta` as log10(eta)/6: scales that do not depend on a configuration's ranges, so that a policy can be evaluated on
-    noise it never saw.
+    columns side by side. They are uint8; where noise (`noise_aware`), look-ahead (`show_lookahead`) or progress
+    (`show_progress`) is shown, all is float32 and these features follow the bits: each noise parameter (for
+    `per_qubit`, the probabilities of X, Y, Z of each qubit), the look-ahead, then the fraction of steps used. A
+    probability p is shown as 1 + log10(p)/6, clipped to [0, 1], and `eta` as log10(eta)/6: scales that do not depend on
+    a configuration's ranges, so that a policy can be evaluated on noise it never saw.
+
+    The look-ahead has one feature for each action, masked or not: the value that the reward gives the code after it,
+    less that of the present code, divided by `lookahead_scale` and clipped to [-1, 1]. Costs of gates, check-weight
+    penalties and the success reward are not part of it. It is 0 for stop and for gates that the rules forbid. Every
+    step then scores a code for each action besides its own.
 
     `infos` also holds `success` and `gate_count`, (B,), valid where an episode ended. Without `out`, arrays are fresh;
     with it, those in `infos` are overwritten by the next step.
@@ -66,16 +72,16 @@ class CodeDiscovery(Environment):
         self._base = np.array(base, np.float64)
         self._masks = config.action_masking or config.css_only or config.check_weight_rule == "mask"
         self._allocate()
-        self._reward = reward.compile(
-            TableauSubject(
-                n=config.n,
-                k=config.k,
-                target_distance=config.target_distance,
-                num_envs=num_envs,
-                noise=None if noise is None else "per_env" if self._rules.sampled else "shared",
-                uniform=not isinstance(noise, PerQubit),
-            )
+        subject = TableauSubject(
+            n=config.n,
+            k=config.k,
+            target_distance=config.target_distance,
+            num_envs=num_envs,
+            noise=None if noise is None else "per_env" if self._rules.sampled else "shared",
+            uniform=not isinstance(noise, PerQubit),
         )
+        self._reward = reward.compile(subject)
+        self._lookahead = self._make_lookahead(reward, subject) if config.show_lookahead else None
         self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
         self.reset(seed=seed)
 
@@ -84,7 +90,7 @@ class CodeDiscovery(Environment):
         self._rules = _setup.rules(config)
         self._actions = _setup.actions(config, self.table)
         self._episode = _setup.episode(config, self._ranges, len(self.table))
-        space = _setup.observation_space(config)
+        space = _setup.observation_space(config, len(self.table))
         self._shown = Shown(
             observations=np.zeros((B, *space.shape), space.dtype),
             mask=np.ones((B, len(self.table) if self._masks else 0), np.bool_),
@@ -113,6 +119,11 @@ class CodeDiscovery(Environment):
         self.single_action_space = gymnasium.spaces.Discrete(len(self.table))
         self.observation_space = batch_space(self.single_observation_space, B)
         self.action_space = batch_space(self.single_action_space, B)
+
+    def _make_lookahead(self, reward: Reward, subject: TableauSubject) -> LookAhead:
+        at = len(self._blank) - len(self.table) - self._rules.progress
+        scale = self.config.lookahead_scale
+        return LookAhead(reward, subject, self._actions, self._rules, scale=scale, at=at)
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -149,9 +160,11 @@ class CodeDiscovery(Environment):
         observations, mask, *_ = self._buffers(out)
         self._draw()
         _kernels.begin_all(self._start(), self._actions, self._rules, self._episode, self._shown, observations, mask)
-        if self._rules.difference:
+        if self._rules.difference or self._lookahead:
             scores = self._reward.score(TableauBatch(self._episode.words, self._noise), self._scores)
             self._episode.value[:] = scores.values[: self.num_envs]
+        if self._lookahead:
+            self._lookahead.write(self._episode, self._noise, self._shown.observations, observations)
         return observations, {"action_mask": mask} if self._masks else {}
 
     def step(
@@ -200,8 +213,10 @@ class CodeDiscovery(Environment):
                 infos["success"],
             ),
         )
-        if self._rules.difference:
+        if self._rules.difference or self._lookahead:
             self._value_begun(terminated)
+        if self._lookahead:
+            self._lookahead.write(self._episode, self._noise, self._shown.observations, observations)
         truncated[:] = False
         if self._masks:
             infos["action_mask"] = mask
@@ -415,7 +430,7 @@ class CodeDiscovery(Environment):
         )
 
     def _value_begun(self, begun: NDArray[np.bool_]) -> None:
-        """Differences of values start from the value of the trivial code under the new episode's noise."""
+        """Differences of values, and the look-ahead, start from the trivial code under the new episode's noise."""
         members = np.flatnonzero(begun)
         if len(members):
             noise = self._noise[members] if self._rules.sampled and self._noise is not None else self._noise

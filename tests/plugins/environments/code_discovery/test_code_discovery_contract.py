@@ -60,6 +60,26 @@ class TestPerQubitNoise(EnvironmentContract):
     reward = BruteForceReward()
 
 
+class TestLookAhead(EnvironmentContract):
+    spec = SPEC
+    settings: ClassVar = {**FIVE, "show_lookahead": True, "lookahead_scale": 20.0, "success_reward": 1.0}
+    reward = BruteForceReward()
+
+
+class TestLookAheadUnderSampledNoise(EnvironmentContract):
+    spec = SPEC
+    settings: ClassVar = {
+        **FIVE,
+        "noise": {"model": "depolarizing", "p": {"log_uniform": [1e-3, 1e-1]}},
+        "noise_aware": True,
+        "show_progress": True,
+        "show_lookahead": True,
+        "stop_action": True,
+        "reward_shaping": "difference",
+    }
+    reward = BruteForceReward()
+
+
 class TestCss(EnvironmentContract):
     spec = SPEC
     settings: ClassVar = {**FIVE, "gates": ["h", "cx", "swap"], "css_only": True, "connectivity": "line"}
