@@ -1,0 +1,1 @@
+"""Quantizer `apq`: argmax-preserving quantization."""
