@@ -1,4 +1,4 @@
-"""Evaluation: logical error rates of stabilizer codes, and the statistics that go with them.
+"""Evaluation: logical error rates of codes, decision fidelity of policies, and the statistics that go with them.
 
 from qecforge.evaluation import LogicalErrorRateConfig, measure_error_rates
 
@@ -17,6 +17,15 @@ from qecforge.evaluation.records import ErrorCounts, ErrorRateTask, chunk_shots
 
 if TYPE_CHECKING:
     from qecforge.evaluation.distance import CircuitDistance, circuit_distance
+    from qecforge.evaluation.fidelity import (
+        DecisionFidelity,
+        MarginBucket,
+        VisitedStates,
+        collect_states,
+        decision_fidelity,
+        kendall_tau,
+        policy_logits,
+    )
     from qecforge.evaluation.measure import PlannedTask, measure_error_rates, plan_error_rates
     from qecforge.evaluation.statistics import (
         Interval,
@@ -29,24 +38,40 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CircuitDistance",
+    "DecisionFidelity",
     "ErrorCounts",
     "ErrorRateTask",
     "Interval",
     "LogicalErrorRateConfig",
+    "MarginBucket",
     "PlannedTask",
     "SlopeFit",
+    "VisitedStates",
     "bootstrap_mean_interval",
     "chunk_shots",
     "circuit_distance",
+    "collect_states",
+    "decision_fidelity",
     "fit_slope",
+    "kendall_tau",
     "likelihood_interval",
     "measure_error_rates",
     "plan_error_rates",
+    "policy_logits",
     "wilson_interval",
 ]
 
 _LAZY = {
     "distance": ("CircuitDistance", "circuit_distance"),
+    "fidelity": (
+        "DecisionFidelity",
+        "MarginBucket",
+        "VisitedStates",
+        "collect_states",
+        "decision_fidelity",
+        "kendall_tau",
+        "policy_logits",
+    ),
     "measure": ("PlannedTask", "measure_error_rates", "plan_error_rates"),
     "statistics": (
         "Interval",
