@@ -217,6 +217,11 @@ class Policy(ABC):
         """Take over weights. Raises `CheckpointError` where names or shapes differ."""
 
     @property
+    def start(self) -> int:
+        """First action's number in the environment's action space, where actions are discrete."""
+        return 0
+
+    @property
     def module(self) -> torch.nn.Module:
         """The network from observations to logits (or action means), for quantizers. Raises where there is none."""
         raise NotImplementedError(f"{type(self).__name__} has no network that could be quantized")
@@ -320,7 +325,13 @@ class Agent(ABC):
 
 
 class Quantizer(ABC):
-    """Gives an INT8 policy for a trained float one."""
+    """Gives an INT8 policy for a trained float one. The policy that it is given is never changed.
+
+    Attributes:
+        calibration_states: How many observations `quantize` wants to be given.
+    """
+
+    calibration_states: int = 1024
 
     @abstractmethod
     def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:

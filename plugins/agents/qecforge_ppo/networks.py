@@ -197,6 +197,11 @@ class MlpPolicy(Policy):
         self._start = start
 
     @property
+    def start(self) -> int:
+        """First action's number in the environment's action space."""
+        return self._start
+
+    @property
     def module(self) -> nn.Module:
         """From observations to logits; `torch.nn.Sequential` of `Linear` and activations."""
         return self._module

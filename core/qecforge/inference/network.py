@@ -1,0 +1,153 @@
+"""What a policy network is made of, read from its module: linear layers and the activations between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from qecforge.errors import ConfigurationError
+
+__all__ = ["ACTIVATIONS", "LinearSpec", "MlpSpec", "activation_function", "activation_minimum", "read_mlp"]
+
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "elu": functional.elu,
+    "leaky_relu": functional.leaky_relu,
+}
+_MINIMA = {"tanh": -1.0, "relu": 0.0, "gelu": -0.16997120747990369, "silu": -0.27846454276107374, "elu": -1.0}
+
+ACTIVATIONS = tuple(_FUNCTIONS)
+"""Names of the activations that a network may have."""
+
+_FORM = "a torch.nn.Sequential of an optional Flatten, then Linear layers with one activation between each two"
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSpec:
+    """One linear layer, y = weight x + bias.
+
+    Attributes:
+        weight: (O, I) float32, on the CPU, a copy without gradient.
+        bias: (O,) float32 likewise; zeros where the layer has none.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class MlpSpec:
+    """A perceptron: L linear layers, and the activation after each but the last.
+
+    Attributes:
+        layers: First to last, at least one.
+        activations: L - 1 names out of `ACTIVATIONS`.
+    """
+
+    layers: tuple[LinearSpec, ...]
+    activations: tuple[str, ...]
+
+    @property
+    def num_inputs(self) -> int:
+        """D, the elements of an observation."""
+        return int(self.layers[0].weight.shape[1])
+
+    @property
+    def num_outputs(self) -> int:
+        """N, the logits."""
+        return int(self.layers[-1].weight.shape[0])
+
+    def hidden(self, observations: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What each layer takes and gives, in float: (B, I) and (B, O), before its activation.
+
+        Args:
+            observations: (B, *shape), flattened here.
+        """
+        x = observations.flatten(1).to(torch.float32)
+        found = []
+        for number, layer in enumerate(self.layers):
+            y = functional.linear(x, layer.weight, layer.bias)
+            found.append((x, y))
+            if number < len(self.activations):
+                x = activation_function(self.activations[number])(y)
+        return found
+
+
+def activation_function(name: str) -> Callable[[Tensor], Tensor]:
+    """The elementwise function called `name`, with torch's default parameters.
+
+    Raises:
+        ConfigurationError: There is none of that name.
+    """
+    if name not in _FUNCTIONS:
+        raise ConfigurationError(f"activation: got {name!r}, expected one of {', '.join(ACTIVATIONS)}")
+    return _FUNCTIONS[name]
+
+
+def activation_minimum(name: str) -> float | None:
+    """The least value that the activation takes, or tends to; None where it has no lower bound."""
+    activation_function(name)
+    return _MINIMA.get(name)
+
+
+def read_mlp(module: nn.Module) -> MlpSpec:
+    """The layers of a policy network, copied.
+
+    Raises:
+        ConfigurationError: It has no linear layer, is not a plain perceptron, or holds numbers that are not finite.
+    """
+    if not any(isinstance(part, nn.Linear) for part in module.modules()):
+        raise ConfigurationError(
+            f"quantizer: the policy network ({type(module).__name__}) has no linear layer to quantize, expected {_FORM}"
+        )
+    if not isinstance(module, nn.Sequential):
+        raise ConfigurationError(f"quantizer: the policy network is a {type(module).__name__}, expected {_FORM}")
+    layers: list[LinearSpec] = []
+    activations: list[str] = []
+    for place, part in enumerate(module):
+        if isinstance(part, nn.Linear) and len(layers) == len(activations):
+            layers.append(_read_linear(place, part))
+        elif isinstance(part, nn.Flatten) and not layers and part.start_dim == 1 and part.end_dim == -1:
+            continue
+        elif len(layers) == len(activations) + 1 and (name := _name_of(part)) is not None:
+            activations.append(name)
+        else:
+            raise ConfigurationError(f"quantizer: part {place} of the policy network is {part}, expected {_FORM}")
+    if len(layers) != len(activations) + 1:
+        raise ConfigurationError(f"quantizer: the policy network ends with {module[-1]}, expected a Linear: {_FORM}")
+    return MlpSpec(tuple(layers), tuple(activations))
+
+
+def _read_linear(place: int, linear: nn.Linear) -> LinearSpec:
+    weight = linear.weight.detach().to("cpu", torch.float32, copy=True)
+    bias = torch.zeros(len(weight)) if linear.bias is None else linear.bias.detach().to("cpu", torch.float32, copy=True)
+    if not (weight.isfinite().all() and bias.isfinite().all()):
+        raise ConfigurationError(
+            f"quantizer: part {place} of the policy network holds NaN or infinite weights: train the policy anew"
+        )
+    return LinearSpec(weight, bias)
+
+
+def _name_of(part: nn.Module) -> str | None:
+    """The activation's name; None for another module or for other parameters than torch's defaults."""
+    match part:
+        case nn.Tanh():
+            return "tanh"
+        case nn.ReLU():
+            return "relu"
+        case nn.GELU(approximate="none"):
+            return "gelu"
+        case nn.SiLU():
+            return "silu"
+        case nn.ELU(alpha=1.0):
+            return "elu"
+        case nn.LeakyReLU(negative_slope=0.01):
+            return "leaky_relu"
+    return None
