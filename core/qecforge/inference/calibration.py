@@ -1,16 +1,17 @@
-"""On-policy calibration states, and networks calibrated with them."""
+"""Calibration states on-policy, and whether observations have to be rounded at all."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.errors import ConfigurationError
 from qecforge.hookspecs import Environment, Policy
 
-__all__ = ["rollout_states"]
+__all__ = ["rollout_states", "space_holds_levels"]
 
 
 def rollout_states(policy: Policy, env: Environment, count: int, *, seed: int = 0) -> NDArray[Any]:
@@ -44,3 +45,12 @@ def rollout_states(policy: Policy, env: Environment, count: int, *, seed: int = 
     finally:
         env.take_discoveries()
         env.load_state_dict(saved)
+
+
+def space_holds_levels(space: gymnasium.Space[Any], bits: int) -> bool:
+    """Whether observations are integers 0..2^bits - 1 by their space, and so need no quantisation."""
+    if isinstance(space, gymnasium.spaces.MultiBinary):
+        return True
+    if not isinstance(space, gymnasium.spaces.Box) or not np.issubdtype(space.dtype, np.integer):
+        return False
+    return bool((space.low >= 0).all() and (space.high < (1 << bits)).all())

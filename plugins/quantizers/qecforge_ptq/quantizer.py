@@ -1,0 +1,48 @@
+"""Post-training quantization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from qecforge.hookspecs import Policy, Quantizer
+from qecforge.inference.convert import to_integer
+from qecforge.inference.fake_quantize import FakeQuantizedMlp, holds_levels
+from qecforge.inference.network import read_mlp
+from qecforge.inference.policy import QuantizedPolicy
+from qecforge_ptq import PtqConfig
+
+__all__ = ["PostTraining"]
+
+
+class PostTraining(Quantizer):
+    """Steps and zero points from what the float network does on the calibration states; weights are rounded."""
+
+    def __init__(self, config: PtqConfig) -> None:
+        self.config = config
+        self.calibration_states = config.calibration_states
+
+    def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:
+        """As described. Integer observations 0..2^bits - 1 are taken as levels, without rounding.
+
+        Raises:
+            ConfigurationError: The policy is not a perceptron, or the calibration states cannot be used.
+        """
+        config = self.config
+        fake = FakeQuantizedMlp(
+            read_mlp(policy.module),
+            bits=config.bits,
+            granularity=config.granularity,
+            takes_levels=holds_levels(calibration, config.bits),
+            learn_weights=False,
+            learn_weight_steps=False,
+            learn_activation_steps=False,
+        )
+        fake.calibrate(
+            calibration,
+            activations=config.range,
+            weights="mse" if config.range == "mse" else "minmax",
+            percentile=config.percentile,
+        )
+        return QuantizedPolicy(to_integer(fake, "ptq"), start=policy.start)
