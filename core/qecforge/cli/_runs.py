@@ -1,23 +1,29 @@
-"""`qecforge runs`: what was run, how it went, how runs compare."""
+"""`qecforge runs`: what was run, how it went, how runs compare, what policy each left."""
 
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store
-from qecforge.errors import ConfigurationError
+from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say
+from qecforge.errors import ConfigurationError, StoreError
 from qecforge.reporting.tables import Column, Table, duration, interval, number, percent, plain, to_json_object, to_text
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from qecforge.store import Run, Store
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look at runs, compare them, delete them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at runs, compare them, take out policies, delete runs.", no_args_is_help=True, rich_markup_mode=None
+)
 
 COLUMNS = (
     Column("id", "run"),
@@ -69,6 +75,13 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     FINISHED = "finished"
+
+
+class PolicyFormat(StrEnum):
+    """How a policy is written."""
+
+    ONNX = "onnx"
+    SAFETENSORS = "safetensors"
 
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
@@ -153,6 +166,67 @@ def delete_runs(
         for run_id in chosen:
             delete_run(opened, run_id)
     typer.echo(f"deleted: {', '.join(chosen)}")
+
+
+@app.command("export-policy")
+def export_policy(
+    run: RunArgument,
+    form: Annotated[PolicyFormat, typer.Option("--format", help="onnx runs anywhere; safetensors is what we load.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; stdout if not given.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Write the policy that a run left: the integer one where it has a quantizer, else the float one."""
+    if out is None and _to_terminal():
+        raise ConfigurationError("--out: a policy is no text for a terminal: name a file, or send the output to one")
+    with open_store(store) as opened:
+        record = opened.run(run)
+        content = _policy_content(opened, record, form)
+    if out is None:
+        typer.echo(content, nl=False)
+        return
+    try:
+        with out.open("wb" if force else "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise ConfigurationError(f"--out: {out} exists; replace it with --force, or name another file") from None
+    except OSError as error:
+        raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); name another file") from error
+    say(f"{out}: {form.value} of the policy of run {record.id}, {number(len(content))} bytes")
+
+
+def _to_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _policy_content(store: Store, run: Run, form: PolicyFormat) -> bytes:
+    """The integer policy's file or, where the run has none, the float one's."""
+    found = store.artifacts(run.id, kind="quantized") or store.artifacts(run.id, kind="policy")
+    if not found:
+        raise StoreError(f"run {run.id} ({run.status}) left no policy: run its manifest to the end")
+    content = store.read_artifact(found[-1])
+    if form is PolicyFormat.SAFETENSORS:
+        return content
+
+    from qecforge.inference.onnx_model import float_model, qdq_model
+    from qecforge.inference.policy import load_quantized
+
+    quantized = found[-1].kind == "quantized"
+    model = qdq_model(load_quantized(content).mlp) if quantized else float_model(_float_network(store, run))
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
+
+
+def _float_network(store: Store, run: Run) -> nn.Module:
+    from qecforge.plugins import Registry
+    from qecforge.policies import load_policy
+
+    env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
+    env.close()
+    try:
+        return policy.module
+    except NotImplementedError as error:
+        raise ConfigurationError(f"run {run.id}: {error}, or written as onnx; use --format safetensors") from error
 
 
 def _everything(store: Store, run: Run) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import Policy
+from qecforge.inference._acting import choose_actions
 from qecforge.inference.integer import IntegerMlp
 from qecforge.inference.runtimes import DEFAULT_RUNTIME, Runtime, RuntimeReport, check_runtime, make_runtime
 
@@ -96,17 +97,13 @@ class QuantizedPolicy(Policy):
         rng: np.random.Generator | None = None,
     ) -> NDArray[Any]:
         """Actions (B,) int64: the most likely ones, or drawn with `rng` (Gumbel-max)."""
-        logits: NDArray[Any] = self.logits(observations)
-        if not deterministic:
-            if rng is None:
-                raise ConfigurationError(
-                    "QuantizedPolicy.act: deterministic is False and rng is missing: pass a numpy.random.Generator"
-                )
-            logits = logits + rng.gumbel(size=logits.shape)
-        if action_mask is not None:
-            logits = np.where(action_mask, logits, -np.inf)
-        actions: NDArray[np.int64] = logits.argmax(-1) + self._start
-        return actions
+        return choose_actions(
+            self.logits(observations),
+            action_mask=action_mask,
+            deterministic=deterministic,
+            rng=rng,
+            start=self._start,
+        )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """`IntegerMlp.tensors` and `start`, (1,) int64."""

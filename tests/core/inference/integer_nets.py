@@ -1,5 +1,7 @@
 """Random integer policies, and what to feed them."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.special import erf
 
@@ -39,7 +41,7 @@ def random_mlp(rng, sizes=(21, 33, 18, 7), *, activation="gelu", bits=8, takes_b
     inputs = Levels(1.0, 0, bits) if takes_bits else levels_over(-2.5, 2.5, bits)
     spread = 0.5 if takes_bits else 1.0
     layers = []
-    for number, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for number, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         weight = rng.integers(-greatest, greatest + 1, (fan_out, fan_in)).astype(np.int8)
         weight_scale = (rng.uniform(0.5, 1.5, fan_out) * 2 / (greatest * spread * np.sqrt(fan_in))).astype(np.float32)
         bias = np.rint(rng.normal(0, 0.3, fan_out) / (inputs.scale * weight_scale)).astype(np.int32)
