@@ -2,6 +2,7 @@
 
     from qecforge.testing.agents import AgentContract
     from qecforge.testing.environments import EnvironmentContract
+    from qecforge.testing.quantizers import QuantizerContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
 
@@ -14,5 +15,14 @@ import importlib.util
 if importlib.util.find_spec("pytest"):
     import pytest
 
-    for _suite in ("agents", "environments", "rewards", "store", "_store_codes", "_store_runs", "_store_sharing"):
+    for _suite in (
+        "agents",
+        "environments",
+        "quantizers",
+        "rewards",
+        "store",
+        "_store_codes",
+        "_store_runs",
+        "_store_sharing",
+    ):
         pytest.register_assert_rewrite(f"{__name__}.{_suite}")
