@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic
 
 from qecforge._complaints import unknown_key
 from qecforge._sections import MANIFEST_VERSION, Budget, Teacher
 from qecforge._validation import canonical_json, config_values, validated
-from qecforge._yaml import Node, Place, plain, shown
+from qecforge._yaml import Node, Place, mapping, plain, shown
 from qecforge.errors import PluginError
-from qecforge.evaluation import LogicalErrorRateConfig
+from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, PluginConfig, QuantizerSpec, RewardSpec
 from qecforge.plugins import Registered, Registry, S
 
@@ -35,28 +35,69 @@ class Evaluation:
 
     Attributes:
         logical_error_rate: Of the discovered codes; None where the manifest does not ask for it.
+        decision_fidelity: Of the quantized policy to its teacher; likewise.
+        search: What the trained policy finds; likewise.
         others: Evaluations that the environment brings, with their configurations.
     """
 
     logical_error_rate: LogicalErrorRateConfig | None = None
+    decision_fidelity: DecisionFidelityConfig | None = None
+    search: SearchConfig | None = None
     others: tuple[tuple[EvaluationSpec, PluginConfig], ...] = ()
+
+    @property
+    def cores(self) -> dict[str, PluginConfig]:
+        """Those of the core, by name."""
+        found = {
+            "logical_error_rate": self.logical_error_rate,
+            "decision_fidelity": self.decision_fidelity,
+            "search": self.search,
+        }
+        return {name: config for name, config in found.items() if config is not None}
+
+    @property
+    def names(self) -> list[str]:
+        """As the manifest names them."""
+        return [*self.cores, *(spec.name for spec, _ in self.others)]
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """All of a run but its seed."""
+    """All of a run but its seed.
+
+    Attributes:
+        teacher: As the manifest names it; None for the same run without its quantizer.
+        fine_tune: What of the agent's configuration is otherwise while the student is fine-tuned.
+        fine_tuning: The agent's configuration while it is; None where the quantizer does not train.
+    """
 
     environment: Choice[EnvironmentSpec]
     reward: Choice[RewardSpec] | None
     agent: Choice[AgentSpec]
     quantizer: Choice[QuantizerSpec] | None
     teacher: Teacher | None
+    fine_tune: Mapping[str, Any]
+    fine_tuning: PluginConfig | None
     evaluation: Evaluation
     budget: Budget
 
-    def canonical(self, seed: int) -> str:
-        """The canonical text; a manifest's sections as they would be written out in full, `seed` and `plugins`."""
-        return canonical_json(self._content | {"seed": seed})
+    def canonical(self, seed: int, teacher: Mapping[str, Any] | None = None) -> str:
+        """The canonical text; a manifest's sections as they would be written out in full, `seed` and `plugins`.
+
+        Args:
+            teacher: Content of the canonical text of the run that `teacher.manifest` names, which takes the path's
+                place: what it computes is part of what this run computes.
+        """
+        content = self._content
+        if teacher is not None:
+            named = content["quantizer"]["teacher"] | {"manifest": teacher}
+            content = content | {"quantizer": content["quantizer"] | {"teacher": named}}
+        return canonical_json(content | {"seed": seed})
+
+    def without_quantizer(self) -> Resolved:
+        """The run that trains the float policy, evaluated as far as that applies to it."""
+        evaluation = replace(self.evaluation, decision_fidelity=None)
+        return replace(self, quantizer=None, teacher=None, fine_tune={}, fine_tuning=None, evaluation=evaluation)
 
     @cached_property
     def _content(self) -> dict[str, Any]:
@@ -74,11 +115,12 @@ class Resolved:
         sections.setdefault("reward", "native")
         if self.teacher is not None:
             sections["quantizer"]["teacher"] = config_values(self.teacher, "qecforge")
+        if self.fine_tune:
+            sections["quantizer"]["fine_tune"] = dict(self.fine_tune)
         evaluation = {
             spec.name: config_values(config, _owner(self.environment)) for spec, config in self.evaluation.others
         }
-        if self.evaluation.logical_error_rate is not None:
-            evaluation["logical_error_rate"] = config_values(self.evaluation.logical_error_rate, "qecforge")
+        evaluation |= {name: config_values(config, "qecforge") for name, config in self.evaluation.cores.items()}
         plugins = {
             kind: {"distribution": choice.distribution, "version": choice.version}
             for kind, choice in chosen.items()
@@ -99,13 +141,14 @@ def resolve(root: Node, registry: Registry) -> Resolved:
     _check_agent(root, registry, environment.spec, agent.spec)
     reward = _reward(root, registry, environment.spec)
     quantizer, teacher = _quantizer(root, registry, environment.spec)
+    fine_tune, fine_tuning = _fine_tuning(root, agent, quantizer)
     budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
     if budget.stop_at_first_code and not environment.spec.finds_codes:
         raise _place(root, "budget", "stop_at_first_code").error(
             f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
         )
-    evaluation = _evaluation(root, environment)
-    return Resolved(environment, reward, agent, quantizer, teacher, evaluation, budget)
+    evaluation = _evaluation(root, environment, quantizer)
+    return Resolved(environment, reward, agent, quantizer, teacher, fine_tune, fine_tuning, evaluation, budget)
 
 
 def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, Registered[S]]) -> Choice[S]:
@@ -126,7 +169,7 @@ def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, R
         registered: Registered[S] = registry.get(kind, node.value)
     except PluginError as error:
         raise node.place.error(str(error), path) from error
-    settings = section.without("plugin", "teacher") if kind == "quantizer" else section.without("plugin")
+    settings = section.without("plugin", "teacher", "fine_tune") if kind == "quantizer" else section.without("plugin")
     owner = f"{node.value} ({registered.distribution} {registered.version})"
     config = validated(registered.spec.config, settings, (kind,), owner)
     return Choice(registered.spec, config, registered.distribution, registered.version)
@@ -188,7 +231,37 @@ def _quantizer(
     return choice, teacher
 
 
-def _evaluation(root: Node, environment: Choice[EnvironmentSpec]) -> Evaluation:
+def _fine_tuning(
+    root: Node, agent: Choice[AgentSpec], quantizer: Choice[QuantizerSpec] | None
+) -> tuple[Mapping[str, Any], PluginConfig | None]:
+    """What of the agent's configuration is otherwise while the student is fine-tuned, and the whole of it then."""
+    trains = quantizer is not None and quantizer.spec.kind == "training_aware"
+    section = root.get("quantizer")
+    entry = section.entries.get("fine_tune") if section is not None else None
+    if entry is None or quantizer is None:
+        return {}, agent.config if trains else None
+    path = ("quantizer", "fine_tune")
+    if not trains:
+        raise entry.key_place.error(
+            f"quantizer {quantizer.spec.name} is {quantizer.spec.kind}, it trains nothing: remove it", ".".join(path)
+        )
+    changes = entry.node
+    if not isinstance(changes.value, dict):
+        raise changes.place.error(
+            f"got {shown(plain(changes))}, expected settings of the agent, such as {{total_steps: 100_000}}",
+            ".".join(path),
+        )
+    given = root.get("agent")
+    settings = given.without("plugin").entries if given is not None else {}
+    merged = mapping({**settings, **changes.entries}, changes.place)
+    config = validated(agent.spec.config, merged, path, _owner(agent))
+    before, after = config_values(agent.config, _owner(agent)), config_values(config, _owner(agent))
+    return {key: after[key] for key in after if after[key] != before.get(key)}, config
+
+
+def _evaluation(
+    root: Node, environment: Choice[EnvironmentSpec], quantizer: Choice[QuantizerSpec] | None
+) -> Evaluation:
     section = root.get("evaluation")
     if section is None or section.value is None:
         return Evaluation()
@@ -196,23 +269,43 @@ def _evaluation(root: Node, environment: Choice[EnvironmentSpec]) -> Evaluation:
         raise section.place.error(f"got {shown(plain(section))}, expected a mapping", "evaluation")
     spec = environment.spec
     own = {each.name: each for each in spec.evaluations}
-    known = [*(["logical_error_rate"] if spec.finds_codes else []), *own]
-    logical_error_rate: LogicalErrorRateConfig | None = None
+    lacking = _lacking(spec, quantizer)
+    known = [*(name for name in _CORE_EVALUATIONS if name not in lacking), *own]
+    cores: dict[str, Any] = {}
     others: list[tuple[EvaluationSpec, PluginConfig]] = []
     for name, entry in section.entries.items():
         path = ("evaluation", name)
-        if name == "logical_error_rate" and not spec.finds_codes:
+        if name in lacking:
             fitting = f": use {_listed(known)}" if known else ": remove it"
-            raise entry.key_place.error(f"environment {spec.name} finds no codes{fitting}", ".".join(path))
+            raise entry.key_place.error(f"{lacking[name]}{fitting}", ".".join(path))
         if name not in known:
             raise entry.key_place.error(f"environment {spec.name}: {unknown_key(name, known)}", ".".join(path))
         if entry.node.value is None:
             raise entry.node.place.error("got null, expected a mapping: {} takes the defaults", ".".join(path))
-        if name == "logical_error_rate":
-            logical_error_rate = validated(LogicalErrorRateConfig, entry.node, path, "qecforge")
+        if name in _CORE_EVALUATIONS:
+            cores[name] = validated(_CORE_EVALUATIONS[name], entry.node, path, "qecforge")
         else:
             others.append((own[name], validated(own[name].config, entry.node, path, _owner(environment))))
-    return Evaluation(logical_error_rate, tuple(sorted(others, key=lambda each: each[0].name)))
+    return Evaluation(**cores, others=tuple(sorted(others, key=lambda each: each[0].name)))
+
+
+_CORE_EVALUATIONS: Mapping[str, type[PluginConfig]] = {
+    "logical_error_rate": LogicalErrorRateConfig,
+    "decision_fidelity": DecisionFidelityConfig,
+    "search": SearchConfig,
+}
+
+
+def _lacking(environment: EnvironmentSpec, quantizer: Choice[QuantizerSpec] | None) -> dict[str, str]:
+    """Why evaluations of the core do not apply, by their names."""
+    lacking: dict[str, str] = {}
+    if not environment.finds_codes:
+        lacking |= dict.fromkeys(["logical_error_rate", "search"], f"environment {environment.name} finds no codes")
+    if environment.actions != "discrete":
+        lacking["decision_fidelity"] = f"environment {environment.name} takes {environment.actions} actions, not logits"
+    elif quantizer is None:
+        lacking["decision_fidelity"] = "the manifest has no quantizer, whose policy it would compare with the teacher's"
+    return lacking
 
 
 def _owner(choice: Choice[Any]) -> str:

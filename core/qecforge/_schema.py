@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from qecforge._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN, SWEPT, Budget, Checkpoint, Teacher
+from qecforge._sections import FINE_TUNE, MANIFEST_VERSION, MAX_SEED, NAME_PATTERN, SWEPT, Budget, Checkpoint, Teacher
 from qecforge.errors import PluginError
-from qecforge.evaluation import LogicalErrorRateConfig
-from qecforge.plugins import Registry
+from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
+from qecforge.hookspecs import QuantizerSpec
+from qecforge.plugins import Registry, Spec
 
 __all__ = ["manifest_schema"]
 
@@ -65,25 +66,34 @@ def _definitions(registry: Registry) -> Iterator[tuple[str, JSONSchema]]:
     yield "budget", _model_schema("budget", Budget)
     yield "checkpoint", _model_schema("checkpoint", Checkpoint)
     yield "teacher", _model_schema("teacher", Teacher)
-    yield "evaluation.logical_error_rate", _model_schema("evaluation.logical_error_rate", LogicalErrorRateConfig)
+    for name, config in _CORE_EVALUATIONS.items():
+        yield f"evaluation.{name}", _model_schema(f"evaluation.{name}", config)
     for kind, registered in registry:
-        key = f"{kind}.{registered.spec.name}"
-        yield key, _plugin_schema(kind, registered.spec.name, registered.spec.summary, registered.spec.config)
+        yield f"{kind}.{registered.spec.name}", _plugin_schema(kind, registered.spec)
     for environment, registered in registry.environments.items():
         for each in registered.spec.evaluations:
             key = f"evaluation.{environment}.{each.name}"
             yield key, _model_schema(key, each.config) | {"description": each.summary}
 
 
-def _plugin_schema(kind: str, name: str, summary: str, config: type[BaseModel]) -> JSONSchema:
+_CORE_EVALUATIONS: Mapping[str, type[BaseModel]] = {
+    "logical_error_rate": LogicalErrorRateConfig,
+    "decision_fidelity": DecisionFidelityConfig,
+    "search": SearchConfig,
+}
+
+
+def _plugin_schema(kind: str, spec: Spec) -> JSONSchema:
     """A plugin's configuration with the key `plugin` that names it."""
-    schema = _model_schema(f"{kind}.{name}", config)
-    properties: JSONSchema = {"plugin": {"const": name, "description": summary}}
-    if kind == "quantizer":
+    schema = _model_schema(f"{kind}.{spec.name}", spec.config)
+    properties: JSONSchema = {"plugin": {"const": spec.name, "description": spec.summary}}
+    if isinstance(spec, QuantizerSpec):
         properties["teacher"] = _reference("teacher")
+        if spec.kind == "training_aware":
+            properties["fine_tune"] = {"type": "object", "description": FINE_TUNE}
     return schema | {
-        "title": name,
-        "description": summary,
+        "title": spec.name,
+        "description": spec.summary,
         "properties": properties | schema.get("properties", {}),
         "required": ["plugin", *schema.get("required", [])],
     }
@@ -123,7 +133,7 @@ def _evaluation(registry: Registry) -> JSONSchema:
         "type": ["object", "null"],
         "description": "What is measured after training.",
         "properties": {
-            "logical_error_rate": _reference("evaluation.logical_error_rate"),
+            **{name: _reference(f"evaluation.{name}") for name in _CORE_EVALUATIONS},
             **{name: {"anyOf": references} for name, references in own.items()},
         },
         "additionalProperties": False,

@@ -7,6 +7,7 @@ from pydantic import Field
 from qecforge.hookspecs import PluginConfig
 
 __all__ = [
+    "FINE_TUNE",
     "MANIFEST_VERSION",
     "MAX_SEED",
     "NAME_PATTERN",
@@ -40,8 +41,15 @@ SHORTHAND = ("environment", "reward", "agent", "quantizer")
 """What may be a plugin's name alone instead of a mapping."""
 
 
+FINE_TUNE = "Settings of the agent that are otherwise while it fine-tunes the quantized student, total_steps say."
+"""What `quantizer.fine_tune` is for."""
+
+
 class Budget(PluginConfig):
-    """What ends a training before the agent's own number of steps. `seconds` makes a run depend on the machine."""
+    """What ends a training before the agent's own number of steps. `seconds` makes a run depend on the machine.
+
+    Fine-tuning a student has its own `seconds`; a code does not stop it.
+    """
 
     seconds: float | None = Field(
         None,
@@ -64,4 +72,9 @@ class Teacher(PluginConfig):
     """A trained float policy that a quantizer starts from, instead of training one."""
 
     run: str | None = Field(None, min_length=1, description="Id, or unique start of the id, of a run in the store.")
-    manifest: str | None = Field(None, min_length=1, description="Path of a manifest whose run of this seed is taken.")
+    manifest: str | None = Field(
+        None,
+        min_length=1,
+        description="Path of a manifest, seen from this one, whose run of the same seed is taken; it is carried out "
+        "where the store does not have it yet.",
+    )

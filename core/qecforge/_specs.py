@@ -25,7 +25,8 @@ KINDS: Mapping[str, type[Any]] = MappingProxyType(
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED_NAMES = {"reward": {"native"}}
-_RESERVED_FIELDS = {"quantizer": {"plugin", "teacher"}}
+_RESERVED_EVALUATIONS = {"logical_error_rate", "decision_fidelity", "search"}
+_RESERVED_FIELDS = {"quantizer": {"plugin", "teacher", "fine_tune"}}
 
 
 def checked_specs(hook: str, kind: str, results: list[Any]) -> Iterator[Any]:
@@ -96,7 +97,7 @@ def _check_evaluations(where: str, evaluations: Any) -> None:
         _check_name(f"{where}: evaluation {each.name!r}", each.name)
         _check_config(f"{where}: evaluation {each.name!r}", each.config, set())
         names.append(each.name)
-    if repeated := sorted({name for name in names if names.count(name) > 1 or name == "logical_error_rate"}):
+    if repeated := sorted({name for name in names if names.count(name) > 1 or name in _RESERVED_EVALUATIONS}):
         raise PluginError(f"{where}: the evaluation name {repeated[0]!r} is taken. Choose another.")
 
 

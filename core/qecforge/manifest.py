@@ -11,6 +11,7 @@ The whole manifest is checked before anything runs. What is wrong is one line th
 reward, agent, quantizer and evaluation with all defaults filled in, the budget, one seed, and name and version of the
 distribution that each plugin comes from. Its SHA-256 is the run's identity. The order of keys, YAML's styles, comments,
 how a sweep led there, the manifest's `name` and its `checkpoint` do not enter: none of them changes what is computed.
+Of a teacher that another manifest describes the canonical form of its run enters, not the path.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from qecforge._resolve import Choice, Evaluation, Resolved, resolve
 from qecforge._schema import manifest_schema
 from qecforge._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN, SECTIONS, Budget, Checkpoint, Teacher
 from qecforge._sweep import Point, overridden, points
-from qecforge._validation import validated
+from qecforge._validation import canonical_json, validated
 from qecforge._yaml import MAX_BYTES, Entry, Node, Place, mapping, parse_yaml, plain, shown
 from qecforge.errors import ManifestError, PluginError
-from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, PluginConfig, QuantizerSpec, RewardSpec
 from qecforge.plugins import Registry
 
 __all__ = [
@@ -58,6 +59,11 @@ class RunPlan:
     Attributes:
         name: Of the manifest; a label.
         reward: None for the environment's own.
+        teacher: As the manifest names it; None where there is no quantizer, or the teacher is the run without it. A plan
+            rebuilt from its canonical text has the identity of the teacher's run in the place of a manifest's path.
+        teacher_plan: The run whose policy is quantized; None without a quantizer, and where `teacher` names a run of
+            the store.
+        fine_tuning: The agent's configuration while a student is fine-tuned; None where the quantizer does not train.
         sweep_point: What the sweep set, by dotted path; empty without a sweep.
         canonical: Canonical JSON; `from_canonical` rebuilds the plan from it.
         identity: SHA-256 of `canonical` in hexadecimal.
@@ -72,6 +78,8 @@ class RunPlan:
     agent: Choice[AgentSpec] = field(compare=False)
     quantizer: Choice[QuantizerSpec] | None = field(compare=False)
     teacher: Teacher | None = field(compare=False)
+    teacher_plan: RunPlan | None = field(compare=False)
+    fine_tuning: PluginConfig | None = field(compare=False)
     evaluation: Evaluation = field(compare=False)
     budget: Budget = field(compare=False)
     sweep_point: Mapping[str, Any] = field(compare=False)
@@ -105,7 +113,9 @@ class RunPlan:
         content, seed, planned = _read_canonical(canonical)
         content["environment"] |= environment or {}
         _check_versions(planned, content, registry)
-        return _plan(resolve(_node(content), registry), seed, name, source_text, sweep_point or {})
+        teacher_plan = _embedded_teacher(content, registry, name)
+        label = _Label(name, source_text, sweep_point or {})
+        return _plan(resolve(_node(content), registry), seed, label, teacher_plan)
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,21 @@ def load_manifest(source: Path | str, *, registry: Registry, overrides: Sequence
         ManifestError: one line that says where, what was got, what was expected and what to do.
         PluginError: a plugin fails while it checks its configuration.
     """
+    root, text, shown_as = _root(source, overrides)
+    name, seeds = _name(root), _seeds(root)
+    checkpoint = validated(Checkpoint, root.get("checkpoint") or Node({}, root.place), ("checkpoint",), "qecforge")
+    folder = Path() if isinstance(source, str) else source.parent
+    teachers = _Teachers(folder, registry)
+    plans: list[RunPlan] = []
+    for point, resolved in _distinct(points(root, MAX_RUNS // len(seeds)), registry):
+        for seed in seeds:
+            teacher_plan = teachers.plan(point.root, resolved, seed)
+            plans.append(_plan(resolved, seed, _Label(name, text, point.values), teacher_plan))
+    return Manifest(shown_as, text, name, seeds, checkpoint, tuple(plans))
+
+
+def _root(source: Path | str, overrides: Sequence[str]) -> tuple[Node, str, str | None]:
+    """The tree of a manifest whose version and sections are known, its text, and how messages name it."""
     text = source if isinstance(source, str) else _read(source)
     shown_as = None if isinstance(source, str) else str(source)
     root = parse_yaml(text, shown_as)
@@ -151,29 +176,110 @@ def load_manifest(source: Path | str, *, registry: Registry, overrides: Sequence
     for key, entry in root.entries.items():
         if key not in SECTIONS:
             raise entry.key_place.error(unknown_key(key, SECTIONS), key)
-    name, seeds = _name(root), _seeds(root)
-    checkpoint = validated(Checkpoint, root.get("checkpoint") or Node({}, root.place), ("checkpoint",), "qecforge")
-    plans: list[RunPlan] = []
-    for point, resolved in _distinct(points(root, MAX_RUNS // len(seeds)), registry):
-        plans.extend(_plan(resolved, seed, name, text, point.values) for seed in seeds)
-    return Manifest(shown_as, text, name, seeds, checkpoint, tuple(plans))
+    return root, text, shown_as
 
 
-def _plan(resolved: Resolved, seed: int, name: str, source_text: str, sweep_point: Mapping[str, Any]) -> RunPlan:
+@dataclass(frozen=True)
+class _Label:
+    """What people call a run."""
+
+    name: str
+    source_text: str
+    sweep_point: Mapping[str, Any]
+
+    def of_teacher(self) -> _Label:
+        """Of the same run without its quantizer."""
+        point = {path: value for path, value in self.sweep_point.items() if path.partition(".")[0] != "quantizer"}
+        return _Label(f"{self.name[:92]}-teacher", self.source_text, point)
+
+
+def _plan(resolved: Resolved, seed: int, label: _Label, teacher_plan: RunPlan | None = None) -> RunPlan:
+    named = None if teacher_plan is None else json.loads(teacher_plan.canonical)
+    if resolved.quantizer is not None and resolved.teacher is None:
+        teacher_plan = _plan(resolved.without_quantizer(), seed, label.of_teacher())
     return RunPlan(
-        canonical=resolved.canonical(seed),
-        name=name,
+        canonical=resolved.canonical(seed, named),
+        name=label.name,
         seed=seed,
         environment=resolved.environment,
         reward=resolved.reward,
         agent=resolved.agent,
         quantizer=resolved.quantizer,
         teacher=resolved.teacher,
+        teacher_plan=teacher_plan,
+        fine_tuning=resolved.fine_tuning,
         evaluation=resolved.evaluation,
         budget=resolved.budget,
-        sweep_point=dict(sweep_point),
-        source_text=source_text,
+        sweep_point=dict(label.sweep_point),
+        source_text=label.source_text,
     )
+
+
+class _Teachers:
+    """The runs that `quantizer.teacher.manifest` names; each file is read once.
+
+    Args:
+        folder: From which paths are seen.
+    """
+
+    def __init__(self, folder: Path, registry: Registry) -> None:
+        self._folder, self._registry = folder, registry
+        self._read: dict[Path, Manifest] = {}
+
+    def plan(self, root: Node, resolved: Resolved, seed: int) -> RunPlan | None:
+        """The teacher's run of this seed; None where no manifest is named."""
+        if resolved.teacher is None or resolved.teacher.manifest is None:
+            return None
+        node = root
+        for key in ("quantizer", "teacher", "manifest"):
+            node = node.get(key) or node
+        where = "quantizer.teacher.manifest"
+        path = self._folder / resolved.teacher.manifest
+        runs = [plan for plan in self._manifest(path, node.place).plans if plan.seed == seed]
+        if not runs:
+            seeds = ", ".join(map(str, self._read[path].seeds))
+            raise node.place.error(
+                f"{path} has no run of seed {seed}: its seeds are {seeds}; add {seed} to them", where
+            )
+        if len(runs) > 1:
+            raise node.place.error(
+                f"{path} has {len(runs)} runs of seed {seed}, a teacher is one: remove its sweep", where
+            )
+        (teacher,) = runs
+        theirs, ours = teacher.environment.spec.name, resolved.environment.spec.name
+        if theirs != ours:
+            raise node.place.error(
+                f"the teacher's environment is {theirs}, this manifest's is {ours}: name a teacher from {ours}", where
+            )
+        return teacher
+
+    def _manifest(self, path: Path, place: Place) -> Manifest:
+        where = "quantizer.teacher.manifest"
+        if path not in self._read:
+            if not path.is_file():
+                raise place.error(f"{path} is no file: give the path of the teacher's manifest", where)
+            root = _root(path, ())[0]
+            sweep = root.get("sweep")
+            swept = sweep is not None and any(key.partition(".")[0] == "quantizer" for key in sweep.entries)
+            section = root.get("quantizer")
+            if swept or (section is not None and section.value is not None):
+                raise place.error(
+                    f"{path} has a quantizer, a teacher is a float policy: name the manifest that trains it", where
+                )
+            self._read[path] = load_manifest(path, registry=self._registry)
+        return self._read[path]
+
+
+def _embedded_teacher(content: Mapping[str, Any], registry: Registry, name: str) -> RunPlan | None:
+    """The run that stands in a canonical text in the place of a teacher's manifest."""
+    section = content.get("quantizer")
+    teacher = section.get("teacher") if isinstance(section, dict) else None
+    embedded = teacher.get("manifest") if isinstance(teacher, dict) else None
+    if not isinstance(embedded, dict) or not isinstance(teacher, dict):
+        return None
+    plan = RunPlan.from_canonical(canonical_json(embedded), registry, name=f"{name[:92]}-teacher")
+    teacher["manifest"] = plan.identity
+    return plan
 
 
 def _read(path: Path) -> str:

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from qecforge.evaluation.config import LogicalErrorRateConfig
+from qecforge.evaluation.policy_config import DecisionFidelityConfig, SearchConfig
 from qecforge.evaluation.records import ErrorCounts, ErrorRateTask, chunk_shots
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CircuitDistance",
     "DecisionFidelity",
+    "DecisionFidelityConfig",
     "ErrorCounts",
     "ErrorRateTask",
     "Interval",
     "LogicalErrorRateConfig",
     "MarginBucket",
     "PlannedTask",
+    "SearchConfig",
     "SlopeFit",
     "VisitedStates",
     "bootstrap_mean_interval",

@@ -162,6 +162,7 @@ class Science:
     def qecforge_quantizers(self) -> list[QuantizerSpec]:
         return [
             QuantizerSpec(name="round", summary="Rounds.", config=QuantizerConfig, make=make, kind="post_training"),
+            QuantizerSpec(name="steps", summary="Learns.", config=QuantizerConfig, make=make, kind="training_aware"),
             QuantizerSpec(
                 name="round_body",
                 summary="Rounds.",

@@ -89,7 +89,6 @@ OTHER = [
     GOLDEN.replace("{agreement: {}}", "{agreement: {episodes: 11}}"),
     GOLDEN.replace("{agreement: {}}", "{}"),
     GOLDEN.replace("1a2b", "1a2c"),
-    GOLDEN.replace("run: 1a2b", "manifest: 1a2b"),
     GOLDEN.replace("round,", "round, bits: 4,"),
     GOLDEN + "reward: knill\n",
     GOLDEN + "budget: {seconds: 5}\n",

@@ -105,7 +105,18 @@ CASES = [
     ("seeds", "quantizer: {plugin: round, teacher: {run: a, manifest: b}}\nseeds", "expected either {run: ID} or"),
     ("seeds", "quantizer: {plugin: round, teacher: x}\nseeds", "10:37 quantizer.teacher: got 'x', expected a mapping"),
     ("seeds", "quantizer: {plugin: round, bits: 5}\nseeds", "10:34 quantizer.bits: got 5, expected 4 or 8"),
+    ("seeds", "quantizer: {plugin: round, fine_tune: {}}\nseeds", "10:28 quantizer.fine_tune: quantizer round is post_"
+        "training, it trains nothing: remove it"),
+    ("seeds", "quantizer: {plugin: steps, fine_tune: 3}\nseeds", "10:39 quantizer.fine_tune: got 3, expected settings"),
+    ("seeds", "quantizer: {plugin: steps, fine_tune: {total_step: 3}}\nseeds", "10:40 quantizer.fine_tune.total_step: "
+        "unknown key. Did you mean 'total_steps'"),
+    ("seeds", "quantizer: {plugin: steps, fine_tune: {total_steps: 0}}\nseeds", "10:53 quantizer.fine_tune.total_steps:"
+        " got 0, expected 1 or more (Environment steps)"),
+    ("seeds", "quantizer: {plugin: steps, teacher: {manifest: no.yaml}}\nseeds", "10:48 quantizer.teacher.manifest: no."
+        "yaml is no file: give the path of the teacher's manifest"),
     # evaluation
+    ("logical_error_rate", "decision_fidelity", "9:3 evaluation.decision_fidelity: the manifest has no quantizer"),
+    (f"logical_error_rate: {LER}", "search: {episodes: 0}", "9:22 evaluation.search.episodes: got 0, expected 1"),
     (LER, "{p: [2], shots: 1}", "9:28 evaluation.logical_error_rate.p[0]: got 2, expected 1 or less"),
     (LER, "{shots: 0}", "9:31 evaluation.logical_error_rate.shots: got 0, expected 1 or more"),
     (LER, "{p: {log_spac: [1, 2, 3]}}", "9:28 evaluation.logical_error_rate.p.log_spac: unknown key. Did you mean 'lo"),
