@@ -1,1 +1,35 @@
-"""Quantizer `apq`: argmax-preserving quantization."""
+"""Quantizer `apq`: argmax-preserving quantization, on top of learned step sizes.
+
+`losses.py` holds eqs. (1), (2) and (5) and the near-tie gate, `ranking.py` what may replace eq. (2), `residuals.py` the
+residual changes of eq. (5), `objective.py` their sum (eqs. 3 and 6) with its schedules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qecforge.hookspecs import PluginConfig, Quantizer, QuantizerSpec, hookimpl
+from qecforge_apq.config import Anneal, ApqConfig
+
+__all__ = ["Anneal", "ApqConfig", "make_apq", "qecforge_quantizers"]
+
+
+def make_apq(config: PluginConfig) -> Quantizer:
+    """The quantizer that `config`, an `ApqConfig`, describes."""
+    from qecforge_apq.quantizer import ArgmaxPreserving
+
+    return ArgmaxPreserving(ApqConfig.model_validate(config))
+
+
+@hookimpl
+def qecforge_quantizers() -> Sequence[QuantizerSpec]:
+    """`apq`."""
+    return [
+        QuantizerSpec(
+            name="apq",
+            summary="Argmax-preserving quantization: QAT that keeps the teacher's order of actions (APQ)",
+            config=ApqConfig,
+            make=make_apq,
+            kind="training_aware",
+        )
+    ]
