@@ -171,7 +171,9 @@ def delete_runs(
 @app.command("export-policy")
 def export_policy(
     run: RunArgument,
-    form: Annotated[PolicyFormat, typer.Option("--format", help="onnx runs anywhere; safetensors is what we load.")],
+    form: Annotated[
+        PolicyFormat, typer.Option("--format", help="onnx for any ONNX runtime; safetensors is what we load.")
+    ],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; stdout if not given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
     store: StoreOption = DEFAULT_STORE,

@@ -232,7 +232,7 @@ def run_reference(mlp: IntegerMlp, observations: NDArray[Any]) -> NDArray[np.flo
     Returns:
         (B, N) float32.
     """
-    x = np.asarray(observations).reshape(len(observations), -1)
+    x = np.asarray(observations).reshape(len(observations), mlp.num_inputs)
     levels = mlp.layers[0].inputs.quantize(x)
     for layer in mlp.layers:
         total = levels.astype(np.int32) @ layer.weight.T.astype(np.int32) + layer.offset

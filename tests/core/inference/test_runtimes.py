@@ -100,6 +100,13 @@ def test_out_is_filled_and_returned(name):
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
+def test_no_members_have_no_logits(name):
+    runtime = make_runtime(name, random_mlp(np.random.default_rng(10)))
+    logits = runtime.logits(np.zeros((0, 21), np.uint8))
+    assert (logits.shape, logits.dtype) == ((0, 7), np.float32)
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
 def test_what_does_not_fit_is_refused_in_one_line(name):
     mlp = random_mlp(np.random.default_rng(5))
     runtime = make_runtime(name, mlp)
