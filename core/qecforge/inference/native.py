@@ -54,27 +54,41 @@ class NativeRuntime:
             raise ConfigurationError(f"kernel: got {kernel!r}, expected one that runs here: {', '.join(usable)}")
         self._kernel = next(one for one in KERNELS if one.name == (kernel or usable[0]))
         self._mlp = mlp
+        self._inputs, self._outputs = mlp.num_inputs, mlp.num_outputs
         self._threads = threads or available_cores()
         self._program = pack(mlp, self._kernel)
         self._serial, self._threaded = compiled[self._kernel.name]
 
     def logits(self, observations: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """See `Runtime.logits`. Observations of bytes are read as they are, others as float32."""
-        x = flat_observations(self._mlp, observations, out)
-        if x.dtype == np.bool_:
-            x = x.view(np.uint8)
-        elif x.dtype != np.uint8:
-            x = x.astype(np.float32, copy=False)
-        if not x.flags.c_contiguous:
-            x = np.ascontiguousarray(x)
+        x = observations
+        if not (
+            type(x) is np.ndarray
+            and x.dtype == np.uint8
+            and x.ndim == 2
+            and x.shape[1] == self._inputs
+            and x.flags.c_contiguous
+        ):
+            x = self._readable(observations)
         if out is None:
-            out = np.empty((len(x), self._mlp.num_outputs), np.float32)
+            out = np.empty((len(x), self._outputs), np.float32)
+        elif out.shape != (len(x), self._outputs) or out.dtype != np.float32 or not out.flags.c_contiguous:
+            flat_observations(self._mlp, x, out)  # refuses it
         tasks = min(self._threads, len(x) // _ROWS_PER_THREAD)
         if tasks > 1:
             self._threaded(self._program, x, out, tasks)
         else:
             self._serial(self._program, x, out)
         return out
+
+    def _readable(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """(B, D) contiguous uint8 or float32, as the compiled pass reads them."""
+        x = flat_observations(self._mlp, observations)
+        if x.dtype == np.bool_:
+            x = x.view(np.uint8)
+        elif x.dtype != np.uint8:
+            x = x.astype(np.float32, copy=False)
+        return np.ascontiguousarray(x)
 
     def report(self) -> RuntimeReport:
         """See `Runtime.report`."""
