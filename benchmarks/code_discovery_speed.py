@@ -6,6 +6,8 @@ holds at least `claim`, `ours`, `peer`, `peer_name`, `ratio`, `target` and `unit
 Ours: 4,096 environments take random actions, with preallocated buffers and immediate reset of finished episodes; the
 clock runs over whole episodes, so the codes scored range from the trivial one to random circuits of 40 gates.
 
+With look-ahead (`show_lookahead`), a step also scores a code for every action; 256 environments.
+
 The peer gets the tableaus ready-made and only scores them: the matrix product of all error vectors of weight < d with
 the rows of each tableau, modulo 2, batched, on as many threads as torch takes. The scores of both are compared.
 
@@ -36,49 +38,55 @@ TARGETS = {
 }
 """[[n,k,d]] and the steps per second aimed at on two cores."""
 
+LOOKAHEAD = ((7, 1, 3), (12, 1, 3), (11, 1, 5))
+"""Codes that are measured with look-ahead too."""
+
 ENVIRONMENTS = 4096
+LOOKAHEAD_ENVIRONMENTS = 256
 MEMORY_ENVIRONMENTS = 1024
 GATES = 40
 MEMORY_LIMIT_MIB = 1024
 PEER_ERRORS = 1_500_000  # the dense error matrix of [[17,1,7]] alone would take 1.5 GB
 
 
-def make_environment(n: int, k: int, d: int, *, num_envs: int | None = None) -> Any:
+def make_environment(n: int, k: int, d: int, *, num_envs: int | None = None, lookahead: bool = False) -> Any:
     """The environment of a row, its default options but for the gate budget."""
     from qecforge_code_discovery import CodeDiscoveryConfig, make
     from qecforge_knill_laflamme import KnillLaflamme, KnillLaflammeConfig
 
-    config = CodeDiscoveryConfig(n=n, k=k, target_distance=d, max_gates=GATES)
-    return make(config, num_envs=num_envs or ENVIRONMENTS, seed=0, reward=KnillLaflamme(KnillLaflammeConfig()))
+    config = CodeDiscoveryConfig(n=n, k=k, target_distance=d, max_gates=GATES, show_lookahead=lookahead)
+    num_envs = num_envs or (LOOKAHEAD_ENVIRONMENTS if lookahead else ENVIRONMENTS)
+    return make(config, num_envs=num_envs, seed=0, reward=KnillLaflamme(KnillLaflammeConfig()))
 
 
-def measure_environment(n: int, k: int, d: int, seconds: float) -> tuple[float, float]:
+def measure_environment(n: int, k: int, d: int, seconds: float, *, lookahead: bool = False) -> tuple[float, float]:
     """Steps per second by the wall clock, and of one thread by its CPU time, which other load on the machine disturbs
     less; each the best of several stretches of whole episodes."""
     import numba
 
     threads = numba.get_num_threads()
-    by_wall, _ = _measure(n, k, d, seconds)
+    by_wall, _ = _measure(n, k, d, seconds, lookahead)
     numba.set_num_threads(1)
     try:
-        _, by_cpu = _measure(n, k, d, seconds)
+        _, by_cpu = _measure(n, k, d, seconds, lookahead)
     finally:
         numba.set_num_threads(threads)
     return by_wall, by_cpu
 
 
-def _measure(n: int, k: int, d: int, seconds: float) -> tuple[float, float]:
+def _measure(n: int, k: int, d: int, seconds: float, lookahead: bool) -> tuple[float, float]:
     from qecforge.hookspecs import StepBuffers
 
-    env = make_environment(n, k, d)
+    env = make_environment(n, k, d, lookahead=lookahead)
+    members = env.num_envs
     rng = np.random.default_rng(0)
-    actions = rng.integers(env.single_action_space.n, size=(GATES, ENVIRONMENTS))
+    actions = rng.integers(env.single_action_space.n, size=(GATES, members))
     observations, infos = env.reset(seed=0)
     out = StepBuffers(
         observations=observations,
-        rewards=np.empty(ENVIRONMENTS, np.float32),
-        terminated=np.empty(ENVIRONMENTS, np.bool_),
-        truncated=np.empty(ENVIRONMENTS, np.bool_),
+        rewards=np.empty(members, np.float32),
+        terminated=np.empty(members, np.bool_),
+        truncated=np.empty(members, np.bool_),
         action_mask=infos.get("action_mask"),
     )
 
@@ -93,7 +101,7 @@ def _measure(n: int, k: int, d: int, seconds: float) -> tuple[float, float]:
     once, _ = stretch(1)
     episodes = max(1, round(seconds / 5 / once))
     taken = [stretch(episodes) for _ in range(5)]
-    steps = episodes * GATES * ENVIRONMENTS
+    steps = episodes * GATES * members
     return steps / min(wall for wall, _ in taken), steps / min(cpu for _, cpu in taken)
 
 
@@ -167,7 +175,8 @@ def peak_memory(n: int, k: int, d: int) -> float:
 
 
 def run(quick: bool, codes: list[tuple[int, int, int]] | None = None) -> list[dict[str, Any]]:
-    """One row for each code, and one for memory. `quick` shortens the stretches and leaves out the largest peers."""
+    """One row for each code, with look-ahead another for some, and one for memory. `quick` shortens the stretches and
+    leaves out the largest peers."""
     from qecforge_knill_laflamme._classes import error_classes
     from qecforge_knill_laflamme._methods import choose
 
@@ -192,6 +201,7 @@ def run(quick: bool, codes: list[tuple[int, int, int]] | None = None) -> list[di
             row["peer"], row["deviation"] = measure_dense(n, k, d, seconds / 2)
             row["ratio"] = steps / row["peer"]
         rows.append(row)
+    rows += [_lookahead_row(n, k, d, seconds) for n, k, d in codes or TARGETS if (n, k, d) in LOOKAHEAD]
     if codes is None or (25, 1, 5) in codes:
         memory = peak_memory(25, 1, 5)
         rows.append(
@@ -206,6 +216,20 @@ def run(quick: bool, codes: list[tuple[int, int, int]] | None = None) -> list[di
             }
         )
     return rows
+
+
+def _lookahead_row(n: int, k: int, d: int, seconds: float) -> dict[str, Any]:
+    steps, per_core = measure_environment(n, k, d, seconds, lookahead=True)
+    return {
+        "claim": f"steps with look-ahead, [[{n},{k},{d}]]",
+        "ours": steps,
+        "peer": None,
+        "peer_name": "none",
+        "ratio": None,
+        "target": None,
+        "unit": "steps/s",
+        "one_thread": per_core,
+    }
 
 
 def _code(text: str) -> tuple[int, int, int]:

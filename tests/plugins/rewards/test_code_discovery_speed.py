@@ -29,6 +29,16 @@ def test_rows(benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     assert row["deviation"] < 1e-4
 
 
+def test_row_with_look_ahead(benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "ENVIRONMENTS", 64)
+    monkeypatch.setattr(benchmark, "LOOKAHEAD_ENVIRONMENTS", 8)
+    monkeypatch.setattr(benchmark, "GATES", 10)
+    monkeypatch.setattr(benchmark, "LOOKAHEAD", ((5, 1, 3),))
+    without, ahead = benchmark.run(True, [(5, 1, 3)])
+    assert "look-ahead" in ahead["claim"]
+    assert 0 < ahead["one_thread"] < without["one_thread"]
+
+
 def test_dense_peer_sees_every_error_once(benchmark) -> None:
     vectors, weights = benchmark.error_vectors(5, 4)
     assert len(vectors) == len(np.unique(vectors, axis=0)) == 15 + 90 + 270
