@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from qecforge.cli import _bench, _codes, _plugins, _run, _runs
+from qecforge.cli import _bench, _codes, _plugins, _reproduce, _run, _runs
 from qecforge.cli._output import one_line, say
 from qecforge.errors import Interrupted, RunFailed, UserError
 
@@ -102,6 +102,7 @@ _run.register(app)
 app.add_typer(_plugins.app, name="plugins")
 app.add_typer(_runs.app, name="runs")
 app.add_typer(_codes.app, name="codes")
+app.add_typer(_reproduce.app, name="reproduce")
 _bench.register(app)
 
 

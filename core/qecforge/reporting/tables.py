@@ -33,6 +33,7 @@ __all__ = [
     "to_csv",
     "to_json",
     "to_json_object",
+    "to_markdown",
     "to_rich",
     "to_text",
 ]
@@ -148,6 +149,15 @@ def to_csv(table: Table) -> str:
     for row in table.rows:
         writer.writerow([_cell(row.get(column.key)) for column in table.columns])
     return text.getvalue().removesuffix("\n")
+
+
+def to_markdown(table: Table) -> str:
+    """A Markdown table of what the text table shows."""
+    columns = [column for column in table.columns if not column.detail]
+    lines = [[column.heading or column.key for column in columns]]
+    lines.append(["---:" if (c.justify or _side(table, c.key)) == "right" else "---" for c in columns])
+    lines += [[column.text(row.get(column.key)).replace("|", "\\|") for column in columns] for row in table.rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def to_rich(table: Table) -> RichTable:

@@ -1,0 +1,150 @@
+"""Tables and figures of the reproduction as files: Markdown, CSV, JSON and PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qecforge.errors import ConfigurationError
+from qecforge.evaluation.fidelity import HISTOGRAM_EDGES, pooled_buckets
+from qecforge.evaluation.statistics import wilson_interval
+from qecforge.reporting import figures
+from qecforge.reporting.apq import Result
+from qecforge.reporting.apq_details import flips_table, latency_table, noise_table, search_table
+from qecforge.reporting.apq_tables import Spread, ablation_table, claims_table, decision_table, grouped
+from qecforge.reporting.tables import Table, to_csv, to_json, to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["error_rate_curves", "report_figures", "report_tables", "write_report"]
+
+_PRECISIONS = ("fp32", "bf16", "fp16", "int8", "int4")
+
+
+def report_tables(results: Sequence[Result]) -> dict[str, Table]:
+    """The tables that have rows, by file name."""
+    found = {
+        "table2": decision_table(results),
+        "table3": ablation_table(results),
+        "claims": claims_table(results),
+        "flips": flips_table(results),
+        "noise": noise_table(results),
+        "search": search_table(results),
+        "latency": latency_table(results),
+    }
+    return {name: table for name, table in found.items() if table.rows}
+
+
+def report_figures(results: Sequence[Result]) -> dict[str, Figure]:
+    """The figures that have something to show, by file name without its ending.
+
+    Of each experiment: `margins`, `flips`, `top1`, `tau` (with the paper's means, which are over all experiments),
+    `latency` and `error_rates`.
+    """
+    found: dict[str, Figure] = {}
+    for experiment in dict.fromkeys(result.experiment for result in results):
+        groups = [group for (where, _), group in grouped(results).items() if where == experiment]
+        for name, figure in _figures(experiment, groups):
+            found[f"{experiment}_{name}"] = figure
+    return found
+
+
+def write_report(results: Sequence[Result], folder: Path) -> list[Path]:
+    """Write all tables and figures into a folder, which is made where it is missing.
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+        ConfigurationError: the folder cannot be written.
+    """
+    figures.require_matplotlib()
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tables = report_tables(results)
+        text = "\n\n".join(f"## {table.title}\n\n{to_markdown(table)}" for table in tables.values())
+        for name, content in [
+            ("tables.md", f"{text}\n"),
+            *((f"{name}.csv", f"{to_csv(table)}\n") for name, table in tables.items()),
+            *((f"{name}.json", f"{to_json(table)}\n") for name, table in tables.items()),
+        ]:
+            (folder / name).write_text(content, encoding="utf-8")
+            written.append(folder / name)
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another --out") from error
+    for name, figure in report_figures(results).items():
+        written.append(figures.save_figure(figure, folder / f"{name}.png"))
+    return written
+
+
+def error_rate_curves(group: Sequence[Result]) -> list[figures.Point]:
+    """Logical error rates of one method by p: counts of all its seeds' codes added, with Wilson's interval.
+
+    A rate that was computed exactly enters as the mean over seeds, without an interval.
+    """
+    points = []
+    for p in sorted({rate.p for result in group for rate in result.rates}):
+        found = [rate for result in group for rate in result.rates if rate.p == p]
+        if any(rate.counts.exact_rate is not None for rate in found):
+            mean = sum(rate.rate for rate in found) / len(found)
+            points.append(figures.Point(p, mean, mean, mean))
+            continue
+        interval = wilson_interval(sum(r.errors for r in found), sum(r.counts.kept for r in found))
+        if not math.isnan(interval.estimate):
+            points.append(figures.Point(p, interval.estimate, interval.low, interval.high))
+    return points
+
+
+def _figures(experiment: str, groups: Sequence[Sequence[Result]]) -> list[tuple[str, Figure]]:
+    found: list[tuple[str, Figure]] = []
+    compared = {
+        group[0].method.label: [result.fidelity for result in group if result.fidelity is not None] for group in groups
+    }
+    compared = {label: fidelities for label, fidelities in compared.items() if fidelities}
+    if compared:
+        # every method is compared on states of the same teachers: the first's histogram is everyone's
+        first = next(iter(compared.values()))
+        summed = [sum(counts) for counts in zip(*(each.margin_histogram for each in first), strict=True)]
+        above = sum(each.margins_above for each in first)
+        name = "teacher's states"
+        found.append(
+            ("margins", figures.margin_figure(HISTOGRAM_EDGES, {name: summed}, {name: above}, f"{experiment}: margins"))
+        )
+        buckets = {label: pooled_buckets(fidelities) for label, fidelities in compared.items()}
+        found.append(("flips", figures.flips_figure(buckets, f"{experiment}: flips by the teacher's margin")))
+    for name, what in (("top1", "top-1 agreement"), ("tau", "Kendall's tau-b")):
+        bars = []
+        for group in groups:
+            spread = Spread.of(getattr(result.fidelity, name) if result.fidelity else None for result in group)
+            if spread is not None:
+                theirs = getattr(group[0].method.paper, name)
+                bars.append(figures.Bar(group[0].method.label, spread.mean, spread.low, spread.high, theirs))
+        if bars:
+            found.append((name, figures.fidelity_figure(bars, what, f"{experiment}: {what}")))
+    latencies = _latencies(groups)
+    if latencies:
+        present = {precision for values in latencies.values() for precision in values}
+        axis = [precision for precision in _PRECISIONS if precision in present]
+        axis += sorted(present.difference(axis))
+        found.append(("latency", figures.latency_figure(latencies, axis, f"{experiment}: latency and precision")))
+    curves = {group[0].method.label: error_rate_curves(group) for group in groups}
+    curves = {label: points for label, points in curves.items() if points}
+    if curves:
+        found.append(("error_rates", figures.error_rate_figure(curves, f"{experiment}: best code of each run")))
+    return found
+
+
+def _latencies(groups: Sequence[Sequence[Result]]) -> dict[str, dict[str, float]]:
+    """Microseconds at batch 1 by runtime and precision; a method with integers is named beside its runtime."""
+    found: dict[str, dict[str, float]] = {}
+    for group in groups:
+        measured = next((result for result in group if result.latency), None)
+        for row in measured.latency["rows"] if measured else ():
+            if row["batch"] == 1:
+                name = row["runtime"]
+                if row["precision"].startswith("int"):
+                    name = f"{name}, {group[0].method.label}"
+                found.setdefault(name, {})[row["precision"]] = 1e6 * row["seconds"]
+    return found

@@ -1,0 +1,251 @@
+"""Tables 2 and 3 of the argmax-preserving quantization paper, and what else its text claims: ours beside theirs.
+
+A number over seeds is a `Spread`: mean, sample deviation and bootstrap interval. Where several of the paper's
+experiments are there for a seed, a table's last rows are their mean, which is what the paper prints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from qecforge.evaluation.fidelity import DecisionFidelity, pooled_buckets
+from qecforge.evaluation.statistics import bootstrap_mean_interval
+from qecforge.reporting.apq import MAIN_EXPERIMENTS, Method, Result
+from qecforge.reporting.tables import Column, Table, number, percent
+
+__all__ = [
+    "MEAN",
+    "WHO",
+    "Spread",
+    "ablation_table",
+    "claims_table",
+    "decision_table",
+    "grouped",
+    "hundred",
+    "row_of",
+    "spread",
+    "three",
+]
+
+MEAN = "mean"
+"""The experiment's name in rows that are means over the paper's experiments."""
+
+GOAL_TOP1, GOAL_TAU, GOAL_FLIPS = 0.986, 0.955, 0.10
+"""What the paper reports of APQ."""
+
+_ORDER = ("apq", "lsq", "smoothquant", "ptq")
+"""Of top-1 agreement in the paper's table 2, best first."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds: mean, sample standard deviation (NaN for one seed) and 95 % bootstrap interval."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    seeds: int
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Spread | None:
+        """Of those that are there; None where none is."""
+        sample = [value for value in values if value is not None and math.isfinite(value)]
+        if not sample:
+            return None
+        interval = bootstrap_mean_interval(sample)
+        mean = interval.estimate
+        std = math.sqrt(sum((x - mean) ** 2 for x in sample) / (len(sample) - 1)) if len(sample) > 1 else math.nan
+        return cls(mean, std, interval.low, interval.high, len(sample))
+
+    def row(self) -> dict[str, float]:
+        """As JSON values."""
+        return {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high, "seeds": self.seeds}
+
+
+def spread(show: Callable[[float], str]) -> Callable[[Mapping[str, float] | None], str]:
+    """How people see a `Spread.row`: `97.1 ± 0.3 [96.8, 97.4]`."""
+
+    def text(value: Mapping[str, float] | None) -> str:
+        if value is None:
+            return ""
+        if value["seeds"] == 1:
+            return show(value["mean"])
+        return f"{show(value['mean'])} ± {show(value['std'])} [{show(value['low'])}, {show(value['high'])}]"
+
+    return text
+
+
+def hundred(value: float | None) -> str:
+    """A fraction in percent with two decimals, without the sign."""
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def three(value: float | None) -> str:
+    """Three decimals."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def small(value: float | None) -> str:
+    """A rate: 1.8e-03."""
+    return "" if value is None else f"{value:.2g}" if value == 0 else f"{value:.1e}"
+
+
+WHO = (Column("experiment"), Column("method"), Column("seeds"))
+_DECISIONS = (
+    Column("top1", "top-1 %", show=spread(hundred), justify="right"),
+    Column("top1_theirs", "theirs", show=hundred, justify="right"),
+    Column("tau", "Kendall tau", show=spread(three), justify="right"),
+    Column("tau_theirs", "theirs", show=three, justify="right"),
+)
+_RATES = (
+    Column("ler_1e3", "LER at 1e-3", show=spread(small), justify="right"),
+    Column("ler_1e3_theirs", "theirs", show=small, justify="right"),
+    Column("ler_1e4", "LER at 1e-4", show=spread(small), justify="right"),
+    Column("ler_1e4_theirs", "theirs", show=small, justify="right"),
+    Column("ler_of", "LER: code, extraction, decoder"),
+)
+
+
+def grouped(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
+    """Results by experiment and method, in order of appearance."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.experiment, result.method.name), []).append(result)
+    return groups
+
+
+def decision_table(results: Sequence[Result]) -> Table:
+    """Table 2, decisions and code quality. The float teacher agrees with itself by definition."""
+    return Table((*WHO, *_DECISIONS, *_RATES), _rows(results, "main"), "Table 2: decisions and code quality")
+
+
+def ablation_table(results: Sequence[Result]) -> Table:
+    """Table 3: APQ and what is left of it without its parts."""
+    columns = (
+        *WHO,
+        *_DECISIONS,
+        *_RATES,
+        Column("seconds", "first code, s", show=spread(number), justify="right"),
+        Column("hours_theirs", "theirs (d = 5), h", show=number, justify="right"),
+    )
+    return Table(columns, _rows(results, "ablation"), "Table 3: ablations")
+
+
+def claims_table(results: Sequence[Result]) -> Table:
+    """What the paper claims of the order of methods and of APQ's numbers, and whether ours say so."""
+    columns = (Column("experiment"), Column("claim"), Column("ours"), Column("holds"))
+    rows: list[dict[str, Any]] = []
+    for experiment in dict.fromkeys(result.experiment for result in results):
+        found = {
+            name: [result.fidelity for result in group if result.fidelity is not None]
+            for (where, name), group in grouped(results).items()
+            if where == experiment
+        }
+        for claim, ours, holds in (*_goals(found.get("apq", [])), *_order(found)):
+            rows.append({"experiment": experiment, "claim": claim, "ours": ours, "holds": holds})
+    return Table(columns, rows, "Claims of the paper")
+
+
+def _goals(apq: Sequence[DecisionFidelity]) -> Iterator[tuple[str, str, bool]]:
+    """Claim, our number, whether it holds."""
+    if not apq:
+        return
+    top1 = sum(each.top1 for each in apq) / len(apq)
+    yield f"APQ: top-1 at least {percent(GOAL_TOP1)}", percent(top1), top1 >= GOAL_TOP1
+    tau = Spread.of(each.tau for each in apq)
+    if tau is not None:
+        yield f"APQ: tau at least {GOAL_TAU}", three(tau.mean), tau.mean >= GOAL_TAU
+    lowest = pooled_buckets(apq)[0]
+    if lowest.states:
+        ours = f"{percent(lowest.rate)} of {number(lowest.states)} states"
+        yield f"APQ: flips below {percent(GOAL_FLIPS)} at margins in {lowest.label}", ours, lowest.rate < GOAL_FLIPS
+
+
+def _order(found: Mapping[str, Sequence[DecisionFidelity]]) -> Iterator[tuple[str, str, bool]]:
+    """That each method's mean agreement lies above the next one's."""
+    for better, worse in pairwise(_ORDER):
+        if found.get(better) and found.get(worse):
+            first, second = (sum(each.top1 for each in found[name]) / len(found[name]) for name in (better, worse))
+            yield f"top-1: {better} above {worse}", f"{percent(first)} and {percent(second)}", first > second
+
+
+def _rows(results: Sequence[Result], table: str) -> list[dict[str, Any]]:
+    """A row for each experiment and method, then the means over the paper's experiments where all three are there."""
+    chosen = [
+        result
+        for result in results
+        if result.method.table == table or (table == "ablation" and result.method.name == "apq")
+    ]
+    if table == "ablation" and not any(result.method.table == table for result in chosen):
+        return []
+    groups = grouped(chosen)
+    rows = [_decisions(experiment, [[result] for result in group]) for (experiment, _), group in groups.items()]
+    for name in dict.fromkeys(result.method.name for result in chosen):
+        by_seed: dict[int, list[Result]] = {}
+        for experiment in MAIN_EXPERIMENTS:
+            for result in groups.get((experiment, name), ()):
+                by_seed.setdefault(result.seed, []).append(result)
+        complete = [found for found in by_seed.values() if len(found) == len(MAIN_EXPERIMENTS)]
+        if complete:
+            rows.append(_decisions(MEAN, complete))
+    return rows
+
+
+def _decisions(experiment: str, seeds: Sequence[Sequence[Result]]) -> dict[str, Any]:
+    """A row; of each seed one result, or one for each experiment, whose mean is then the seed's number."""
+    method: Method = seeds[0][0].method
+    teacher = method.quantizer is None
+    paper = method.paper
+
+    def over_seeds(value: Callable[[Result], float | None]) -> dict[str, float] | None:
+        return row_of(Spread.of(_mean([value(result) for result in found]) for found in seeds))
+
+    def top1(result: Result) -> float | None:
+        return 1.0 if teacher else result.fidelity.top1 if result.fidelity else None
+
+    def tau(result: Result) -> float | None:
+        return 1.0 if teacher else result.fidelity.tau if result.fidelity else None
+
+    def rate(result: Result, p: float) -> float | None:
+        found = result.rate_at(p)
+        return None if found is None else found.rate
+
+    return {
+        "experiment": experiment,
+        "method": method.label,
+        "seeds": len(seeds),
+        "top1": over_seeds(top1),
+        "top1_theirs": paper.top1,
+        "tau": over_seeds(tau),
+        "tau_theirs": paper.tau,
+        "ler_1e3": over_seeds(lambda result: rate(result, 1e-3)),
+        "ler_1e3_theirs": paper.ler_1e3,
+        "ler_1e4": over_seeds(lambda result: rate(result, 1e-4)),
+        "ler_1e4_theirs": paper.ler_1e4,
+        "ler_of": "; ".join(dict.fromkeys(_measured_on(result) for found in seeds for result in found if result.rates)),
+        "seconds": over_seeds(lambda result: result.search.get("seconds_to_first_code")),
+        "hours_theirs": paper.hours,
+    }
+
+
+def _measured_on(result: Result) -> str:
+    """Code, extraction and decoder of a result's rates, such as `[[12,1,3]] flag ml_lookup`."""
+    assert result.code is not None
+    decoders = "/".join(dict.fromkeys(rate.task.decoder for rate in result.rates))
+    return f"[[{result.code.n},{result.code.k},{result.code.distance}]] {result.rates[0].task.extraction} {decoders}"
+
+
+def row_of(value: Spread | None) -> dict[str, float] | None:
+    """A table's cell."""
+    return None if value is None else value.row()
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None unless all are there: a mean over fewer experiments is another number."""
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if len(present) == len(values) else None

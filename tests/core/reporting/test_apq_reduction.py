@@ -1,0 +1,254 @@
+"""The reproduction of the APQ paper: its runs, and the tables made of a store that was filled by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from apq_records import ABLATIONS, MAIN, file_run, made_fidelity, planned_runs
+
+from qecforge import Registry, Store
+from qecforge.errors import ConfigurationError
+from qecforge.evaluation.statistics import bootstrap_mean_interval
+from qecforge.reporting.apq import EXPERIMENTS, collect, methods, plan_runs, stages
+from qecforge.reporting.apq_details import flips_table, latency_table, noise_table, search_table
+from qecforge.reporting.apq_report import error_rate_curves
+from qecforge.reporting.apq_tables import Spread, ablation_table, claims_table, decision_table
+from qecforge.reporting.tables import to_csv, to_json, to_text
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "results.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(store):
+    planned = planned_runs()
+    for each in planned:
+        file_run(store, each)
+    return collect(store, planned)
+
+
+def test_every_experiment_and_method_is_a_valid_manifest():
+    planned = plan_runs(list(EXPERIMENTS), list(methods()), seeds=range(5), registry=Registry.load())
+    assert len(planned) == len(EXPERIMENTS) * len(methods()) * 5
+    assert len({each.plan.identity for each in planned}) == len(planned)
+    for each in planned:
+        agent = each.plan.agent.config
+        assert (agent.gamma, agent.gae_lambda, agent.clip, agent.horizon) == (0.995, 0.95, 0.2, 128)
+        assert (agent.learning_rate, agent.weight_decay, agent.total_steps) == (3e-4, 0.01, 300_000)
+        assert {1e-3} <= set(each.plan.evaluation.logical_error_rate.strengths)
+        assert (each.plan.evaluation.decision_fidelity is not None) == (each.method.quantizer is not None)
+
+
+def test_the_float_runs_are_the_teachers():
+    """One training serves every quantizer: they name no other run than the first stage's."""
+    first, second = stages(planned_runs(methods=(*MAIN, *ABLATIONS)))
+    assert {each.method.name for each in first} == {"fp32"}
+    teachers = {each.plan.seed: each.plan.identity for each in first}
+    assert len(second) == 2 * 8
+    for each in second:
+        assert each.plan.teacher_plan.identity == teachers[each.plan.seed]
+
+
+def test_the_deep_variant_has_a_layer_more():
+    (run,) = planned_runs(("e1_deep",), ("fp32",), 1)
+    assert run.plan.agent.config.policy.hidden_sizes == (512, 512, 512, 256)
+    assert run.plan.agent.config.policy.activation == "gelu"
+
+
+def test_ablations_are_what_the_paper_leaves_out():
+    settings = {name: planned_runs(methods=(name,), seeds=1)[0].plan.quantizer.config for name in ("apq", *ABLATIONS)}
+    assert (settings["apq"].pairwise, settings["apq"].ranking, settings["apq"].mode) == (True, "kl", "qat")
+    assert settings["apq"].safe != "none"
+    assert (settings["apq_no_ranking"].pairwise, settings["apq_no_ranking"].ranking) == (False, "none")
+    assert (settings["apq_no_safe"].safe, settings["apq_no_safe"].pairwise) == ("none", True)
+    assert (settings["apq_listwise"].pairwise, settings["apq_listwise"].ranking) == (False, "kl")
+    assert settings["ptq_rank"].mode == "ptq_rank"
+
+
+def test_the_papers_numbers_are_those_of_its_tables():
+    """Table 2, then table 3 (top-1 %, tau, LER at 1e-3 and 1e-4)."""
+    theirs = {
+        "fp32": (100.0, 1.000, 1.80e-3, 1.6e-5),
+        "ptq": (91.2, 0.867, 2.28e-3, 2.2e-5),
+        "smoothquant": (95.1, 0.912, 1.95e-3, 1.9e-5),
+        "lsq": (95.9, 0.930, 1.99e-3, 1.8e-5),
+        "apq": (98.6, 0.955, 1.86e-3, 1.6e-5),
+        "apq_no_ranking": (94.1, 0.902, 2.05e-3, 1.9e-5),
+        "apq_no_safe": (96.0, 0.927, 1.98e-3, 1.8e-5),
+        "apq_listwise": (97.3, 0.942, 1.93e-3, 1.7e-5),
+        "ptq_rank": (95.2, 0.918, 2.01e-3, 1.8e-5),
+    }
+    assert list(methods()) == list(theirs)
+    for name, (top1, *others) in theirs.items():
+        paper = methods()[name].paper
+        assert (round(100 * paper.top1, 6), paper.tau, paper.ler_1e3, paper.ler_1e4) == (top1, *others)
+
+
+@pytest.mark.parametrize(
+    ("experiments", "chosen", "message"),
+    [(["e4"], ["ptq"], "unknown experiment 'e4'"), (["e1"], ["apqq"], "unknown method 'apqq': there is apq")],
+)
+def test_unknown_names_are_one_line(experiments, chosen, message):
+    with pytest.raises(ConfigurationError, match=message):
+        plan_runs(experiments, chosen, seeds=[0], registry=Registry.load())
+
+
+def test_table_2_by_hand(filled):
+    rows = {row["method"]: row for row in decision_table(filled).rows}
+    assert list(rows) == [methods()[name].label for name in MAIN]
+    apq = rows["APQ"]
+    assert apq["seeds"] == 2
+    assert apq["top1"]["mean"] == pytest.approx(0.991)
+    assert apq["top1"]["std"] == pytest.approx(0.002 / math.sqrt(2))
+    interval = bootstrap_mean_interval([0.99, 0.992])
+    assert (apq["top1"]["low"], apq["top1"]["high"]) == pytest.approx((interval.low, interval.high))
+    assert apq["tau"]["mean"] == pytest.approx(1 - 0.009 * 2 / 3)
+    assert (apq["top1_theirs"], apq["tau_theirs"]) == (0.986, 0.955)
+    assert apq["ler_1e3"]["mean"] == pytest.approx(1.8e-3)
+    assert apq["ler_1e4"]["mean"] == pytest.approx(2e-5)
+    assert apq["ler_of"] == "[[5,1,3]] flag ml_lookup"
+    teacher = rows["float teacher"]
+    assert (teacher["top1"]["mean"], teacher["tau"]["mean"]) == (1.0, 1.0)
+
+
+def test_only_what_the_manifest_asks_for_enters_the_rates(store):
+    """The same code measured otherwise, by another manifest, is another number."""
+    (planned,) = planned_runs(methods=("ptq",), seeds=1)
+    file_run(store, planned)
+    from qecforge.evaluation.records import ErrorCounts
+    from qecforge.testing._store_examples import example_code, example_task
+
+    (record,) = store.codes()
+    task = example_task(example_code("five_qubit"), 1e-3, extraction="shor", decoder="ml_lookup")
+    store.add_error_counts(record.id, task, 0, ErrorCounts(shots=1000, errors=900))
+    (result,) = collect(store, [planned])
+    assert [(rate.p, rate.task.extraction) for rate in result.rates] == [(1e-4, "flag"), (1e-3, "flag")]
+
+
+def test_runs_that_did_not_finish_are_left_out(store):
+    planned = planned_runs(methods=("fp32", "ptq"))
+    run_id = file_run(store, planned[2])
+    file_run(store, planned[3])
+    store.mark_run(run_id, "interrupted")
+    results = collect(store, planned)
+    assert [(result.method.name, result.seed) for result in results] == [("ptq", 1)]
+    (row,) = decision_table(results).rows
+    assert row["seeds"] == 1
+    assert math.isnan(row["top1"]["std"])
+
+
+def test_another_seed_joins_those_that_are_there(store, filled):
+    more = planned_runs(methods=("apq",), seeds=3)
+    file_run(store, more[2])
+    row = {row["method"]: row for row in decision_table(collect(store, more)).rows}["APQ"]
+    assert row["seeds"] == 3
+    assert row["top1"]["mean"] == pytest.approx(0.992)
+
+
+def test_the_mean_over_experiments_needs_all_of_them(store):
+    planned = planned_runs(("e1", "e2", "e3"), ("fp32", "apq"), 2)
+    for each in planned[:-1]:
+        file_run(store, each)
+    rows = decision_table(collect(store, planned)).rows
+    means = {row["method"]: row for row in rows if row["experiment"] == "mean"}
+    assert means["float teacher"]["seeds"] == 2
+    assert means["APQ"]["seeds"] == 1  # of seed 1 the third experiment is missing
+    assert means["APQ"]["top1"]["mean"] == pytest.approx(0.99)
+    assert means["APQ"]["ler_1e3"]["mean"] == pytest.approx(1.8e-3)
+    assert means["APQ"]["ler_1e4"] is None  # E3 is not measured there: a mean over fewer would be another number
+
+
+def test_table_3_stands_beside_apq(store):
+    planned = planned_runs(methods=("fp32", "ptq", "apq", *ABLATIONS))
+    for each in planned:
+        file_run(store, each)
+    results = collect(store, planned)
+    rows = ablation_table(results).rows
+    assert [row["method"] for row in rows] == [methods()[name].label for name in ("apq", *ABLATIONS)]
+    assert rows[0]["seconds"]["mean"] == 1.5
+    assert rows[0]["hours_theirs"] == 3.4
+    assert "APQ w/o safe" not in {row["method"] for row in decision_table(results).rows}
+
+
+def test_table_3_is_empty_without_ablations(filled):
+    assert ablation_table(filled).rows == []
+
+
+def test_flips_by_hand(filled):
+    rows = [row for row in flips_table(filled).rows if row["method"] == "PTQ (per-tensor)"]
+    assert [row["margin"] for row in rows] == ["[0, 0.1)", "[0.1, 0.2)", "[0.2, 0.3)", "[0.3, 0.5)", ">= 0.5"]
+    assert (rows[0]["states"], rows[0]["flips"]) == (2000, 198)
+    assert rows[0]["interval"][0] < 0.099 < rows[0]["interval"][1]
+    assert (rows[0]["theirs"], rows[1]["theirs"], rows[1]["rate"]) == (0.30, None, None)
+
+
+def test_noise_by_hand(filled):
+    row = next(row for row in noise_table(filled).rows if row["method"] == "APQ")
+    assert row["noise"]["mean"] == pytest.approx(0.009 * 0.05, rel=1e-5)
+    assert row["near_ties"]["mean"] == 1.0
+    assert row["distinct"]["mean"] == 7
+
+
+def test_search_is_beside_the_float_actor(filled):
+    rows = {row["method"]: row for row in search_table(filled).rows}
+    assert rows["APQ"]["steps_ratio"] == rows["APQ"]["codes_ratio"] == 2.0
+    assert rows["float teacher"]["steps_ratio"] == 1.0
+    assert rows["float teacher"]["codes_per_hour"]["mean"] == 3600.0
+    assert (rows["APQ"]["rollouts"], rows["APQ"]["rollouts_ratio"]) == (6000.0, 2.0)
+    assert rows["APQ"]["codes_ratio_theirs"] == 2.1
+    assert rows["PTQ (per-tensor)"]["codes_ratio_theirs"] is None
+
+
+def test_latency_is_beside_torch_fp16_and_the_best_float(filled):
+    rows = [row for row in latency_table(filled).rows if row["method"] == "APQ"]
+    assert len(rows) == 1  # of one seed
+    assert rows[0]["speedup"] == pytest.approx(10.0)
+    assert rows[0]["speedup_best"] == pytest.approx(25 / 8)
+    assert rows[0]["theirs"] == pytest.approx(2.74 / 0.72)
+    assert rows[0]["microseconds"] == pytest.approx(8.0)
+
+
+def test_claims_say_what_holds(filled, store):
+    claims = {row["claim"]: row["holds"] for row in claims_table(filled).rows}
+    assert claims["APQ: top-1 at least 98.6 %"]
+    assert claims["APQ: tau at least 0.955"]
+    assert claims["APQ: flips below 10.0 % at margins in [0, 0.1)"]
+    assert all(claims[f"top-1: {one} above {other}"] for one, other in (("apq", "lsq"), ("lsq", "smoothquant")))
+    worse = made_fidelity(0.80)
+    for result in filled:
+        if result.method.name == "apq":
+            store.add_policy_evaluation(result.run.id, "decision_fidelity", {}, payload=worse.to_payload())
+    claims = {row["claim"]: row["holds"] for row in claims_table(collect(store, planned_runs())).rows}
+    assert not claims["APQ: top-1 at least 98.6 %"]
+    assert not claims["top-1: apq above lsq"]
+    assert not claims["APQ: flips below 10.0 % at margins in [0, 0.1)"]
+    assert claims["top-1: lsq above smoothquant"]
+
+
+def test_tables_can_be_written_in_every_format(filled):
+    for table in (decision_table(filled), flips_table(filled), search_table(filled), latency_table(filled)):
+        assert len(json.loads(to_json(table))) == len(table.rows)
+        assert len(to_csv(table).splitlines()) == len(table.rows) + 1
+        assert to_text(table)
+    text = to_text(decision_table(filled))
+    assert "99.10 ± 0.14 [99.00, 99.20]" in text
+    assert "1.8e-03 ± 0" in text
+
+
+def test_curves_add_the_counts_of_all_seeds(filled):
+    group = [result for result in filled if result.method.name == "apq"]
+    (low, high) = error_rate_curves(group)
+    assert (low.x, high.x) == (1e-4, 1e-3)
+    assert high.y == pytest.approx(1.8e-3)
+    assert high.low < 1.8e-3 < high.high
+
+
+def test_a_spread_of_nothing_is_none():
+    assert Spread.of([None, math.nan]) is None
+    alone = Spread.of([0.5, None])
+    assert (alone.mean, alone.seeds) == (0.5, 1)
