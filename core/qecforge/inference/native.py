@@ -20,8 +20,8 @@ from qecforge.inference.runtimes import RuntimeReport, check_runtime, flat_obser
 
 __all__ = ["NativeRuntime", "pack", "usable_kernels"]
 
-_ROWS_PER_THREAD = 8
-"""A thread takes some microseconds to start, as long as a few observations."""
+_ROWS_PER_THREAD = 16
+"""Waking a thread takes as long as several observations, and on a busy machine longer."""
 
 _LINE = 64
 """Bytes of a cache line and of the widest register."""

@@ -12,13 +12,14 @@ from qecforge.reporting.benchmarks import ROW_KEYS, source_directory
 
 @pytest.fixture
 def benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(source_directory())
     path = source_directory() / "policy_inference.py"
     spec = importlib.util.spec_from_file_location("policy_inference_benchmark", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "shapes", lambda: {"small": (12, 16, 5)})
     monkeypatch.setattr(module, "BATCHES", (3,))
-    monkeypatch.setattr(module, "integer_peak", lambda: 1e9)
+    monkeypatch.setattr("_machine_limits.integer_peak", lambda: 1e9)
     threads = torch.get_num_threads()
     yield module
     torch.set_num_threads(threads)
