@@ -8,6 +8,7 @@ import torch
 from qecforge.errors import ConfigurationError
 from qecforge.inference.fake_quantize import FakeQuantizedMlp
 from qecforge.inference.integer import IntegerLayer, IntegerMlp
+from qecforge.inference.step_sizes import divides
 
 __all__ = ["to_integer"]
 
@@ -66,5 +67,5 @@ def _table(fake: FakeQuantizedMlp, number: int) -> np.ndarray[tuple[int, ...], n
     table: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = (
         (after + following.inputs.zero_point(next_step)).T.contiguous().cpu().numpy().astype(np.uint8)
     )
-    same = bool((part.output_divisor == 1).all()) and bool((following.input_divisor == 1).all())
-    return table[0].copy() if same else table
+    by_output = divides(part.output_divisor) or divides(following.input_divisor)
+    return table if by_output else table[0].copy()

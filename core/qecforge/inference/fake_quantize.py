@@ -19,7 +19,7 @@ from qecforge.errors import ConfigurationError
 from qecforge.inference.integer import Levels
 from qecforge.inference.network import LinearSpec, MlpSpec, activation_function, activation_minimum
 from qecforge.inference.observers import Range, checked_calibration, make_observer
-from qecforge.inference.step_sizes import ActivationLevels, FakeQuantizedLinear, Granularity
+from qecforge.inference.step_sizes import ActivationLevels, FakeQuantizedLinear, Granularity, divides
 
 __all__ = ["FakeQuantizedMlp", "holds_levels"]
 
@@ -204,8 +204,9 @@ class FakeQuantizedMlp(nn.Module):
     def activation(self, number: int, values: Tensor) -> Tensor:
         """What hidden layer `number` makes of its pre-activations (..., O): f(before values) / after."""
         part, following = self.parts()[number : number + 2]
-        found: Tensor = activation_function(self.activations[number])(values * part.output_divisor)
-        return found / following.input_divisor
+        function = activation_function(self.activations[number])
+        found = function(values * part.output_divisor if divides(part.output_divisor) else values)
+        return found / following.input_divisor if divides(following.input_divisor) else found
 
     def _minimum(self, number: int) -> float | None:
         minimum = activation_minimum(self.activations[number])

@@ -22,7 +22,15 @@ from torch import Tensor, nn
 from qecforge.inference.integer import Levels
 from qecforge.inference.observers import levels_between, weight_step
 
-__all__ = ["ActivationLevels", "FakeQuantizedLinear", "Granularity", "round_ste", "scale_gradient"]
+__all__ = [
+    "ActivationLevels",
+    "FakeQuantizedLinear",
+    "Granularity",
+    "divides",
+    "round_clipped",
+    "round_ste",
+    "scale_gradient",
+]
 
 Granularity: TypeAlias = Literal["per_tensor", "per_channel"]
 """Of weight steps: one for the layer, or one for each output."""
@@ -31,14 +39,37 @@ _LARGEST_BIAS = 2.0**22
 """In units of the integer sum; steps are kept large enough, so that bias and sum stay exact in float32."""
 
 
-class _Round(torch.autograd.Function):
+class _RoundClipped(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.round()
+    def forward(ctx: Any, scaled: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        ctx.save_for_backward((scaled >= low) & (scaled <= high))
+        return scaled.clamp(low, high).round_()
 
     @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> Tensor:
-        return grad[0]
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grad[0] * inside, None, None
+
+
+class _WeightLevels(torch.autograd.Function):
+    """round(clip(weight / step, -top, top)), in fewer passes over the weights than autograd would take."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, step: Tensor, top: int) -> Tensor:
+        scaled = weight / step.unsqueeze(1)
+        ctx.save_for_backward(scaled, step)
+        ctx.top = top
+        return scaled.clamp(-top, top).round_()
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        scaled, step = ctx.saved_tensors
+        of_weight = (grad[0] / step.unsqueeze(1)).mul_(scaled.abs() <= ctx.top)
+        of_step = None
+        if ctx.needs_input_grad[1]:
+            of_step = -torch.linalg.vecdot(of_weight, scaled)
+            of_step = of_step if len(step) == len(of_step) else of_step.sum().reshape(1)
+        return of_weight, of_step, None
 
 
 class _ScaleGradient(torch.autograd.Function):
@@ -54,8 +85,22 @@ class _ScaleGradient(torch.autograd.Function):
 
 def round_ste(x: Tensor) -> Tensor:
     """Whole numbers, `x` rounded half to even; the gradient passes straight through."""
-    rounded: Tensor = _Round.apply(x)  # type: ignore[no-untyped-call]
-    return rounded
+    return x + (x.round() - x).detach()
+
+
+def round_clipped(scaled: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Whole numbers, round(clip(scaled, low, high)); the gradient passes straight through, except where it clips.
+
+    Args:
+        low, high: (), whole numbers, without gradient.
+    """
+    levels: Tensor = _RoundClipped.apply(scaled, low, high)  # type: ignore[no-untyped-call]
+    return levels
+
+
+def divides(divisor: Tensor) -> bool:
+    """Whether any of these is not 1."""
+    return bool((divisor != 1).any())
 
 
 def scale_gradient(x: Tensor, factor: float) -> Tensor:
@@ -140,7 +185,7 @@ class ActivationLevels(nn.Module):
     def quantize(self, scaled: Tensor, step: Tensor) -> Tensor:
         """Levels less the zero point, whole numbers in float: round(clip(scaled, -Qn, Qp)), scaled = x / step."""
         zero_point = self.zero_point(step)
-        return round_ste(torch.clamp(scaled, -zero_point, self.top - zero_point))
+        return round_clipped(scaled, -zero_point, self.top - zero_point)
 
     def levels(self) -> Levels:
         """As they stand."""
@@ -192,8 +237,12 @@ class FakeQuantizedLinear(nn.Module):
 
     def smoothed(self) -> tuple[Tensor, Tensor]:
         """Weights (O, I) and biases (O,) that act on divided inputs and give divided outputs."""
-        weight = self.weight * self.input_divisor / self.output_divisor.unsqueeze(1)
-        return weight, self.bias / self.output_divisor
+        weight, bias = self.weight, self.bias
+        if divides(self.input_divisor):
+            weight = weight * self.input_divisor
+        if divides(self.output_divisor):
+            weight, bias = weight / self.output_divisor.unsqueeze(1), bias / self.output_divisor
+        return weight, bias
 
     def calibrate_weights(self, by: Literal["minmax", "mse"]) -> None:
         """Steps anew from the weights as they stand; what was learned of them is forgotten."""
@@ -225,6 +274,6 @@ class FakeQuantizedLinear(nn.Module):
         """Weight levels (O, I), bias levels (O,), and what one unit of their sum is worth (O,), with gradients."""
         weight, bias = self.smoothed()
         step = self.step(bias, input_step)
-        levels = round_ste(torch.clamp(weight / step.unsqueeze(1), -self.top, self.top))
+        levels: Tensor = _WeightLevels.apply(weight, step, self.top)  # type: ignore[no-untyped-call]
         sum_scale = (input_step * step).expand(len(bias))
         return levels, round_ste(bias / sum_scale), sum_scale

@@ -38,11 +38,6 @@ class SmoothQuantConfig(PluginConfig):
         description="Of weight steps: one for each layer (SmoothQuant, table 2), or one for each output. Activations "
         "have one static step per tensor (its O3).",
     )
-    pre_activations: Literal["plain", "smoothed"] = Field(
-        default="plain",
-        description="Integers hold pre-activations too. plain: as they are; smoothed: divided by the same numbers as "
-        "the activations, through the weights of their own layer, at no further cost [ours].",
-    )
     calibration_states: int = Field(
         default=1024, ge=16, description="States met by the float policy that ranges are taken from (APQ paper: 1024)."
     )

@@ -16,9 +16,9 @@ from qecforge_lsq import LsqConfig, make_lsq
 from qecforge_ppo import PPOConfig, make_ppo
 
 AGENT: dict[str, Any] = {
-    "total_steps": 8_192,
+    "total_steps": 6_144,
     "num_envs": 16,
-    "horizon": 64,
+    "horizon": 32,
     "learning_rate": 3e-3,
     "device": "cpu",
     "threads": 1,
@@ -37,7 +37,7 @@ def prepared():
 def test_fine_tuning_learns_and_becomes_integers():
     env, student, extra, quantizer = prepared()
     context = RecordingContext(env)
-    make_ppo(PPOConfig(**{**AGENT, "total_steps": 20_480})).train(env, context, policy=student, extra_loss=extra)
+    make_ppo(PPOConfig(**{**AGENT, "total_steps": 12_288})).train(env, context, policy=student, extra_loss=extra)
     assert not student.module.observing
     assert int(student.module.passes) > 0
     steps = [part.log_weight_step.detach() for part in student.module.parts()]
@@ -50,7 +50,7 @@ def test_fine_tuning_learns_and_becomes_integers():
     np.testing.assert_array_equal(run_reference(policy.mlp, states), logits)
 
 
-@pytest.mark.parametrize("after", [1, 2, 3, 5])
+@pytest.mark.parametrize("after", [1, 3, 5])
 def test_resumed_equals_uninterrupted(after):
     def train(**options):
         env, student, extra, quantizer = prepared()

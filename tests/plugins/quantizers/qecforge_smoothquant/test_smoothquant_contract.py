@@ -11,5 +11,5 @@ class TestSmoothQuant(QuantizerContract):
 
 class TestSmoothQuantSearch(QuantizerContract):
     spec = qecforge_quantizers()[0]
-    settings: ClassVar = {"alpha": {"search": [0.3, 0.5, 0.7]}, "pre_activations": "smoothed"}
+    settings: ClassVar = {"alpha": {"search": [0.3, 0.5, 0.7]}}
     agreement = 0.93

@@ -39,11 +39,10 @@ def in_floats(fake, x):
     return x
 
 
-@pytest.mark.parametrize("pre_activations", ["plain", "smoothed"])
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 0.8])
-def test_smoothing_leaves_the_float_network_exactly_equal(alpha, pre_activations):
+def test_smoothing_leaves_the_float_network_exactly_equal(alpha):
     policy = with_outliers()
-    quantizer = make_smoothquant(SmoothQuantConfig(alpha=alpha, pre_activations=pre_activations))
+    quantizer = make_smoothquant(SmoothQuantConfig(alpha=alpha))
     fake = quantizer.smoothed(read_mlp(policy.module), STATES, alpha).double()
     assert (fake.parts()[1].input_divisor != 1.0).all()
     x = torch.from_numpy(STATES).double()
@@ -74,7 +73,6 @@ def test_outliers_harm_less_than_without_smoothing():
     with torch.no_grad():
         plain = float(np.square(fake(torch.from_numpy(STATES)).numpy() - policy.logits(STATES)).mean())
     assert error() < plain
-    assert error(pre_activations="smoothed") < 0.5 * plain
 
 
 def test_the_search_takes_the_best_alpha():
