@@ -26,6 +26,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from qecforge.factor_graph import FactorGraph
+
 if TYPE_CHECKING:
     import torch
 
@@ -41,6 +43,8 @@ __all__ = [
     "EnvironmentSpec",
     "EvaluationSpec",
     "ExtraLoss",
+    "FactorGraph",
+    "ParameterEnvironment",
     "PluginConfig",
     "Policy",
     "Quantizer",
@@ -155,6 +159,36 @@ class Environment(VectorEnv[Any, Any, Any], ABC):
             before the action (`"now_residual"` beside `"residual"`).
         """
         raise NotImplementedError(f"{type(self).__name__} cannot peek")
+
+
+class ParameterEnvironment(Environment):
+    """An environment whose action is a whole vector of parameters: kind of action `parameters`.
+
+    Its K = `num_envs` members are candidates. One step is one epoch: every candidate is tried on the same system, which
+    may drift from epoch to epoch, and scored whole. No episode ends, so `terminated` and `truncated` are all False.
+    `reset` starts the clock anew.
+
+    `step` takes (K, P) float32 or float64 and returns observations (K, 1) float32, the fraction of the horizon that
+    has passed, and rewards: (K, m) float32, one entry for each objective, larger is better, or (K,), their mean, where
+    the reward is a scalar. Its `infos` hold `"detection_rate"`, a float: the mean over candidates and objectives of
+    what was measured (minus the mean reward); and `"true_cost"`, the same without sampling noise, where it is known.
+
+    Attributes:
+        parameter_names: P names, unique, such as `cz.d3.m4[2]`.
+        initial_parameters: (P,) float64, where control starts. Not to be written to.
+        exploration_scale: (P,) float64, > 0: a step of each parameter that has a clear but harmless effect, in its own
+            units.
+        factor_graph: Which of the m objectives depend on which parameters; None where that is unknown, or where the
+            reward is a scalar.
+        reward_space: Of one candidate's reward vector, a `Box` of shape (m,), as MO-Gymnasium has it; shape (1,) where
+            the reward is a scalar.
+    """
+
+    parameter_names: Sequence[str]
+    initial_parameters: NDArray[np.float64]
+    exploration_scale: NDArray[np.float64]
+    factor_graph: FactorGraph | None
+    reward_space: gymnasium.spaces.Box
 
 
 @dataclass
