@@ -64,7 +64,8 @@ class ApqConfig(LsqConfig):
     ranking: Literal["kl", "softsort", "permutahedron", "none"] = Field(
         default="kl",
         description="The listwise term: kl is eq. (2); softsort (Prillo & Eisenschlos 2020) and permutahedron (Blondel "
-        "et al. 2020) are Spearman's distance between relaxed rankings (APQ paper, section 4.1).",
+        "et al. 2020) are Spearman's distance between relaxed rankings (APQ paper, section 4.1). softsort costs N^2 for "
+        "each state: slow for hundreds of actions.",
     )
     temperature: Temperature | Anneal = Field(
         default=Anneal.model_validate({"from": 3.0, "to": 1.0}),
@@ -89,7 +90,7 @@ class ApqConfig(LsqConfig):
     noise_against: Literal["teacher", "unquantized"] = Field(
         default="teacher",
         description="What z~ is compared with: the teacher, as in the bound that the gate rests on; or the student's "
-        "own network unquantized, which leaves out what training changed on purpose and makes the gate narrower [ours].",
+        "own network unquantized, which leaves out what training changed on purpose and narrows the gate [ours].",
     )
     noise_decay: float = Field(
         default=0.99,

@@ -115,7 +115,7 @@ class ApqLoss:
     @property
     def metrics(self) -> dict[str, float]:
         """As described above; empty before the first call."""
-        found = {name: float(value) for name, value in self._latest.items()}
+        found = {name: float(value) + 0.0 for name, value in self._latest.items()}  # no -0.0
         if self._noise is not None:
             found["logit_noise"] = float(self._noise)
         if self._budget is not None:
