@@ -64,8 +64,8 @@ class ApqConfig(LsqConfig):
     ranking: Literal["kl", "softsort", "permutahedron", "none"] = Field(
         default="kl",
         description="The listwise term: kl is eq. (2); softsort (Prillo & Eisenschlos 2020) and permutahedron (Blondel "
-        "et al. 2020) are Spearman's distance between relaxed rankings (APQ paper, section 4.1). softsort costs N^2 for "
-        "each state: slow for hundreds of actions.",
+        "et al. 2020) are Spearman's distance between relaxed rankings (APQ paper, section 4.1). softsort costs N^2 "
+        "for each state: slow for hundreds of actions.",
     )
     temperature: Temperature | Anneal = Field(
         default=Anneal.model_validate({"from": 3.0, "to": 1.0}),
