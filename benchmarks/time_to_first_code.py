@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-LIMITS = {"five_qubit": 10.0, "steane": 10.0, "e1": 30.0, "e2": 300.0}
+LIMITS = {"five_qubit": 10.0, "steane": 10.0, "e1": 30.0, "e2": 300.0, "eleven_qubit": 600.0}
 """Seconds allowed on two cores."""
 SEEDS = 3
 
