@@ -1,4 +1,5 @@
-"""A plugin for tests of the core: an environment that finds the five-qubit code, and an agent that walks at random."""
+"""A plugin for tests of the core: an environment that finds the five-qubit code, an agent that walks at random, and two
+quantizers for it."""
 
 from collections.abc import Mapping
 
@@ -17,8 +18,13 @@ from qecforge.hookspecs import (
     EvaluationSpec,
     PluginConfig,
     Policy,
+    Quantizer,
+    QuantizerSpec,
+    TrainingBatch,
     hookimpl,
 )
+from qecforge.inference.integer import IntegerLayer, IntegerMlp, Levels
+from qecforge.inference.policy import QuantizedPolicy
 
 
 class WalkConfig(PluginConfig):
@@ -99,6 +105,9 @@ class WalkerPolicy(Policy):
     def act(self, observations, *, action_mask=None, deterministic=True, rng=None):
         return np.ones(len(observations), dtype=np.int64)
 
+    def logits(self, observations):
+        return (observations * (self.visits / self.visits.sum()).numpy()).astype(np.float32)
+
     def state_dict(self):
         return {"visits": self.visits}
 
@@ -119,10 +128,12 @@ class Walker(Agent):
         return self.config.members
 
     def state_dict(self):
-        return {"step": self.step, "rng": self.rng.bit_generator.state, "visits": self.policy.visits}
+        extra = {} if self.extra_loss is None else self.extra_loss.state_dict()
+        return {"step": self.step, "rng": self.rng.bit_generator.state, "visits": self.policy.visits, "extra": extra}
 
     def train(self, env, context, *, policy=None, extra_loss=None):
         self.rng = np.random.default_rng(context.seed)
+        self.policy, self.extra_loss = policy or self.policy, extra_loss
         metrics = {}
         if context.restored is None:
             env.reset(seed=context.seed)
@@ -130,12 +141,18 @@ class Walker(Agent):
             self.step = context.restored["step"]
             self.rng.bit_generator.state = context.restored["rng"]
             self.policy.visits = context.restored["visits"]
+            if extra_loss is not None:
+                extra_loss.load_state_dict(context.restored["extra"])
         while context.advance(self.step, self.config.total_steps, metrics, self.state_dict):
             actions = self.rng.integers(0, 2, env.num_envs)
-            _, rewards, _, _, _ = env.step(actions)
+            observations, rewards, _, _, _ = env.step(actions)
             self.policy.visits += torch.from_numpy(np.bincount(actions, minlength=2))
             self.step += env.num_envs
             metrics = {"reward": float(rewards.mean())}
+            if extra_loss is not None:
+                progress = self.step / self.config.total_steps
+                batch = TrainingBatch(torch.from_numpy(observations), torch.zeros(1), actions, None, None, progress)
+                metrics["extra"] = float(extra_loss(batch))
             if self.config.fail_at is not None and self.step >= self.config.fail_at:
                 raise ArithmeticError(f"asked to fail at step {self.step}")
         return self.policy
@@ -155,6 +172,78 @@ def count_evaluation(env, policy, config, record):
     for step in range(config.episodes):
         observations, rewards, *_ = env.step(policy.act(observations))
         record("played", step, float(rewards.mean()))
+
+
+class RoundConfig(PluginConfig):
+    bits: int = Field(8, ge=2, le=8, description="Bits.")
+    foreign: bool = Field(False, description="Give something else than integers.")
+
+
+class Rounding(Quantizer):
+    """The share of visits as int8 weights of one layer."""
+
+    calibration_states = 32
+
+    def __init__(self, config):
+        self.config = config
+
+    def quantize(self, policy, calibration):
+        if self.config.foreign:
+            return policy
+        share = (policy.visits / policy.visits.sum()).numpy()
+        top = 2 ** (self.config.bits - 1) - 1
+        step = np.float32(share.max() / top)
+        layer = IntegerLayer(
+            weight=np.rint(share / step).astype(np.int8)[:, None],
+            weight_scale=np.array([step, step], np.float32),
+            bias=np.zeros(2, np.int32),
+            inputs=Levels(max(float(calibration.max()), 1.0) / (2**self.config.bits - 1), 0, self.config.bits),
+        )
+        return QuantizedPolicy(IntegerMlp((layer,), self.config.bits, "round"))
+
+
+class Drift:
+    """An extra loss with a state: the sum of what it has seen."""
+
+    needs_states = False
+
+    def __init__(self):
+        self.seen = 0.0
+
+    def __call__(self, batch):
+        self.seen = 0.5 * self.seen + float(batch.observations.sum()) * batch.progress
+        return torch.tensor(self.seen)
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+class Learning(Rounding):
+    """Trains a copy of the teacher further."""
+
+    def prepare(self, policy, env):
+        env.reset(seed=1)
+        env.step(np.ones(env.num_envs, dtype=np.int64))
+        student = WalkerPolicy()
+        student.visits = policy.visits.clone()
+        return student
+
+    def extra_loss(self, teacher, student, env):
+        return Drift()
+
+    def convert(self, student):
+        return self.quantize(student, np.full((1, 1), 9.0))
+
+
+@hookimpl
+def qecforge_quantizers():
+    def spec(name, make, kind):
+        return QuantizerSpec(name=name, summary=f"{name}.", config=RoundConfig, make=make, kind=kind)
+
+    return [spec("round", Rounding, "post_training"), spec("learn", Learning, "training_aware")]
 
 
 @hookimpl

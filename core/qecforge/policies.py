@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "POLICY_ARTIFACT",
+    "QUANTIZED_ARTIFACT",
     "EpisodeStatistics",
     "build_environment",
     "evaluate_policy",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 POLICY_ARTIFACT = "policy.safetensors"
+QUANTIZED_ARTIFACT = "quantized.safetensors"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def load_policy(
     environment: Mapping[str, Any] | None = None,
     num_envs: int | None = None,
 ) -> tuple[Environment, Policy]:
-    """The policy that a run left, and an environment to play it in.
+    """The policy that a run left, and an environment to play it in. Of a run with a quantizer, the integer one.
 
     Args:
         run_id: A finished run.
@@ -97,13 +99,18 @@ def load_policy(
     from qecforge.manifest import RunPlan
 
     run = store.run(run_id)
-    artifacts = store.artifacts(run.id, kind="policy")
+    artifacts = store.artifacts(run.id, kind="policy" if run.quantizer is None else "quantized")
     if not artifacts:
         raise StoreError(f"run {run.id} ({run.status}) left no policy: run its manifest to the end")
     plan = RunPlan.from_canonical(run.manifest, registry, environment=environment)
     agent = plan.agent.spec.make(plan.agent.config)
     env = build_environment(plan, agent, num_envs=num_envs)
-    return env, fill_policy(agent.build_policy(env), store.read_artifact(artifacts[-1]))
+    content = store.read_artifact(artifacts[-1])
+    if run.quantizer is not None:
+        from qecforge.inference.policy import load_quantized
+
+        return env, load_quantized(content)
+    return env, fill_policy(agent.build_policy(env), content)
 
 
 def evaluate_policy(

@@ -12,25 +12,31 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from qecforge._cores import available_cores
+from qecforge._evaluating import evaluate
 from qecforge._provenance import provenance
-from qecforge._training import RunContext
+from qecforge._quantizing import quantized_policy, teacher_policy
+from qecforge._training import Attempt, RunContext
 from qecforge.checkpoints import load_checkpoint
-from qecforge.errors import CheckpointError, Interrupted, StoreError, UserError
+from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
 from qecforge.policies import POLICY_ARTIFACT, build_environment, fill_policy, policy_bytes
 from qecforge.store import Store
 
 if TYPE_CHECKING:
-    from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+    from qecforge.evaluation import ErrorCounts, ErrorRateTask
     from qecforge.hookspecs import Policy
     from qecforge.manifest import RunPlan
     from qecforge.store import CodeRecord
 
-__all__ = ["RunListener", "RunOptions", "RunOutcome", "checkpoint_path", "delete_run", "execute"]
+__all__ = ["Phase", "RunListener", "RunOptions", "RunOutcome", "checkpoint_path", "delete_run", "execute"]
+
+Phase: TypeAlias = Literal["train", "teacher", "fine_tune", "quantize", "evaluate"]
+"""What a run is doing. Without a quantizer: train, evaluate. With one: teacher (found, waited for, or trained as a run
+of its own), fine_tune where the quantizer trains, quantize, evaluate."""
+
+LOCK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -62,12 +68,15 @@ class RunOutcome:
 
 
 class RunListener:
-    """Told what happens in a run; does nothing with it. Subclass what you need; arguments can be pickled."""
+    """Told what happens in a run; does nothing with it. Subclass what you need; arguments can be pickled.
+
+    Where a teacher is trained on the way, its run is reported too, with its own plan, `plan.teacher_plan`.
+    """
 
     def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
         """The run begins, or continues from a checkpoint."""
 
-    def on_phase(self, plan: RunPlan, phase: Literal["train", "evaluate"]) -> None:
+    def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A phase begins."""
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -94,25 +103,33 @@ def execute(
     Raises:
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk).
     """
-    if plan.quantizer is not None:
-        raise UserError(
-            f"quantizer {plan.quantizer.spec.name!r}: quantizers are described and checked, but not carried out yet: "
-            "remove `quantizer` from the manifest"
-        )
+    outcome = _execute(plan, options, listener, cancelled)
+    listener.on_end(plan, outcome)
+    return outcome
+
+
+def _execute(
+    plan: RunPlan,
+    options: RunOptions,
+    listener: RunListener,
+    cancelled: Callable[[], bool],
+    *,
+    as_teacher: bool = False,
+) -> RunOutcome:
+    """Carry out a run. One that serves as teacher is waited for where another process has it, and is not begun anew
+    once it is finished."""
     started = time.monotonic()
     with Store(options.store_url) as store:
         run_id = _begin(plan, store)
-        with _alone(checkpoint_path(store, run_id)) as checkpoint:
-            attempt = _Attempt(plan, run_id, store, checkpoint, options, listener, cancelled)
-            if options.force:
-                attempt.forget()
-            if store.run(run_id).status == "finished":
-                outcome = RunOutcome(run_id, plan.identity, "skipped", 0.0)
-            else:
-                status, error = attempt.carry_out()
-                outcome = RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
-    listener.on_end(plan, outcome)
-    return outcome
+        with _alone(checkpoint_path(store, run_id), cancelled if as_teacher else None) as checkpoint:
+            attempt = Attempt(plan, run_id, store, checkpoint, options, listener, cancelled)
+            finished = store.run(run_id).status == "finished"
+            if options.force and not (as_teacher and finished):
+                _forget(attempt)
+            elif finished:
+                return RunOutcome(run_id, plan.identity, "skipped", 0.0)
+            status, error = _carry_out(attempt)
+            return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
 
 
 def checkpoint_path(store: Store, run_id: str) -> Path:
@@ -150,14 +167,27 @@ def _begin(plan: RunPlan, store: Store) -> str:
 
 
 @contextmanager
-def _alone(checkpoint: Path) -> Iterator[Path]:
-    """Hold the run's lock, so that two processes never train the same run."""
+def _alone(checkpoint: Path, cancelled: Callable[[], bool] | None = None) -> Iterator[Path]:
+    """Hold the run's lock, so that two processes never train the same run.
+
+    Args:
+        cancelled: Wait for the lock until this is so; None: do not wait.
+    """
     from filelock import FileLock, Timeout
 
     try:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(checkpoint.parent.with_suffix(".lock"), timeout=0)
-        lock.acquire()
+        while True:
+            try:
+                lock.acquire()
+                break
+            except Timeout:
+                if cancelled is None:
+                    raise
+            if cancelled():
+                raise Interrupted(f"stopped while another process carries out run {checkpoint.parent.name}")
+            time.sleep(LOCK_SECONDS)
     except Timeout:
         raise UserError(
             f"run {checkpoint.parent.name} is being carried out by another process: wait for it, or stop it"
@@ -172,125 +202,82 @@ def _alone(checkpoint: Path) -> Iterator[Path]:
         lock.release()
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """One attempt at a run, which may continue where an earlier one was cut off."""
+def _forget(attempt: Attempt) -> None:
+    """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies behind
+    metrics and codes which are gone."""
+    attempt.checkpoint.unlink(missing_ok=True)
+    attempt.store.restart_run(attempt.run_id)
 
-    plan: RunPlan
-    run_id: str
-    store: Store
-    checkpoint: Path
-    options: RunOptions
-    listener: RunListener
-    cancelled: Callable[[], bool]
 
-    def forget(self) -> None:
-        """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies
-        behind metrics and codes which are gone."""
-        self.checkpoint.unlink(missing_ok=True)
-        self.store.restart_run(self.run_id)
-
-    def carry_out(self) -> tuple[Literal["finished", "failed", "interrupted"], str | None]:
-        try:
-            restored = self.restore()
-            self.store.mark_run(self.run_id, "running", phase="train")
-            if restored is not None:
-                self.store.add_event(self.run_id, "resumed", provenance())
-            self.listener.on_start(self.plan, self.run_id, restored is not None)
-            policy = self.train(restored)
-            self.store.mark_run(self.run_id, "running", phase="evaluate")
-            self.listener.on_phase(self.plan, "evaluate")
-            self.measure_error_rates()
-            self.evaluate_otherwise(policy)
-            self.store.mark_run(self.run_id, "finished")
-        except (Interrupted, KeyboardInterrupt) as stop:
-            message = str(stop) or "interrupted"
-            self.store.mark_run(self.run_id, "interrupted", error=message)
-            return "interrupted", message
-        except UserError as error:
-            with suppress(StoreError):
-                self.store.mark_run(self.run_id, "interrupted", error=str(error))
-            raise
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
-            with suppress(StoreError):
-                self.store.add_event(self.run_id, "error", {"traceback": traceback.format_exc()})
-                self.store.mark_run(self.run_id, "failed", error=message)
-            return "failed", message
-        shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
-        return "finished", None
-
-    def restore(self) -> dict[str, Any] | None:
-        if not self.checkpoint.exists():
-            return None
-        state = load_checkpoint(self.checkpoint)
-        if state.get("identity") != self.plan.identity:
-            raise CheckpointError(
-                f"{self.checkpoint}: belongs to another run: move it away, or start anew with --force"
-            )
-        return state
-
-    def train(self, restored: Mapping[str, Any] | None) -> Policy:
-        agent = self.plan.agent.spec.make(self.plan.agent.config)
-        env = build_environment(self.plan, agent)
-        trained = self.store.artifacts(self.run_id, kind="policy")
-        if trained:
-            return fill_policy(agent.build_policy(env), self.store.read_artifact(trained[-1]))
-        self.listener.on_phase(self.plan, "train")
+def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interrupted"], str | None]:
+    plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
+    try:
+        restored = _restored(attempt)
+        store.mark_run(run_id, "running", phase="train" if plan.quantizer is None else "teacher")
         if restored is not None:
-            env.load_state_dict(restored["environment"])
-        context = RunContext(
-            self.plan,
-            self.run_id,
-            env,
-            store=self.store,
-            checkpoint=self.checkpoint,
-            restored=restored,
-            options=self.options,
-            listener=self.listener,
-            cancelled=self.cancelled,
-        )
-        policy = agent.train(env, context)
-        context.record_discoveries()
-        context.flush()
-        self.store.add_artifact(self.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
-        return policy
+            store.add_event(run_id, "resumed", provenance())
+        attempt.listener.on_start(plan, run_id, restored is not None)
+        if plan.quantizer is None:
+            policy, teacher = _trained(attempt, restored), None
+        else:
+            teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
+            policy = quantized_policy(attempt, teacher, restored)
+        attempt.begin_phase("evaluate")
+        evaluate(attempt, policy, teacher)
+        store.mark_run(run_id, "finished")
+    except (Interrupted, KeyboardInterrupt) as stop:
+        message = str(stop) or "interrupted"
+        store.mark_run(run_id, "interrupted", error=message)
+        return "interrupted", message
+    except UserError as error:
+        with suppress(StoreError):
+            store.mark_run(run_id, "interrupted", error=str(error))
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        with suppress(StoreError):
+            store.add_event(run_id, "error", {"traceback": traceback.format_exc()})
+            store.mark_run(run_id, "failed", error=message)
+        return "failed", message
+    shutil.rmtree(attempt.checkpoint.parent, ignore_errors=True)
+    return "finished", None
 
-    def measure_error_rates(self) -> None:
-        """Of the run's best codes; shots that the store has already are not drawn again."""
-        config = self.plan.evaluation.logical_error_rate
-        if config is None:
-            return
-        from qecforge.evaluation import measure_error_rates
 
-        for found in self.store.codes(run=self.run_id, order_by=("-distance", "gate_count"), limit=config.max_codes):
-            measure_error_rates(
-                found.code,
-                config,
-                known=partial(self.store.error_counts, found.id),
-                record=partial(self._file_counts, found.id),
-                workers=self.options.workers or available_cores(),
-                should_stop=self.cancelled,
-                distance=found.distance if found.distance_kind == "exact" else None,
-            )
-            self._stop_if_cancelled()
+def _restored(attempt: Attempt) -> dict[str, Any] | None:
+    if not attempt.checkpoint.exists():
+        return None
+    state = load_checkpoint(attempt.checkpoint)
+    if state.get("identity") != attempt.plan.identity:
+        raise CheckpointError(f"{attempt.checkpoint}: belongs to another run: move it away, or start anew with --force")
+    return state
 
-    def _file_counts(self, code_id: str, task: ErrorRateTask, chunk: int, counts: ErrorCounts) -> None:
-        self.store.add_error_counts(code_id, task, chunk, counts, run_id=self.run_id)
-        self.listener.on_measure(self.plan, task, counts)
 
-    def evaluate_otherwise(self, policy: Policy) -> None:
-        """The evaluations that the environment brings, each in a fresh one: where the training left it is not known
-        to an attempt that finds the training done."""
+def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Policy:
+    """The float policy of the run: found among its artifacts, or trained."""
+    plan, store = attempt.plan, attempt.store
+    agent = plan.agent.spec.make(plan.agent.config)
+    env = build_environment(plan, agent)
+    trained = store.artifacts(attempt.run_id, kind="policy")
+    if trained:
+        return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
+    attempt.listener.on_phase(plan, "train")
+    if restored is not None:
+        env.load_state_dict(restored["environment"])
+    context = RunContext(attempt, env, seed=plan.seed, budget=plan.budget, restored=restored)
+    policy = agent.train(env, context)
+    context.record_discoveries()
+    context.flush()
+    store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
+    return policy
 
-        def record(metric: str, step: int, value: float) -> None:
-            self.store.add_metrics(self.run_id, [(metric, step, value, 0.0)])
 
-        for spec, settings in self.plan.evaluation.others:
-            self._stop_if_cancelled()
-            env = build_environment(self.plan, self.plan.agent.spec.make(self.plan.agent.config))
-            spec.evaluate(env, policy, settings, record)
-
-    def _stop_if_cancelled(self) -> None:
-        if self.cancelled():
-            raise Interrupted(f"run {self.run_id} stopped while evaluating; the same command resumes it")
+def _teacher_run(attempt: Attempt, plan: RunPlan) -> str:
+    """Id of the finished run of a teacher, which is carried out now where it is not finished yet."""
+    outcome = _execute(plan, attempt.options, attempt.listener, attempt.cancelled, as_teacher=True)
+    if outcome.status != "skipped":
+        attempt.listener.on_end(plan, outcome)
+    if outcome.status == "failed":
+        raise RunFailed(f"its teacher, run {outcome.run_id}, failed with {outcome.error}")
+    if outcome.status == "interrupted":
+        raise Interrupted(f"run {attempt.run_id} stopped while its teacher was trained; the same command resumes it")
+    return outcome.run_id

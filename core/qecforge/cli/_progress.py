@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qecforge.cli._output import say
 from qecforge.cli._render import parameters
@@ -17,12 +17,25 @@ if TYPE_CHECKING:
 
     from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
     from qecforge.manifest import RunPlan
-    from qecforge.run import RunOutcome
+    from qecforge.run import Phase, RunOutcome
     from qecforge.store import CodeRecord
 
 __all__ = ["LineProgress", "TerminalProgress", "show_progress"]
 
 LINE_SECONDS = 10.0
+
+_BARS: Mapping[Phase, str] = {
+    "train": "training",
+    "teacher": "its teacher",
+    "fine_tune": "fine-tuning",
+    "quantize": "quantizing",
+    "evaluate": "evaluation",
+}
+_LINES: Mapping[Phase, str] = {
+    "fine_tune": "fine-tunes its student",
+    "quantize": "turns its policy into integers",
+}
+"""What is said when a phase begins; the begin and end of a run frame the others."""
 
 
 @contextmanager
@@ -59,6 +72,11 @@ class _Announcer(RunListener):
         """Say that the run begins."""
         self._begun[plan.identity] = time.monotonic()
         self._say(f"{label(plan)}: run {run_id} {'continues from its checkpoint' if resumed else 'starts'}")
+
+    def on_phase(self, plan: RunPlan, phase: Phase) -> None:
+        """Say so of the phases that a quantizer brings."""
+        if phase in _LINES:
+            self._say(f"{label(plan)}: {_LINES[phase]}")
 
     def on_code(self, plan: RunPlan, record: CodeRecord) -> None:
         """Say so where the code has a greater distance, or fewer gates, than all that this run found before."""
@@ -102,8 +120,9 @@ class LineProgress(_Announcer):
         self._last: dict[str, float] = {}
         self._shots: dict[str, int] = {}
 
-    def on_phase(self, plan: RunPlan, phase: Literal["train", "evaluate"]) -> None:
+    def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """The first line of progress of a phase is due `seconds` after its begin."""
+        super().on_phase(plan, phase)
         self._last[plan.identity] = self._clock()
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -137,12 +156,12 @@ class TerminalProgress(_Announcer):
         self._points: dict[str, set[str]] = {}
         self._shots: dict[str, int] = {}
 
-    def on_phase(self, plan: RunPlan, phase: Literal["train", "evaluate"]) -> None:
+    def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A fresh bar for the phase."""
+        super().on_phase(plan, phase)
         self._drop(plan)
-        words = {"train": "training", "evaluate": "error rates"}[phase]
-        total = None if phase == "train" else planned_points(plan)
-        bar = self._progress.add_task(f"{label(plan)} {words}", total=total, note="")
+        total = planned_points(plan) if phase == "evaluate" else None
+        bar = self._progress.add_task(f"{label(plan)} {_BARS[phase]}", total=total, note="")
         self._bars[plan.identity] = bar
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:

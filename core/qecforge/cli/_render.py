@@ -8,12 +8,33 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qecforge.cli._output import DEFAULT_STORE
-from qecforge.reporting.tables import Column, Table, bound, duration, interval, number, to_json_object, to_text
+from qecforge.reporting.tables import (
+    Column,
+    Table,
+    bound,
+    duration,
+    interval,
+    number,
+    percent,
+    plain,
+    to_json_object,
+    to_text,
+)
 
 if TYPE_CHECKING:
-    from qecforge.store import CodeRecord, ErrorRate
+    from qecforge.manifest import RunPlan
+    from qecforge.store import CodeRecord, ErrorRate, PolicyEvaluation
 
-__all__ = ["circuit_lines", "code_document", "code_lines", "codes_table", "parameters", "query_lines", "rates_table"]
+__all__ = [
+    "circuit_lines",
+    "code_document",
+    "code_lines",
+    "codes_table",
+    "parameters",
+    "policies_table",
+    "query_lines",
+    "rates_table",
+]
 
 CODES = (
     Column("id", "code"),
@@ -32,6 +53,23 @@ CODES = (
     Column("run_id", detail=True),
     Column("first_found_at", detail=True),
     Column("digest", detail=True),
+)
+
+POLICIES = (
+    Column("run"),
+    Column("name"),
+    Column("seed", show=plain, justify="right"),
+    Column("quantizer", show=lambda name: name or "none"),
+    Column("top1_agreement", "top-1 %", show=percent, justify="right"),
+    Column("kendall_tau", "Kendall tau", show=number, justify="right"),
+    Column("flips_from_0", "flips below margin 0.1", show=percent, justify="right"),
+    Column("logit_noise_mean", "logit noise", show=number, justify="right"),
+    Column("success_rate", "success", show=percent, justify="right"),
+    Column("codes_found", "codes found", show=number, justify="right"),
+    Column("seconds_to_first_code", "first after", show=duration, justify="right"),
+    Column("codes_per_hour", "codes per hour", show=number, justify="right"),
+    Column("steps_per_second", "steps per second", show=number, justify="right"),
+    Column("runtime"),
 )
 
 RATES = (
@@ -81,6 +119,27 @@ def rates_table(rates: Sequence[ErrorRate]) -> Table:
             {**row, "noise_model": model, "interval": [row["low"], row["high"]], "circuit_distance_words": words}
         )
     return Table(RATES, rows)
+
+
+def policies_table(
+    runs: Sequence[tuple[str, RunPlan, Sequence[PolicyEvaluation]]],
+) -> Table:
+    """A row for each run: how faithful its policy is to the teacher (on the teacher's states), and what it finds.
+
+    Args:
+        runs: Id, plan and evaluations of each. Columns in which no run has a value are left out.
+    """
+    rows = []
+    for run_id, plan, evaluations in runs:
+        row: dict[str, Any] = {"run": run_id, "name": plan.name, "seed": plan.seed}
+        row["quantizer"] = plan.quantizer.spec.name if plan.quantizer else None
+        for each in evaluations:
+            row |= each.values
+            if each.name == "search" and each.payload is not None:
+                row["runtime"] = each.payload["runtime"]["runtime"]
+        rows.append(row)
+    columns = tuple(column for column in POLICIES if any(row.get(column.key) is not None for row in rows))
+    return Table(columns, [{column.key: row.get(column.key) for column in columns} for row in rows])
 
 
 def code_lines(

@@ -91,7 +91,8 @@ def run(
     outcomes = _carry_out(loaded, store, executor, workers, force)
     codes = _codes_of(outcomes, store)
     if form is Format.TABLE:
-        _report(outcomes, codes, store, show)
+        _report_policies(loaded, outcomes, store)
+        _report(loaded, outcomes, codes, store, show)
     else:
         from qecforge.cli._render import codes_table
 
@@ -140,7 +141,6 @@ def _carry_out(loaded: Manifest, store: str, executor: Executor, workers: int | 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
     rows: list[dict[str, Any]] = []
     for plan in loaded.runs():
-        evaluations = ["logical_error_rate"] if plan.evaluation.logical_error_rate else []
         rows.append(
             {
                 "run": plan.identity[:12],
@@ -151,7 +151,7 @@ def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
                 "agent": plan.agent.spec.name,
                 "quantizer": plan.quantizer.spec.name if plan.quantizer else None,
                 "sweep": dict(plan.sweep_point),
-                "evaluations": [*evaluations, *(spec.name for spec, _ in plan.evaluation.others)],
+                "evaluations": plan.evaluation.names,
                 "in_store": states.get(plan.identity),
                 "identity": plan.identity,
             }
@@ -194,17 +194,45 @@ def _rank(record: CodeRecord) -> tuple[int, int, str]:
     return -record.distance, record.gate_count or 0, record.id
 
 
-def _report(outcomes: Sequence[RunOutcome], codes: Sequence[CodeRecord], store_url: str, show: int) -> None:
+def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+    """What was measured of the runs' policies: a row for each run that has any of it."""
+    from qecforge.cli._render import policies_table
+    from qecforge.reporting.tables import to_text
+
+    plans = {plan.identity: plan for plan in loaded.runs()}
+    with open_store(store_url) as store:
+        found = [
+            (outcome.run_id, plans[outcome.identity], store.policy_evaluations(outcome.run_id)) for outcome in outcomes
+        ]
+    measured = [each for each in found if each[2]]
+    if measured:
+        typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
+
+
+def _looks_for_codes(plan: RunPlan) -> bool:
+    """Whether the run plays at all where codes can be found: quantizing a teacher finds none."""
+    return plan.quantizer is None or plan.fine_tuning is not None or plan.evaluation.search is not None
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None where stdout is none."""
+    console = stdout()
+    return console.width if console.is_terminal else None
+
+
+def _report(
+    loaded: Manifest, outcomes: Sequence[RunOutcome], codes: Sequence[CodeRecord], store_url: str, show: int
+) -> None:
     """The codes found: the best in full, others in a table."""
     from qecforge.cli._render import code_lines, codes_table, query_lines
     from qecforge.reporting.tables import to_text
 
     if not codes:
-        if any(outcome.status != "failed" for outcome in outcomes):
+        looked = {plan.identity for plan in loaded.runs() if _looks_for_codes(plan)}
+        if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
             say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
         return
-    console = stdout()
-    width = console.width if console.is_terminal else None
+    width = _width()
     with open_store(store_url) as store:
         for record in codes[:show]:
             typer.echo("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))

@@ -67,12 +67,13 @@ def _forward(
         if stop.is_set() and not cancel.is_set():
             _stop(futures, cancel)
         try:
-            index, name, arguments = events.get(timeout=0.2)
+            index, of_teacher, name, arguments = events.get(timeout=0.2)
         except queue.Empty:
             if ended:
                 return
             continue
-        getattr(listener, name)(plans[index], *arguments)
+        plan = plans[index].teacher_plan if of_teacher else plans[index]
+        getattr(listener, name)(plan, *arguments)
 
 
 def _stop(futures: list[Future[RunOutcome]], cancel: Any) -> None:
@@ -100,19 +101,19 @@ def _work(index: int, canonical: str, name: str, source_text: str, options: RunO
 
     torch.set_num_threads(_worker["threads"])
     plan = RunPlan.from_canonical(canonical, Registry.load(), name=name, source_text=source_text)
-    return execute(plan, options, _Forwarder(index, _worker["events"]), _worker["cancel"].is_set)
+    return execute(plan, options, _Forwarder(index, plan.identity, _worker["events"]), _worker["cancel"].is_set)
 
 
 class _Forwarder(RunListener):
-    """Sends what happens to the parent process, without the plan, which the parent has."""
+    """Sends what happens to the parent process, without the plan, which the parent has: the run's, or its teacher's."""
 
-    def __init__(self, index: int, events: Any) -> None:
+    def __init__(self, index: int, identity: str, events: Any) -> None:
         for name in EVENTS:
-            setattr(self, name, self._sender(index, name, events))
+            setattr(self, name, self._sender(index, identity, name, events))
 
     @staticmethod
-    def _sender(index: int, name: str, events: Any) -> Any:
-        def send(_plan: RunPlan, *arguments: Any) -> None:
-            events.put((index, name, arguments))
+    def _sender(index: int, identity: str, name: str, events: Any) -> Any:
+        def send(plan: RunPlan, *arguments: Any) -> None:
+            events.put((index, plan.identity != identity, name, arguments))
 
         return send

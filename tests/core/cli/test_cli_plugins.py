@@ -50,8 +50,9 @@ def test_a_name_given_twice_is_said(monkeypatch):
     install(monkeypatch, ("toy", "toy_plugin"), ("copy", "toy_copy"))
     monkeypatch.setitem(__import__("sys").modules, "toy_copy", copy_of_toy())
     rows = json.loads(invoke("plugins", "list", "--format", "json").stdout)
-    given = [("agent", "walker", "given twice")] * 2 + [("environment", "walk", "given twice")] * 2
-    assert [(row["kind"], row["name"], row["status"]) for row in rows] == given
+    names = (("agent", "walker"), ("environment", "walk"), ("quantizer", "learn"), ("quantizer", "round"))
+    given = [(*name, "given twice") for name in names for _ in range(2)]
+    assert sorted((row["kind"], row["name"], row["status"]) for row in rows) == given
     assert "given twice" in one_line(invoke("plugins", "show", "walk"))
 
 
@@ -63,6 +64,7 @@ def copy_of_toy():
     module = types.ModuleType("toy_copy")
     module.qecforge_environments = toy_plugin.qecforge_environments
     module.qecforge_agents = toy_plugin.qecforge_agents
+    module.qecforge_quantizers = toy_plugin.qecforge_quantizers
     return module
 
 

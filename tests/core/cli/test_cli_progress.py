@@ -114,7 +114,7 @@ def test_a_terminal_has_a_bar_for_each_run_and_codes_above():
         listener.on_phase(plan(1), "evaluate")
         listener.on_measure(plan(1), task(1e-3), ErrorCounts(shots=1000))
         listener.on_measure(plan(1), task(2e-3), ErrorCounts(shots=1000))
-        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1 error rates"]
+        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1 evaluation"]
         assert (bar.completed, bar.total, bar.fields["note"]) == (1, 3, "p = 0.002, 2,000 shots")
         listener.on_end(plan(1), RunOutcome("a", "b", "finished", 1.0))
         assert [task.description for task in progress.tasks] == ["walk seed 2 training"]
@@ -122,6 +122,26 @@ def test_a_terminal_has_a_bar_for_each_run_and_codes_above():
     shown = console.file.getvalue()
     assert "walk seed 1: found [[7,1,3]] with 12 gates" in shown
     assert "walk seed 2: run abc continues from its checkpoint" in shown
+
+
+def test_phases_of_a_quantizer_have_lines_and_bars(listener, lines):
+    phases = ("teacher", "fine_tune", "quantize", "evaluate")
+    for phase in phases:
+        listener.on_phase(plan(), phase)
+    assert lines == ["walk seed 0: fine-tunes its student", "walk seed 0: turns its policy into integers"]
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    with Progress(TextColumn("{task.description}"), console=console, auto_refresh=False) as progress:
+        terminal, bars = TerminalProgress(progress), []
+        for phase in phases:
+            terminal.on_phase(plan(), phase)
+            (bar,) = progress.tasks
+            bars.append((bar.description, bar.total))
+    assert bars == [
+        ("walk seed 0 its teacher", None),
+        ("walk seed 0 fine-tuning", None),
+        ("walk seed 0 quantizing", None),
+        ("walk seed 0 evaluation", 3),
+    ]
 
 
 def test_long_work_says_so_in_lines(capsys):

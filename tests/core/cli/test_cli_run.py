@@ -72,6 +72,49 @@ def test_progress_is_plain_lines_on_stderr(manifest):
     assert len(lines) == 6
 
 
+QUANTIZED = MANIFEST.replace(
+    "evaluation: {count: {episodes: 5}}",
+    "quantizer: {plugin: learn, fine_tune: {total_steps: 80}}\n"
+    "evaluation: {decision_fidelity: {states: 40}, search: {episodes: 20, runtime: reference}}",
+)
+
+
+def test_a_quantized_run_is_reported_with_its_teacher_and_what_was_measured_of_its_policy(manifest):
+    manifest.write_text(QUANTIZED.replace("[5, 6]", "[5]"))
+    result = invoke("run", manifest)
+    assert result.exit_code == 0, result.stderr
+    plan = load_manifest(manifest, registry=Registry.load()).runs()[0]
+    said = [line.split("ished in ")[0] for line in result.stderr.splitlines() if ": found " not in line]
+    assert said == [
+        f"walk seed 5: run {plan.identity[:12]} starts",
+        f"walk-teacher seed 5: run {plan.teacher_plan.identity[:12]} starts",
+        "walk-teacher seed 5: fin",
+        "walk seed 5: fine-tunes its student",
+        "walk seed 5: turns its policy into integers",
+        "walk seed 5: fin",
+    ]
+    lines = result.stdout.splitlines()
+    head, _, row = lines[lines.index("policies") + 1 :][:3]
+    assert head.split()[0] == "run"
+    for word in ("top-1 %", "Kendall tau", "codes found", "steps per second"):
+        assert word in head
+    assert row.split()[:4] == [plan.identity[:12], "walk", "5", "learn"]
+    assert row.split()[-1] == "reference"
+    with Store("sqlite:///results.db", read_only=True) as store:
+        measured = {
+            name: value for each in store.policy_evaluations(plan.identity[:12]) for name, value in each.values.items()
+        }
+    assert f"{100 * measured['top1_agreement']:.1f} %" in row
+
+
+def test_a_quantizer_that_does_not_play_is_not_said_to_have_found_nothing(manifest):
+    manifest.write_text(MANIFEST.replace("evaluation: {count: {episodes: 5}}", "quantizer: round"))
+    result = invoke("run", manifest)
+    assert result.exit_code == 0, result.stderr
+    assert "no code was found" not in result.stderr
+    assert result.stdout == ""
+
+
 def test_finished_runs_are_skipped_and_forced_ones_run_anew(filled):
     before = Store("sqlite:///results.db", read_only=True).runs()
     skipped = invoke("run", "walk.yaml")

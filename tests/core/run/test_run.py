@@ -1,6 +1,5 @@
 """The life of a run: finished, skipped, resumed, forced, cancelled, failed; with the toy plugin."""
 
-import dataclasses
 import os
 import threading
 from importlib.metadata import EntryPoint
@@ -286,14 +285,6 @@ def test_interrupted_manifests_say_so(registry, url, monkeypatch):
     with pytest.raises(Interrupted, match="2 of 2 runs did not end"):
         run_manifest(manifest, options=RunOptions(url), listener=Stop())
     assert [outcome.status for outcome in run_manifest(manifest, options=RunOptions(url))] == ["finished"] * 2
-
-
-def test_a_quantizer_is_refused_before_anything_is_filed(registry, url, tmp_path):
-    plan = plan_of(MANIFEST, registry)
-    named = dataclasses.replace(plan, quantizer=plan.agent)
-    with pytest.raises(UserError, match=r"quantizer 'walker': .* remove `quantizer`"):
-        execute(named, RunOptions(url), RunListener())
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_executor_and_workers_are_refused(registry, url):
