@@ -27,8 +27,15 @@ WRITES = "qecforge_writes"
 """Execution option of connections whose transactions write."""
 
 
+_SMALLEST = 512
+"""Bytes of one page: no database is smaller."""
+
+
 def check_file(path: Path, *, read_only: bool, create: bool) -> None:
     """Refuse what SQLite would report obscurely, not before the first write, or not at all.
+
+    The file is not opened: closing it would release the locks of every connection that this process has to it, and
+    another process that takes itself for the last one would then clear the log under them.
 
     Raises:
         StoreError: the file cannot be a store here, in one line that says what to do.
@@ -43,7 +50,7 @@ def check_file(path: Path, *, read_only: bool, create: bool) -> None:
             raise StoreError(f"{path}: its folder {folder} does not exist: make it first")
     elif not os.access(path, os.R_OK):
         raise StoreError(f"{path}: cannot be read: give yourself the permission (chmod u+r)")
-    elif not _is_empty_or_sqlite(path):  # SQLite itself would overwrite a file of a few bytes
+    elif 0 < path.stat().st_size < _SMALLEST:  # SQLite itself would overwrite a file of a few bytes
         raise StoreError(f"{path}: is not a qecforge store (not an SQLite file): give another one")
     if read_only:
         return
@@ -113,11 +120,6 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
 def _driver(connection: Connection) -> Any:
     """The `sqlite3.Connection` itself, whose statements begin no transaction."""
     return connection.connection.driver_connection
-
-
-def _is_empty_or_sqlite(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(16) in (b"", b"SQLite format 3\0")
 
 
 def _mode(path: Path, *, read_only: bool) -> str:
