@@ -1,0 +1,257 @@
+"""Circuits whose gates carry names: each name is one physical gate, with control parameters and an error of its own.
+
+    CZ[cz{}] 0 1 2 3      two gates, cz0-1 and cz2-3: `{}` stands for the qubits
+    H[global] 0 1 2       one gate, applied three times (a pulse that reaches all qubits, say)
+
+Every unitary operation needs a tag; measurements, resets, detectors and annotations need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import stim
+from numpy.typing import ArrayLike, NDArray
+
+from qecforge.errors import ConfigurationError
+
+__all__ = ["ATTENUATION", "SATURATION", "Gate", "Slot", "TaggedCircuit"]
+
+SATURATION = {1: 3 / 4, 2: 15 / 16}
+"""Error probability at which a gate of that many qubits depolarizes them completely."""
+ATTENUATION = {arity: 1 / limit for arity, limit in SATURATION.items()}
+"""c in 1 - c p: what one slot of a gate with depolarizing error p leaves of a correlation (4/3 and 16/15)."""
+
+_CHANNEL = {1: "DEPOLARIZE1", 2: "DEPOLARIZE2"}
+_FLIP_AFTER = {"R": "X_ERROR", "RX": "Z_ERROR", "RY": "X_ERROR"}
+_FLIP_AFTER |= {"MR": "X_ERROR", "MRX": "Z_ERROR", "MRY": "X_ERROR"}
+_MEASUREMENTS = frozenset({"M", "MX", "MY", "MR", "MRX", "MRY", "MXX", "MYY", "MZZ", "MPP"})
+_PRODUCTS = frozenset({"SPP", "SPP_DAG"})
+"""Unitary too, though stim's `is_unitary` leaves them out."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A physical gate, the same in every cycle.
+
+    Attributes:
+        name: Its tag, `{}` filled in.
+        arity: 1 or 2 qubits.
+        qubits: Of its first use; a gate whose tag has no `{}` may act on others too.
+    """
+
+    name: str
+    arity: int
+    qubits: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One instruction or, where a qubit occurs twice in it, the part before that.
+
+    Attributes:
+        instruction: As in the circuit, without its tag.
+        uses: Number of the gate and its qubits, for each use of a gate; empty where the instruction applies none.
+    """
+
+    instruction: stim.CircuitInstruction
+    uses: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+class TaggedCircuit:
+    """A stim circuit, the gates that its tags name, and the noise that control has no part in.
+
+    Noise channels that the circuit holds already stay as they are.
+
+    Args:
+        circuit: Gates tagged, at least one detector. Not mutated.
+        measurement_error: Probability that a measurement reports the opposite, in [0, 1/2).
+        reset_error: Probability that a reset leaves the opposite state, in [0, 1/2).
+
+    Attributes:
+        circuit: As given.
+        gates: G gates, those of one qubit first, then by qubits and name.
+
+    Raises:
+        ConfigurationError: No detectors or no gates, an untagged gate, one name for one- and two-qubit gates, detectors
+            that are random without noise, or a probability out of range.
+
+    Source: arXiv 2511.08493 (the same gate in every cycle shares its parameters); the tags are ours.
+    """
+
+    def __init__(self, circuit: stim.Circuit, *, measurement_error: float = 0.0, reset_error: float = 0.0) -> None:
+        for name, value in (("measurement_error", measurement_error), ("reset_error", reset_error)):
+            if not 0 <= value < 0.5:
+                raise ConfigurationError(f"{name}: {value:g} leaves [0, 1/2): give a smaller probability")
+        self.circuit, self.measurement_error, self.reset_error = circuit, measurement_error, reset_error
+        found: dict[str, Gate] = {}
+        for instruction in _once(circuit):
+            _collect(instruction, found)
+        self.gates = tuple(sorted(found.values(), key=lambda gate: (gate.arity, gate.qubits, gate.name)))
+        self._numbers = {gate.name: number for number, gate in enumerate(self.gates)}
+        if not found:
+            raise ConfigurationError("circuit: it has no gates: tag those to be steered, such as CZ[cz{}] 0 1")
+        if not circuit.num_detectors:
+            raise ConfigurationError(
+                "circuit: it has no detectors, and they are all that is learnt from: add DETECTOR lines"
+            )
+        try:
+            circuit.detector_error_model(approximate_disjoint_errors=True)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"circuit: {_first_line(error)}: make detectors and observables deterministic without noise"
+            ) from error
+
+    @property
+    def num_gates(self) -> int:
+        """Number G of gates."""
+        return len(self.gates)
+
+    @cached_property
+    def arity(self) -> NDArray[np.int64]:
+        """(G,) qubits of each gate, 1 or 2."""
+        return np.array([gate.arity for gate in self.gates], dtype=np.int64)
+
+    @cached_property
+    def p_max(self) -> NDArray[np.float64]:
+        """(G,) error probability of complete depolarization, 3/4 or 15/16."""
+        return np.array([SATURATION[gate.arity] for gate in self.gates])
+
+    @cached_property
+    def attenuation(self) -> NDArray[np.float64]:
+        """(G,) c = 1/p_max, 4/3 or 16/15."""
+        return np.array([ATTENUATION[gate.arity] for gate in self.gates])
+
+    @cached_property
+    def coordinates(self) -> dict[int, tuple[float, ...]]:
+        """Coordinates of the qubits that have any."""
+        return {q: tuple(at) for q, at in self.circuit.get_final_qubit_coordinates().items()}
+
+    def with_noise(self, p: ArrayLike) -> stim.Circuit:
+        """The circuit with depolarizing noise after each gate, and faulty measurements and resets.
+
+        Args:
+            p: (G,) error probability of each gate, 0..p_max (its qubits then keep nothing).
+
+        Returns:
+            A new circuit without tags; REPEAT blocks are kept.
+
+        Raises:
+            ConfigurationError: Another number of probabilities, or one outside 0..p_max.
+        """
+        errors = np.asarray(p, dtype=np.float64)
+        if errors.shape != (self.num_gates,):
+            raise ConfigurationError(
+                f"gate errors have shape {errors.shape}: give ({self.num_gates},), one for each gate"
+            )
+        outside = np.flatnonzero(~((errors >= 0) & (errors <= self.p_max)))
+        if len(outside):
+            g = outside[0]
+            raise ConfigurationError(
+                f"gate errors: {self.gates[g].name} has {errors[g]:g}, outside 0..{self.p_max[g]:g}: bring it inside"
+            )
+        return self._noisy(self.circuit, errors.tolist())
+
+    def fixed_noise(self) -> stim.Circuit:
+        """The circuit with perfect gates: the noise that control has no part in."""
+        return self._noisy(self.circuit, [0.0] * self.num_gates)
+
+    def slots(self) -> Iterator[Slot]:
+        """All instructions in order of time, REPEAT blocks unrolled."""
+        for instruction in self.circuit.flattened():
+            yield from self._slots_of(instruction)
+
+    def _slots_of(self, instruction: stim.CircuitInstruction) -> Iterator[Slot]:
+        uses = _uses(instruction)
+        if not uses:
+            yield Slot(_untagged(instruction, instruction.targets_copy()), ())
+            return
+        part: list[tuple[int, tuple[int, ...]]] = []
+        busy: set[int] = set()
+        for name, qubits in [*uses, ("", ())]:
+            if not qubits or not busy.isdisjoint(qubits):
+                yield Slot(_untagged(instruction, [q for _, pair in part for q in pair]), tuple(part))
+                part, busy = [], set()
+            if qubits:
+                part.append((self._numbers[name], qubits))
+                busy.update(qubits)
+
+    def _noisy(self, circuit: stim.Circuit, errors: list[float]) -> stim.Circuit:
+        noisy = stim.Circuit()
+        for instruction in circuit:
+            if isinstance(instruction, stim.CircuitRepeatBlock):
+                body = self._noisy(instruction.body_copy(), errors)
+                noisy.append(stim.CircuitRepeatBlock(instruction.repeat_count, body))
+                continue
+            for slot in self._slots_of(instruction):
+                noisy.append(self._misreading(slot.instruction))
+                for gate, qubits in slot.uses:
+                    if errors[gate]:
+                        noisy.append(_CHANNEL[len(qubits)], qubits, errors[gate])
+                if self.reset_error and instruction.name in _FLIP_AFTER:
+                    noisy.append(_FLIP_AFTER[instruction.name], instruction.targets_copy(), self.reset_error)
+        return noisy
+
+    def _misreading(self, instruction: stim.CircuitInstruction) -> stim.CircuitInstruction:
+        if not self.measurement_error or instruction.name not in _MEASUREMENTS:
+            return instruction
+        (own,) = instruction.gate_args_copy() or [0.0]
+        both = own + self.measurement_error - 2 * own * self.measurement_error
+        return stim.CircuitInstruction(instruction.name, instruction.targets_copy(), [both])
+
+
+def _once(circuit: stim.Circuit) -> Iterator[stim.CircuitInstruction]:
+    """Instructions, those in REPEAT blocks once."""
+    for instruction in circuit:
+        if isinstance(instruction, stim.CircuitRepeatBlock):
+            yield from _once(instruction.body_copy())
+        else:
+            yield instruction
+
+
+def _collect(instruction: stim.CircuitInstruction, found: dict[str, Gate]) -> None:
+    for name, qubits in _uses(instruction):
+        arity = found.setdefault(name, Gate(name, len(qubits), qubits)).arity
+        if arity != len(qubits):
+            raise ConfigurationError(
+                f"circuit: the tag {name!r} names a gate of {arity} and one of {len(qubits)} qubits: give each its own"
+            )
+
+
+def _uses(instruction: stim.CircuitInstruction) -> list[tuple[str, tuple[int, ...]]]:
+    """Name and qubits of each use of a gate; none where no qubits are driven, as under classical control alone."""
+    if not (stim.gate_data(instruction.name).is_unitary or instruction.name in _PRODUCTS):
+        return []
+    groups = instruction.target_groups()
+    driven = [group for group in groups if not any(_is_classical(target) for target in group)]
+    if not driven:
+        return []
+    where = str(_untagged(instruction, driven[0]))
+    if not instruction.tag:
+        raise ConfigurationError(
+            f"circuit: the gate {where!r} has no tag: name it, as in "
+            f"{instruction.name}[{instruction.name.lower()}{{}}] {where.split(maxsplit=1)[1]}"
+        )
+    if len(driven) != len(groups) or instruction.name in _PRODUCTS:
+        raise ConfigurationError(
+            f"circuit: {where!r} and what shares its line is more than gates of one or two qubits: write it as such"
+        )
+    pairs = [tuple(target.value for target in group) for group in driven]
+    return [(instruction.tag.replace("{}", "-".join(map(str, pair))), pair) for pair in pairs]
+
+
+def _is_classical(target: stim.GateTarget) -> bool:
+    return bool(target.is_measurement_record_target or target.is_sweep_bit_target)
+
+
+def _untagged(
+    instruction: stim.CircuitInstruction, targets: list[stim.GateTarget] | list[int]
+) -> stim.CircuitInstruction:
+    return stim.CircuitInstruction(instruction.name, targets, instruction.gate_args_copy())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".:")
