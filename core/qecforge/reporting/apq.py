@@ -162,7 +162,8 @@ def plan_runs(
         experiments: Of `EXPERIMENTS`.
         chosen: Names of `methods()`.
         seeds: One run each.
-        overrides: `path=value` texts put into every manifest.
+        overrides: `path=value` texts put into every manifest; what is about a quantizer, its fine-tuning or its
+            fidelity into those that have one.
 
     Raises:
         ConfigurationError: an unknown experiment or method.
@@ -178,10 +179,19 @@ def plan_runs(
         file, settings = EXPERIMENTS[experiment]
         for method in (methods()[name] for name in dict.fromkeys(chosen)):
             label = f"name={experiment}_{method.name}"
-            texts = (*settings, label, f"seeds={json.dumps(list(seeds))}", *method.overrides, *overrides)
+            texts = [*settings, label, f"seeds={json.dumps(list(seeds))}", *method.overrides]
+            texts += [text for text in overrides if _concerns(method, text)]
             manifest = load_manifest(_FILES / file, registry=registry, overrides=texts)
             planned += [Planned(experiment, method, plan) for plan in manifest.runs()]
     return planned
+
+
+def _concerns(method: Method, override: str) -> bool:
+    """Whether a method's manifest has the section that an override is about."""
+    path = override.partition("=")[0].strip()
+    if path.startswith("quantizer.fine_tune"):
+        return method.quantizer is not None and "fine_tune" in method.quantizer
+    return method.quantizer is not None or not path.startswith(("quantizer", "evaluation.decision_fidelity"))
 
 
 def stages(planned: Iterable[Planned]) -> list[list[Planned]]:

@@ -54,6 +54,26 @@ def test_the_float_runs_are_the_teachers():
         assert each.plan.teacher_plan.identity == teachers[each.plan.seed]
 
 
+def test_overrides_reach_the_manifests_that_they_are_about():
+    overrides = [
+        "agent.total_steps=5000",
+        "quantizer.bits=4",
+        "quantizer.fine_tune.total_steps=3000",
+        "evaluation.decision_fidelity.states=50",
+    ]
+    planned = plan_runs(["e1"], MAIN, seeds=[0], registry=Registry.load(), overrides=overrides)
+    runs = {each.method.name: each.plan for each in planned}
+    assert {plan.agent.config.total_steps for plan in runs.values()} == {5000}
+    assert {plan.quantizer.config.bits for name, plan in runs.items() if name != "fp32"} == {4}
+    assert runs["fp32"].quantizer is None
+    assert {name: plan.fine_tuning.total_steps for name, plan in runs.items() if plan.fine_tuning} == {
+        "lsq": 3000,
+        "apq": 3000,
+    }
+    assert runs["ptq"].evaluation.decision_fidelity.states == 50
+    assert runs["ptq"].teacher_plan.identity == runs["fp32"].identity
+
+
 def test_the_deep_variant_has_a_layer_more():
     (run,) = planned_runs(("e1_deep",), ("fp32",), 1)
     assert run.plan.agent.config.policy.hidden_sizes == (512, 512, 512, 256)
