@@ -17,31 +17,27 @@ __all__ = ["rollout_states", "space_holds_levels"]
 def rollout_states(policy: Policy, env: Environment, count: int, *, seed: int = 0) -> NDArray[Any]:
     """Observations that `policy` meets when it acts by chance, as it does in training.
 
-    The environment goes on afterwards as if nothing had happened; codes found on the way are dropped.
+    Drawn uniformly from the visits of whole episodes, so that late steps count like early ones
+    (`qecforge.evaluation.collect_states`). The environment goes on afterwards as if nothing had happened; codes found on
+    the way are dropped.
 
     Args:
         count: S >= 1.
-        seed: Of the environment and of the actions.
+        seed: Of the environment, of the actions and of the draw.
 
     Returns:
-        (S, *observation_shape), the environment's dtype; whole episodes begin with the members' first steps.
+        (S, *observation_shape), the environment's dtype.
 
     Raises:
         ConfigurationError: `count` is below 1.
     """
+    from qecforge.evaluation import collect_states
+
     if count < 1:
         raise ConfigurationError(f"calibration_states: {count} is too small, expected 1 or more")
     saved = env.state_dict()
-    rng = np.random.default_rng(seed)
-    kept: list[NDArray[Any]] = []
     try:
-        observations, infos = env.reset(seed=seed)
-        while True:
-            kept.append(np.array(observations[: count - sum(map(len, kept))]))
-            if sum(map(len, kept)) == count:
-                return np.concatenate(kept)
-            actions = policy.act(observations, action_mask=infos.get("action_mask"), deterministic=False, rng=rng)
-            observations, _, _, _, infos = env.step(actions)
+        return collect_states(env, policy, count, seed=seed).observations
     finally:
         env.take_discoveries()
         env.load_state_dict(saved)
