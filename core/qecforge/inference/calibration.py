@@ -18,8 +18,8 @@ def rollout_states(policy: Policy, env: Environment, count: int, *, seed: int = 
     """Observations that `policy` meets when it acts by chance, as it does in training.
 
     Drawn uniformly from the visits of whole episodes, so that late steps count like early ones
-    (`qecforge.evaluation.collect_states`). The environment goes on afterwards as if nothing had happened; codes found on
-    the way are dropped.
+    (`qecforge.evaluation.collect_states`). The environment goes on afterwards as if nothing had happened; codes found
+    on the way are dropped.
 
     Args:
         count: S >= 1.
