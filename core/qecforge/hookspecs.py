@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -52,6 +52,7 @@ __all__ = [
     "Reward",
     "RewardBuffers",
     "RewardSpec",
+    "StatefulExtraLoss",
     "StepBuffers",
     "TrainingBatch",
     "TrainingContext",
@@ -292,6 +293,19 @@ class ExtraLoss(Protocol):
         ...
 
 
+@runtime_checkable
+class StatefulExtraLoss(ExtraLoss, Protocol):
+    """A term whose later values depend on earlier calls: an agent keeps its state in checkpoints, beside its own."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """All that decides what comes next, as copies: numbers, strings, lists, dicts, arrays and tensors only."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`. Raises `CheckpointError` where it is none of its own."""
+        ...
+
+
 class TrainingContext(Protocol):
     """What the core gives to an agent: seed, budget, log, checkpoints, discoveries, progress and cancellation.
 
@@ -350,7 +364,8 @@ class Agent(ABC):
         Args:
             env: Reset by the agent at a fresh start with `context.seed`, left alone on resume.
             policy: Start from this one (a quantizer's student, say) instead of a fresh one.
-            extra_loss: Added to the objective of each minibatch.
+            extra_loss: Added to the objective of each minibatch. The state of a `StatefulExtraLoss` is part of the
+                agent's.
         """
 
     @abstractmethod

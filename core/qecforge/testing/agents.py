@@ -179,6 +179,24 @@ class _PullTowardsFirstAction:
         return -10.0 * batch.logits.log_softmax(-1)[:, 0].mean()
 
 
+class _GrowingPull(_PullTowardsFirstAction):
+    """The same, heavier with every call: what it has counted so far must survive a checkpoint."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def __call__(self, batch: TrainingBatch) -> torch.Tensor:
+        self.calls += 1
+        return 0.01 * self.calls * super().__call__(batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.calls = int(state["calls"])
+
+
 class AgentContract:
     """Runs as a pytest class: subclass it, set `spec` and `settings`.
 
@@ -332,6 +350,23 @@ class AgentContract:
             return float((actions == 0).mean())
 
         assert share(pulled) > share(plain) + 0.1
+
+    def test_the_state_of_an_extra_loss_is_kept(self) -> None:
+        """Interrupted and resumed with a new loss object, whose state comes from the checkpoint: the same weights."""
+        if not self.trains_further:
+            pytest.skip("the agent takes no extra loss")
+        whole, _ = self.train(seed=5, stop_after=4, extra_loss=_GrowingPull())
+        agent = self.make()
+        interrupted = RecordingContext(IdentityEnvironment(agent.num_envs), 5, interrupt_after=2)
+        with pytest.raises(Interrupted):
+            agent.train(interrupted.env, interrupted, extra_loss=_GrowingPull())
+        agent, loss = self.make(), _GrowingPull()
+        context = RecordingContext(
+            IdentityEnvironment(agent.num_envs), 5, checkpoint=interrupted.checkpoint, stop_after=3
+        )
+        resumed = agent.train(context.env, context, extra_loss=loss)
+        _assert_equal_weights(whole, resumed)
+        assert loss.calls > len(loss.batches)
 
 
 def _assert_equal_weights(first: Policy, second: Policy) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
-from qecforge.hookspecs import Agent, Environment, ExtraLoss, Policy, TrainingContext
+from qecforge.hookspecs import Agent, Environment, ExtraLoss, Policy, StatefulExtraLoss, TrainingContext
 from qecforge_ppo.batch import Batch, Minibatch
 from qecforge_ppo.config import PPOConfig, network_of, value_at
+from qecforge_ppo.int8 import Int8Actors, calibration_states
 from qecforge_ppo.losses import (
     clip_gradients,
     clipped_policy_loss,
@@ -117,6 +118,7 @@ class _Training:
         self.recent_return = np.full(config.num_agents, np.nan)
         self.step = 0
         self.metrics: dict[str, float] = {}
+        self.calibration: NDArray[Any] | None = None
         self.rollout: Rollout
 
     def start(self) -> None:
@@ -138,10 +140,11 @@ class _Training:
         for agent, generator in enumerate(self.generators):
             uniforms[:, agent] = torch.rand(rollout.horizon, rollout.members, 1, generator=generator)
         uniforms = uniforms.to(self.device)
+        actor_logits = self._actor()
         for t in range(rollout.horizon):
             if self.extra_loss is not None and self.extra_loss.needs_states:
                 rollout.keep_states(t, env.compact_states())
-            log_probs = masked_log_softmax(self.networks.logits(rollout.input(t)), rollout.mask(t))
+            log_probs = masked_log_softmax(actor_logits(t), rollout.mask(t))
             actions = sample_actions(log_probs, uniforms[t])
             rollout.actions[t] = actions
             torch.gather(log_probs, -1, actions.unsqueeze(-1), out=rollout.log_probs[t].unsqueeze(-1))
@@ -153,6 +156,22 @@ class _Training:
                 rollout.final_values[t] = final_values.flatten().cpu().numpy()
         rollout.input(rollout.horizon)
         self.step += rollout.horizon * env.num_envs
+        if self.config.actor == "int8":
+            self.calibration = calibration_states(rollout.observations[:-1], rollout.agents)
+        self._played = time.perf_counter()
+
+    def _actor(self) -> Callable[[int], Tensor]:
+        """What gives the logits (A, m, N) of step t to act by."""
+        rollout, networks = self.rollout, self.networks
+        if self.config.actor == "float" or self.calibration is None:
+            return lambda t: networks.logits(rollout.input(t))
+        actors = Int8Actors(networks, self.calibration, self.env.single_observation_space, self.config.threads)
+
+        def integers(t: int) -> Tensor:
+            rollout.input(t)
+            return actors.logits(rollout.observations[t]).to(self.device)
+
+        return integers
 
     def update(self) -> None:
         """Advantages, then `update_epochs` passes of minibatch steps over the rollout."""
@@ -261,6 +280,7 @@ class _Training:
             if self.config.num_agents > 1 and not np.isnan(self.recent_return[agent]):
                 metrics[f"agent_{agent}/recent_return"] = float(self.recent_return[agent])
         metrics["time/steps_per_second"] = self.rollout.rewards.size / (time.perf_counter() - self._started)
+        metrics["time/rollout_steps_per_second"] = self.rollout.rewards.size / (self._played - self._started)
         self.metrics = metrics
 
     def best_policy(self) -> Policy:
@@ -286,6 +306,8 @@ class _Training:
             "running_length": torch.from_numpy(self.episodes.running_length.copy()),
             "recent_return": self.recent_return.tolist(),
             "metrics": dict(self.metrics),
+            "calibration": None if self.calibration is None else torch.from_numpy(self.calibration.copy()),
+            "extra_loss": self.extra_loss.state_dict() if isinstance(self.extra_loss, StatefulExtraLoss) else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -304,6 +326,9 @@ class _Training:
             self.recent_return[:] = state["recent_return"]
             self.step = int(state["step"])
             self.metrics = dict(state["metrics"])
+            self.calibration = None if state["calibration"] is None else state["calibration"].numpy()
+            if isinstance(self.extra_loss, StatefulExtraLoss):
+                self.extra_loss.load_state_dict(state["extra_loss"])
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise CheckpointError(
                 f"ppo: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): "

@@ -143,6 +143,12 @@ class PPOConfig(PluginConfig):
         gt=0,
         description="Leave a rollout's remaining epochs out once the approximate KL exceeds this; none: never.",
     )
+    actor: Literal["float", "int8"] = Field(
+        default="float",
+        description="What plays the rollouts: the float policy, or its copy in integers, quantized anew before each "
+        "(per channel, min-max over the last rollout; the first one is float). The probabilities of the update's ratio "
+        "are those of what played.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="Where the networks live; auto: cuda if there is one. Bit-exact resumption needs the cpu.",

@@ -170,6 +170,15 @@ class ActorCritic(nn.Module):
         features = observations if self.torso is None else self.torso(observations)
         return self.actor(features), self.critic(features).squeeze(-1)
 
+    def actor_module(self, agent: int) -> nn.Module:
+        """From flat observations to logits: one agent's layers, weights copied, or the given policy's own module."""
+        if isinstance(self.actor, ModuleActor):
+            return self.actor.module
+        if not isinstance(self.actor, StackedMlp):
+            raise TypeError(f"{type(self.actor).__name__} has no layers")
+        torso = [] if self.torso is None else self.torso.layers(agent)
+        return nn.Sequential(*torso, *self.actor.layers(agent))
+
     def policy(self, agent: int, observation_shape: tuple[int, ...], start: int) -> MlpPolicy:
         """One agent's policy with its value network, weights copied to the CPU."""
         if not (isinstance(self.actor, StackedMlp) and isinstance(self.critic, StackedMlp)):

@@ -42,3 +42,16 @@ class TestAgentsSideBySide(AgentContract):
         "threads": 1,
     }
     trains_further = False
+
+
+class TestInt8Actor(AgentContract):
+    spec = qecforge_agents()[0]
+    settings: ClassVar = {
+        "total_steps": 12_000,
+        "num_envs": 16,
+        "horizon": 32,
+        "learning_rate": 3e-3,
+        "actor": "int8",
+        "device": "cpu",
+        "threads": 1,
+    }
