@@ -31,8 +31,8 @@ def cli_page() -> str:
 
 def settings_page() -> str:
     """What a manifest may tell the plugins that come with qecforge, in Markdown."""
-    from qecforge.evaluation import LogicalErrorRateConfig
-    from qecforge.manifest import Budget, Checkpoint
+    from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
+    from qecforge.manifest import Budget, Checkpoint, Teacher
     from qecforge.plugins import Registry
 
     lines = ["# Settings", "", *_GENERATED, "", *_SETTINGS]
@@ -43,9 +43,15 @@ def settings_page() -> str:
             for evaluation in getattr(found.spec, "evaluations", ()):
                 lines += ["", f"### evaluation `{evaluation.name}`", "", f"{evaluation.summary}."]
                 lines += ["", *_settings(evaluation.config)]
-    lines += ["", "## `evaluation.logical_error_rate`", "", _first_line(LogicalErrorRateConfig)]
-    lines += ["", *_settings(LogicalErrorRateConfig)]
-    for name, config in (("budget", Budget), ("checkpoint", Checkpoint)):
+    common = {
+        "evaluation.logical_error_rate": LogicalErrorRateConfig,
+        "evaluation.decision_fidelity": DecisionFidelityConfig,
+        "evaluation.search": SearchConfig,
+        "quantizer.teacher": Teacher,
+        "budget": Budget,
+        "checkpoint": Checkpoint,
+    }
+    for name, config in common.items():
         lines += ["", f"## `{name}`", "", _first_line(config), "", *_settings(config)]
     return "\n".join(lines) + "\n"
 

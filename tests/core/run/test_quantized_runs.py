@@ -6,6 +6,7 @@ import time
 from importlib.metadata import EntryPoint
 
 import pytest
+from quantized_records import StopAt, Watch, record
 
 from qecforge import Registry, RunListener, RunOptions, Store, load_manifest, load_policy, run_manifest
 from qecforge.errors import ConfigurationError, PluginError, StoreError
@@ -30,7 +31,6 @@ PHASES = {
     ROUND: ["teacher", "quantize", "evaluate"],
     LEARN: ["teacher", "fine_tune", "quantize", "evaluate"],
 }
-CLOCKS = ("codes_per_hour", "seconds_to_first_code", "steps_per_second")
 
 
 @pytest.fixture
@@ -52,56 +52,6 @@ def text_of(quantizer, text=MANIFEST):
 def plan_of(registry, quantizer=LEARN, text=MANIFEST):
     (plan,) = load_manifest(text_of(quantizer, text), registry=registry).runs()
     return plan
-
-
-class Watch(RunListener):
-    """Remembers what it is told as (name, event)."""
-
-    def __init__(self):
-        self.events, self.stop = [], threading.Event()
-
-    def on_start(self, plan, run_id, resumed):
-        self.events.append((plan.name, "resumed" if resumed else "started"))
-
-    def on_phase(self, plan, phase):
-        self.events.append((plan.name, phase))
-
-    def on_end(self, plan, outcome):
-        self.events.append((plan.name, outcome.status))
-
-
-class StopAt(Watch):
-    """Cancels when the run of this name has reported `step`."""
-
-    def __init__(self, name, step):
-        super().__init__()
-        self.name, self.step = name, step
-
-    def on_progress(self, plan, step, total, metrics):
-        if plan.name == self.name and step >= self.step:
-            self.stop.set()
-
-
-def record(url, kinds=("policy", "teacher", "student", "quantized")):
-    """All of both runs that is promised to be the same."""
-    found = {}
-    with Store(url) as store:
-        for run in store.runs():
-            series = {name: store.metrics(run.id, name) for name in store.metric_names(run.id)}
-            found[run.name] = {
-                "run": (run.status, run.phase, run.identity, run.manifest),
-                "metrics": {name: (each.step.tolist(), each.value.tolist()) for name, each in series.items()},
-                "codes": [(code.digest, code.best.step) for code in store.codes(run=run.id)],
-                "artifacts": [(each.kind, each.sha256) for each in store.artifacts(run.id)],
-                "evaluations": {
-                    each.name: (
-                        {name: value for name, value in each.values.items() if name not in CLOCKS},
-                        each.payload if each.name != "search" else each.payload["steps"],
-                    )
-                    for each in store.policy_evaluations(run.id)
-                },
-            }
-    return found
 
 
 @pytest.mark.parametrize("quantizer", [ROUND, LEARN])
