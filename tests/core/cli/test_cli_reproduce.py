@@ -55,3 +55,37 @@ def test_what_cannot_be_done_is_one_line(arguments, message):
 def test_a_missing_store_is_one_line(tmp_path):
     result = invoke("reproduce", "apq", "--tables-only", "--store", f"sqlite:///{tmp_path}/none.db")
     assert "none.db" in one_line(result)
+
+
+SMALL = (
+    "agent.policy={hidden_sizes: [16], activation: gelu}",
+    "agent.total_steps=1024",
+    "agent.num_envs=16",
+    "agent.horizon=32",
+    "quantizer.fine_tune.total_steps=1024",
+    "evaluation.search.episodes=16",
+    "evaluation.decision_fidelity.states=100",
+    "evaluation.logical_error_rate={p: [3.0e-3], shots: 1000}",
+)
+
+
+@pytest.mark.slow
+def test_it_carries_out_what_it_tabulates_and_skips_what_is_there(tmp_path):
+    """Every method, in small: table 2 has a row of each, table 3 too, and the second time nothing is run."""
+    store = f"sqlite:///{tmp_path}/results.db"
+    settings = [argument for value in SMALL for argument in ("--set", value)]
+    command = ["reproduce", "apq", "--experiments", "e1", "--seeds", "1", "--store", store, *settings]
+    first = invoke(*command)
+    assert first.exit_code == 0, first.output
+    for title in ("Table 2", "Table 3", "Claims", "Flips", "Logit noise", "Search", "Latency"):
+        assert title in first.stdout
+    with Store(store, read_only=True) as opened:
+        runs = opened.runs()
+        assert {run.status for run in runs} == {"finished"}
+        assert len(runs) == 9
+        assert len([run for run in runs if run.quantizer is None]) == 1
+        before = {run.id: run.ended_at for run in runs}
+    second = invoke(*command)
+    assert second.stdout == first.stdout
+    with Store(store, read_only=True) as opened:
+        assert {run.id: run.ended_at for run in opened.runs()} == before
