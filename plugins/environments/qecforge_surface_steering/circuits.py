@@ -14,6 +14,7 @@ arXiv 2009.07851. Layout and schedule are ours, their distance is checked by sti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import stim
@@ -21,7 +22,15 @@ import stim
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering.tagged import TaggedCircuit
 
-__all__ = ["Basis", "color_code", "graphlike_distance", "surface_code"]
+__all__ = [
+    "Basis",
+    "check_distance",
+    "check_rounds",
+    "color_code",
+    "graphlike_distance",
+    "read_circuit",
+    "surface_code",
+]
 
 Basis = Literal["x", "z"]
 _Place = tuple[int, int]
@@ -128,6 +137,15 @@ def graphlike_distance(circuit: TaggedCircuit, p: float = 1e-3) -> int:
         ) from error
 
 
+def read_circuit(text: str) -> stim.Circuit:
+    """A circuit in stim's language. Raises `ConfigurationError` where it is none."""
+    try:
+        return stim.Circuit(text)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"circuit: stim cannot read it ({reason}): correct it") from error
+
+
 def check_distance(distance: int) -> None:
     """Raises `ConfigurationError` where a distance is even or below 3."""
     if distance < 3 or distance % 2 == 0:
@@ -183,7 +201,7 @@ def _closing_detectors(circuit: stim.Circuit, basis: Basis, data: list[_Place], 
             circuit.append("DETECTOR", [*results, stim.target_rec(i - len(ancillas) - len(data))], (x, y, 0))
 
 
-def _layer(circuit: stim.Circuit, name: str, targets: list[int] | range | tuple[()], tag: str) -> None:
+def _layer(circuit: stim.Circuit, name: str, targets: Sequence[int], tag: str) -> None:
     if targets:
         circuit.append(name, targets, tag=tag)
         circuit.append("TICK")

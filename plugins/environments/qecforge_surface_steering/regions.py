@@ -138,7 +138,8 @@ class DetectionModel:
                 raise ConfigurationError(
                     f"circuits: not all have the gate {min(differing)!r}: give circuits on the same gates"
                 )
-        found = [item for number, circuit in enumerate(circuits) for item in _found(number, circuit)]
+        numbers = {gate.name: g for g, gate in enumerate(gates)}
+        found = [item for number, circuit in enumerate(circuits) for item in _found(number, circuit, numbers)]
         if bulk_only:
             found = _bulk(found, [c.circuit.num_detectors for c in circuits])
         return _assemble(circuits, found, objectives)
@@ -177,7 +178,8 @@ class DetectionModel:
         """(..., m) float64: mean detection rate of each objective over its detectors, for (..., G) gate errors."""
         rates = self.class_rates(p) * self.multiplicity
         starts = np.searchsorted(self.objective, np.arange(self.num_objectives))
-        return np.add.reduceat(rates, starts, axis=-1) / np.add.reduceat(self.multiplicity, starts)
+        means: NDArray[np.float64] = np.add.reduceat(rates, starts, axis=-1)
+        return means / np.add.reduceat(self.multiplicity, starts)
 
     def factor_graph(self, parameters_per_gate: int) -> FactorGraph:
         """Objectives and parameters, gate after gate: connected where some detector of the objective sees the gate."""
@@ -205,13 +207,16 @@ class _Found:
     row: tuple[tuple[tuple[int, int], ...], float]
 
 
-def _found(number: int, circuit: TaggedCircuit) -> list[_Found]:
+def _found(number: int, circuit: TaggedCircuit, gate_numbers: dict[str, int]) -> list[_Found]:
+    common = [gate_numbers[gate.name] for gate in circuit.gates]
     coordinates = circuit.circuit.get_detector_coordinates()
     fixed = fixed_attenuation(circuit)
     seen: Counter[tuple[float, ...]] = Counter()
     found = []
+    place: tuple[float, ...]
+    time: tuple[float, ...]
     for detector, counts in enumerate(region_counts(circuit)):
-        row = (tuple(sorted(counts.items())), round(float(fixed[detector]), 13))
+        row = (tuple(sorted((common[g], m) for g, m in counts.items())), round(float(fixed[detector]), 13))
         at = tuple(coordinates[detector])
         if len(at) < 2:
             place, time = (np.inf, number, detector), (0.0,)

@@ -1,0 +1,238 @@
+"""What a manifest may say about `surface_steering`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from qecforge.hookspecs import PluginConfig
+from qecforge_surface_steering.drift import CompiledDrift, Drift, Table
+from qecforge_surface_steering.landscape import Calibrated, Landscape, PerGate, Start, parameter_names
+
+if TYPE_CHECKING:
+    import stim
+
+    from qecforge_surface_steering.regions import DetectionModel
+    from qecforge_surface_steering.tagged import TaggedCircuit
+
+__all__ = ["SurfaceSteeringConfig"]
+
+_LANDSCAPE, _START = 1, 2
+"""Streams of the device's seed."""
+
+
+class SurfaceSteeringConfig(PluginConfig):
+    """A memory experiment whose gates drift, and the control parameters that hold it calibrated."""
+
+    code: Literal["surface", "color", "circuit"] = Field(
+        default="surface",
+        description="surface: rotated surface code in CZ gates, a single-qubit layer on every qubit; color: stim's "
+        "colour code, cycling through X, Y, Z; circuit: the one given as `circuit`.",
+    )
+    distance: int | None = Field(default=None, description="Odd, 3 or more; needed but for a circuit of your own.")
+    rounds: int = Field(
+        default=25,
+        ge=1,
+        description="Cycles of one shot (25 on hardware, arXiv 2511.08493); your circuit's own number.",
+    )
+    memory: Literal["x", "z", "both"] = Field(
+        default="both", description="Basis of the memory experiment of the surface code; both: half the shots each."
+    )
+    circuit: str | None = Field(
+        default=None,
+        description="stim circuit whose gates are tagged, `CZ[cz{}] 0 1`; or the path of a .stim file, read at once.",
+    )
+    parameters_per_gate: int = Field(default=10, ge=1, le=10_000, description="P (1, 10 and 30 in the paper).")
+    floor: PerGate = Field(
+        default=PerGate(single_qubit=1e-3, two_qubit=4e-3),
+        description="Error of each gate at its optimum, below 1/2 [ours: error suppression between 2 and 3].",
+    )
+    curvature: PerGate = Field(
+        default=PerGate(single_qubit=1e-3, two_qubit=4e-3),
+        description="Excess error with all of a gate's parameters one unit off [ours: that doubles the error].",
+    )
+    optimum_spread: float = Field(
+        default=1.0, ge=0, allow_inf_nan=False, description="Standard deviation of the optima, drawn around 0."
+    )
+    optimum: tuple[float, ...] | None = Field(
+        default=None, description="Optima before drift, gate after gate, instead of drawn ones."
+    )
+    device_seed: int | None = Field(
+        default=None, ge=0, description="Draws floors, curvatures, optima, drift and start; none: the run's own seed."
+    )
+    start: Start = Field(default=Calibrated(), description="Where control starts.")
+    drift: tuple[Drift, ...] = Field(default=(), description="Profiles that move optima; their offsets add up.")
+    measurement_error: float = Field(default=0.0, ge=0, lt=0.5, description="Not learnable.")
+    reset_error: float = Field(default=0.0, ge=0, lt=0.5, description="Not learnable.")
+    engine: Literal["closed_form", "stim"] = Field(
+        default="closed_form",
+        description="closed_form: exact rates with independent shot noise for each objective, true covariance ignored; "
+        "stim: every candidate's circuit sampled.",
+    )
+    cycles: int = Field(default=1000, ge=1, description="Cycles run with each candidate in an epoch, in whole shots.")
+    objectives: Literal["stabilizer", "detector"] = Field(
+        default="stabilizer",
+        description="stabilizer: one entry of the reward for each, the mean over its detectors; detector: for each.",
+    )
+    bulk_only: bool = Field(
+        default=True, description="Leave out detectors at the start and the end of the experiment, which differ."
+    )
+    reward: Literal["vector", "scalar"] = Field(
+        default="vector", description="vector: minus the event rate of each objective; scalar: their mean."
+    )
+    horizon: int = Field(default=1000, ge=1, description="Epochs that the observation counts to, as a fraction.")
+    max_memory_gib: float | None = Field(
+        default=None, gt=0, description="Memory that candidates may take; none: what the machine has free."
+    )
+
+    @field_validator("circuit", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.endswith(".stim") and "\n" not in value:
+            try:
+                return Path(value).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(
+                    f"{value!r} cannot be read ({error}): give a .stim file or the circuit itself"
+                ) from error
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SurfaceSteeringConfig:
+        from qecforge_surface_steering.circuits import check_rounds
+
+        self._check_code()
+        if self.code == "color":
+            check_rounds(self.rounds, 2)
+        gates = self._gates()
+        names, arity = [gate.name for gate in gates.gates], gates.arity
+        for field in ("floor", "curvature"):
+            try:
+                getattr(self, field).check(names)
+            except ValueError as error:
+                raise ValueError(f"{field}.gates: {error}") from error
+        self._check_floor()
+        if self.optimum is not None:
+            _check_optimum(self.optimum, len(names) * self.parameters_per_gate)
+        for number, profile in enumerate(self.drift):
+            try:
+                chosen = profile.select(names, arity, self.parameters_per_gate)
+                if isinstance(profile, Table):
+                    profile.check(len(chosen), self.horizon)
+            except ValueError as error:
+                raise ValueError(f"drift.{number}: {error}") from error
+        return self
+
+    def _check_code(self) -> None:
+        if self.code == "circuit":
+            if self.circuit is None:
+                raise ValueError("circuit: it is missing, and code is circuit: give it, or set code to surface")
+            if self.distance is not None:
+                raise ValueError("distance: your circuit has its own: leave it out")
+        else:
+            if self.circuit is not None:
+                raise ValueError(f"circuit: code is {self.code}, which brings its own: set code to circuit")
+            if self.distance is None:
+                raise ValueError(f"distance: the {self.code} code needs one: give an odd number from 3")
+        if self.code != "surface" and self.memory != "both":
+            raise ValueError(f"memory: {self.memory} is a choice for the surface code only: leave it out")
+
+    def _check_floor(self) -> None:
+        given = {"single_qubit": self.floor.single_qubit, "two_qubit": self.floor.two_qubit}
+        for name, value in (given | {f"gates.{pattern}": value for pattern, value in self.floor.gates.items()}).items():
+            if value >= 0.5:
+                raise ValueError(f"floor.{name}: {value:g} leaves (0, 1/2): give a smaller probability")
+
+    @property
+    def shots(self) -> int:
+        """Shots of each circuit that a candidate is given in an epoch: `cycles`, in whole shots, one at least."""
+        circuits = 2 if self.code == "surface" and self.memory == "both" else 1
+        return max(1, round(self.cycles / (self.rounds * circuits)))
+
+    def circuits(self) -> tuple[TaggedCircuit, ...]:
+        """The memory experiments: one, or one for each basis, on the same gates."""
+        from qecforge_surface_steering.circuits import surface_code
+
+        if self.code == "surface" and self.distance is not None:
+            bases: tuple[Literal["x", "z"], ...] = ("x", "z") if self.memory == "both" else (self.memory,)
+            return tuple(self._tagged(surface_code(self.distance, self.rounds, basis)) for basis in bases)
+        return (self._single(self.rounds),)
+
+    def model(self, circuits: Sequence[TaggedCircuit] | None = None) -> DetectionModel:
+        """Rates and factor graph of `circuits` (None: of `self.circuits()`).
+
+        Raises:
+            ConfigurationError: A gate that no detector sees, or noise that is no product of independent faults.
+        """
+        from qecforge_surface_steering.regions import DetectionModel
+
+        chosen = self.circuits() if circuits is None else circuits
+        return DetectionModel.from_circuits(chosen, objectives=self.objectives, bulk_only=self.bulk_only)
+
+    def landscape(self, seed: int) -> Landscape:
+        """Floors, curvatures and optima of the device; `seed` is the run's, used where there is no `device_seed`.
+
+        Raises:
+            ConfigurationError: A floor that was drawn above 1/2.
+        """
+        gates = self._gates()
+        names = [gate.name for gate in gates.gates]
+        rng = self._rng(seed, _LANDSCAPE)
+        floor = self.floor.resolve(names, gates.arity, rng)
+        curvature = self.curvature.resolve(names, gates.arity, rng)
+        optimum = self.optimum_spread * rng.standard_normal(len(names) * self.parameters_per_gate)
+        if self.optimum is not None:
+            optimum = np.array(self.optimum)
+        return Landscape(floor, curvature, gates.p_max, optimum, self.parameters_per_gate)
+
+    def compiled_drift(self, seed: int) -> CompiledDrift:
+        """The drift of the device; `seed` as for `landscape`."""
+        gates = self._gates()
+        names = [gate.name for gate in gates.gates]
+        return CompiledDrift(self.drift, names, gates.arity, self.parameters_per_gate, self._device(seed))
+
+    def initial_parameters(self, seed: int) -> NDArray[np.float64]:
+        """(G·P,) where control starts; `seed` as for `landscape`."""
+        optimum = self.landscape(seed).optimum + self.compiled_drift(seed).offset(0)
+        return self.start.place(optimum, self._rng(seed, _START))
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """G·P names, `gate.kind`."""
+        gates = self._gates()
+        return parameter_names([gate.name for gate in gates.gates], gates.arity, self.parameters_per_gate)
+
+    def _device(self, seed: int) -> int:
+        return seed if self.device_seed is None else self.device_seed
+
+    def _rng(self, seed: int, stream: int) -> np.random.Generator:
+        return np.random.default_rng((self._device(seed), stream))
+
+    def _gates(self) -> TaggedCircuit:
+        """The shortest experiment on the same gates."""
+        return self._single({"surface": 1, "color": 2, "circuit": self.rounds}[self.code])
+
+    def _single(self, rounds: int) -> TaggedCircuit:
+        from qecforge_surface_steering.circuits import color_code, read_circuit, surface_code
+
+        if self.distance is None:
+            return self._tagged(read_circuit(self.circuit or ""))
+        if self.code == "color":
+            return self._tagged(color_code(self.distance, rounds))
+        return self._tagged(surface_code(self.distance, rounds, "z"))
+
+    def _tagged(self, circuit: stim.Circuit) -> TaggedCircuit:
+        from qecforge_surface_steering.tagged import TaggedCircuit
+
+        return TaggedCircuit(circuit, measurement_error=self.measurement_error, reset_error=self.reset_error)
+
+
+def _check_optimum(optimum: tuple[float, ...], expected: int) -> None:
+    if len(optimum) != expected:
+        raise ValueError(f"optimum: it has {len(optimum)} numbers: give {expected}, one for each parameter")
+    if not np.isfinite(optimum).all():
+        raise ValueError("optimum: not all of it is finite: give finite numbers")
