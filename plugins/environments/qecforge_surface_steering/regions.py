@@ -170,16 +170,30 @@ class DetectionModel:
         """
         with np.errstate(divide="ignore"):
             logs = np.log1p(-np.minimum(self.attenuation * np.asarray(p, dtype=np.float64), 1.0))
-        matrix = csr_array((self.counts, self.indices, self.indptr), shape=(self.num_classes, self.num_gates))
-        total = (matrix @ logs.reshape(-1, self.num_gates).T).T + self.fixed
+        total = (self._matrix() @ logs.reshape(-1, self.num_gates).T).T + self.fixed
         return -0.5 * np.expm1(total.reshape(*logs.shape[:-1], self.num_classes))
 
     def rates(self, p: ArrayLike) -> NDArray[np.float64]:
         """(..., m) float64: mean detection rate of each objective over its detectors, for (..., G) gate errors."""
-        rates = self.class_rates(p) * self.multiplicity
+        return self._mean(self.class_rates(p))
+
+    def gradient(self, p: ArrayLike) -> NDArray[np.float64]:
+        """(G,) float64: derivative of the mean rate over all objectives with respect to each gate's error, at (G,)."""
+        errors = np.asarray(p, dtype=np.float64)
+        weight = (
+            self.multiplicity / np.bincount(self.objective, self.multiplicity)[self.objective] / self.num_objectives
+        )
+        kept = 0.5 - self.class_rates(errors)
+        per_log: NDArray[np.float64] = self._matrix().T @ (weight * kept)
+        return per_log * self.attenuation / (1 - self.attenuation * errors)
+
+    def _matrix(self) -> csr_array:
+        return csr_array((self.counts, self.indices, self.indptr), shape=(self.num_classes, self.num_gates))
+
+    def _mean(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         starts = np.searchsorted(self.objective, np.arange(self.num_objectives))
-        means: NDArray[np.float64] = np.add.reduceat(rates, starts, axis=-1)
-        return means / np.add.reduceat(self.multiplicity, starts)
+        total: NDArray[np.float64] = np.add.reduceat(rates * self.multiplicity, starts, axis=-1)
+        return total / np.add.reduceat(self.multiplicity, starts)
 
     def factor_graph(self, parameters_per_gate: int) -> FactorGraph:
         """Objectives and parameters, gate after gate: connected where some detector of the objective sees the gate."""

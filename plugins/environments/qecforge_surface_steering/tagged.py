@@ -53,7 +53,7 @@ class Slot:
     """One instruction or, where a qubit occurs twice in it, the part before that.
 
     Attributes:
-        instruction: As in the circuit, without its tag.
+        instruction: As in the circuit; that of gates without its tag.
         uses: Number of the gate and its qubits, for each use of a gate; empty where the instruction applies none.
     """
 
@@ -137,7 +137,7 @@ class TaggedCircuit:
             p: (G,) error probability of each gate, 0..p_max (its qubits then keep nothing).
 
         Returns:
-            A new circuit without tags; REPEAT blocks are kept.
+            A new circuit, gates without tags; REPEAT blocks are kept.
 
         Raises:
             ConfigurationError: Another number of probabilities, or one outside 0..p_max.
@@ -167,7 +167,7 @@ class TaggedCircuit:
     def _slots_of(self, instruction: stim.CircuitInstruction) -> Iterator[Slot]:
         uses = _uses(instruction)
         if not uses:
-            yield Slot(_untagged(instruction, instruction.targets_copy()), ())
+            yield Slot(instruction, ())
             return
         part: list[tuple[int, tuple[int, ...]]] = []
         busy: set[int] = set()

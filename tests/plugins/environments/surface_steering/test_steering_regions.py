@@ -172,3 +172,24 @@ def test_noise_that_is_no_product_is_refused():
     text = "R 0\nPAULI_CHANNEL_1(0.1,0.2,0.3) 0\nX[x] 0\nM 0\nDETECTOR rec[-1]"
     with pytest.raises(ConfigurationError, match="no product of independent faults"):
         every_detector(TaggedCircuit(stim.Circuit(text)))
+
+
+def test_gradient_of_the_mean_rate():
+    circuits = [TaggedCircuit(surface_code(3, 5, basis), measurement_error=0.01) for basis in "xz"]
+    for bulk_only in (True, False):
+        model = DetectionModel.from_circuits(circuits, bulk_only=bulk_only)
+        p = np.random.default_rng(1).uniform(0, 0.1, model.num_gates)
+        steps = 1e-6 * np.eye(model.num_gates)
+        numeric = (model.rates(p + steps).mean(axis=1) - model.rates(p - steps).mean(axis=1)) / 2e-6
+        np.testing.assert_allclose(model.gradient(p), numeric, rtol=1e-6, atol=1e-9)
+
+
+def test_gates_are_matched_by_name():
+    a = "R 0 1\nX[all] 0 1\nX[one] 1\nM 0 1\nDETECTOR(0,0) rec[-1]\nDETECTOR(1,0) rec[-2]"
+    b = "R 0 1\nX[one] 0\nX[all] 1 0\nM 0 1\nDETECTOR(0,0) rec[-2]\nDETECTOR(1,0) rec[-1]"
+    one, two = (TaggedCircuit(stim.Circuit(text)) for text in (a, b))
+    assert [gate.name for gate in one.gates] != [gate.name for gate in two.gates]
+    both = DetectionModel.from_circuits([one, two], bulk_only=False)
+    alone = DetectionModel.from_circuits([one], bulk_only=False)
+    np.testing.assert_array_equal(both.rates([0.1, 0.02]), alone.rates([0.1, 0.02]))
+    assert both.multiplicity.tolist() == [2, 2]
