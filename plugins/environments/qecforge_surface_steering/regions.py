@@ -171,7 +171,8 @@ class DetectionModel:
         with np.errstate(divide="ignore"):
             logs = np.log1p(-np.minimum(self.attenuation * np.asarray(p, dtype=np.float64), 1.0))
         total = (self._matrix() @ logs.reshape(-1, self.num_gates).T).T + self.fixed
-        return -0.5 * np.expm1(total.reshape(*logs.shape[:-1], self.num_classes))
+        rates: NDArray[np.float64] = -0.5 * np.expm1(total.reshape(*logs.shape[:-1], self.num_classes))
+        return rates
 
     def rates(self, p: ArrayLike) -> NDArray[np.float64]:
         """(..., m) float64: mean detection rate of each objective over its detectors, for (..., G) gate errors."""
@@ -180,9 +181,8 @@ class DetectionModel:
     def gradient(self, p: ArrayLike) -> NDArray[np.float64]:
         """(G,) float64: derivative of the mean rate over all objectives with respect to each gate's error, at (G,)."""
         errors = np.asarray(p, dtype=np.float64)
-        weight = (
-            self.multiplicity / np.bincount(self.objective, self.multiplicity)[self.objective] / self.num_objectives
-        )
+        detectors = np.bincount(self.objective, self.multiplicity)[self.objective]
+        weight = self.multiplicity / (detectors * self.num_objectives)
         kept = 0.5 - self.class_rates(errors)
         per_log: NDArray[np.float64] = self._matrix().T @ (weight * kept)
         return per_log * self.attenuation / (1 - self.attenuation * errors)

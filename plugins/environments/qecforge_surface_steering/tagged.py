@@ -161,8 +161,16 @@ class TaggedCircuit:
 
     def slots(self) -> Iterator[Slot]:
         """All instructions in order of time, REPEAT blocks unrolled."""
-        for instruction in self.circuit.flattened():
-            yield from self._slots_of(instruction)
+        yield from self._unrolled(self.circuit)
+
+    def _unrolled(self, circuit: stim.Circuit) -> Iterator[Slot]:
+        for instruction in circuit:
+            if isinstance(instruction, stim.CircuitRepeatBlock):
+                body = list(self._unrolled(instruction.body_copy()))
+                for _ in range(instruction.repeat_count):
+                    yield from body
+            else:
+                yield from self._slots_of(instruction)
 
     def _slots_of(self, instruction: stim.CircuitInstruction) -> Iterator[Slot]:
         uses = _uses(instruction)

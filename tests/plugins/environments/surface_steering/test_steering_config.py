@@ -157,5 +157,5 @@ def test_refused_in_one_line(given, message):
 
 def test_drawn_floor_above_a_half():
     config = SurfaceSteeringConfig(distance=3, floor={"single_qubit": 0.4, "two_qubit": 0.4, "spread": 3})
-    with pytest.raises(ValueError, match="floor: .* lower it, or its spread"):
+    with pytest.raises(ValueError, match=r"floor: .* lower it, or its spread"):
         config.landscape(0)

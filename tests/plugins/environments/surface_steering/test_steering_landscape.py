@@ -29,7 +29,7 @@ def landscape(**changes):
 
 
 def test_formula_by_hand():
-    x = np.arange(6.0) + [0, 0, 0.3, -0.1, 1, 2]
+    x = np.arange(6.0) + np.array([0, 0, 0.3, -0.1, 1, 2])
     excess = [0, 0.2 * (0.09 + 0.01) / 2, 0.4 * (1 + 4) / 2]
     expected = [
         p_max * (1 - np.exp(-(floor + more) / p_max))
