@@ -4,7 +4,7 @@
 
     class TestMyEnvironment(EnvironmentContract):
         spec = my_spec              # qecforge.hookspecs.EnvironmentSpec
-        settings = {"size": 4}      # a configuration whose episodes end within a few dozen steps
+        settings = {"size": 4}      # a configuration whose episodes, if it has any, end within a few dozen steps
         reward = None               # a qecforge.hookspecs.Reward, where the environment has none of its own
 
 Outside pytest, `check_environment(make)` runs the same checks and says which failed.
@@ -22,7 +22,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from qecforge.errors import CheckpointError, UserError
-from qecforge.hookspecs import Environment, EnvironmentSpec, Reward, StepBuffers
+from qecforge.hookspecs import Environment, EnvironmentSpec, ParameterEnvironment, Reward, StepBuffers
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 
@@ -142,10 +142,18 @@ def check_buffers(make: MakeEnvironment) -> None:
 
 
 def check_episodes(make: MakeEnvironment) -> None:
-    """Episodes end; `episode_return` and `episode_length` count what was earned; the next one starts at once."""
+    """Episodes end; `episode_return` and `episode_length` count what was earned; the next one starts at once.
+
+    In a `ParameterEnvironment` none ends.
+    """
     env = make(_MEMBERS, 8)
     _, infos = env.reset(seed=8)
     rng = np.random.default_rng(8)
+    if isinstance(env, ParameterEnvironment):
+        for _ in range(_STEPS):
+            _, _, terminated, truncated, _ = env.step(sample_actions(env, rng))
+            assert not (terminated | truncated).any(), "no episode of a ParameterEnvironment ends"
+        return
     total: Any = 0.0
     length = np.zeros(_MEMBERS, np.int64)
     ended = 0
@@ -208,16 +216,23 @@ def check_masks(make: MakeEnvironment) -> None:
 
 
 def check_bad_actions(make: MakeEnvironment) -> None:
-    """An action out of range, or too few of them, is refused with a `UserError` and changes nothing."""
+    """An action out of range, or too few of them, is refused with a `UserError` and changes nothing.
+
+    For parameters, those that are not finite are.
+    """
     env = make(_MEMBERS, 12)
-    if not isinstance(env.single_action_space, gymnasium.spaces.Discrete):
-        return
     space = env.single_action_space
+    parameters = isinstance(env, ParameterEnvironment)
+    if not (parameters or isinstance(space, gymnasium.spaces.Discrete)):
+        return
     _, infos = env.reset(seed=12)
     good = sample_actions(env, np.random.default_rng(12), infos.get("action_mask"))
     before = env.state_dict()
     beyond, below = good.copy(), good.copy()
-    beyond[-1], below[-1] = int(space.start + space.n), int(space.start) - 1
+    if isinstance(space, gymnasium.spaces.Discrete):
+        beyond[-1], below[-1] = int(space.start + space.n), int(space.start) - 1
+    else:
+        beyond[-1, 0], below[0, -1] = np.inf, np.nan
     for actions in (beyond, below, good[:-1]):
         try:
             env.step(actions)
@@ -256,6 +271,38 @@ def check_peek(make: MakeEnvironment) -> None:
     np.testing.assert_allclose(again["reward"][:, 0], np.concatenate(earned), rtol=1e-5, atol=1e-5)
 
 
+def check_parameters(make: MakeEnvironment) -> None:
+    """A `ParameterEnvironment` describes its parameters and its objectives; they fit together and do not change."""
+    env = make(_MEMBERS, 15)
+    if not isinstance(env, ParameterEnvironment):
+        return
+    _, infos = env.reset(seed=15)
+    assert isinstance(env.single_action_space, gymnasium.spaces.Box)
+    (P,) = env.single_action_space.shape
+    assert len(env.parameter_names) == P
+    assert len(set(env.parameter_names)) == P, "two parameters have one name"
+    described = {}
+    for name in ("initial_parameters", "exploration_scale"):
+        array = described[name] = getattr(env, name).copy()
+        assert array.shape == (P,), f"{name} has shape {array.shape}, not {(P,)}"
+        assert array.dtype == np.float64
+        assert np.isfinite(array).all()
+    assert (env.exploration_scale > 0).all()
+    observations, rewards, _, _, infos = env.step(np.tile(env.initial_parameters, (_MEMBERS, 1)))
+    assert observations.shape == (_MEMBERS, 1)
+    assert env.reward_space.shape == (rewards.shape[1:] or (1,))
+    assert all(env.reward_space.contains(np.atleast_1d(row)) for row in rewards), "outside the reward space"
+    assert np.isclose(infos["detection_rate"], -rewards.mean(dtype=np.float64), rtol=1e-5, atol=1e-7)
+    graph = env.factor_graph
+    if rewards.ndim == 1:
+        assert graph is None, "a scalar reward has no factor graph"
+    elif graph is not None:
+        assert (graph.num_objectives, graph.num_parameters) == (rewards.shape[1], P)
+        assert not len(graph.unconnected_parameters()), "a parameter that no objective depends on"
+    for name, array in described.items():
+        np.testing.assert_array_equal(getattr(env, name), array, err_msg=f"{name} changed with a step")
+
+
 def check_discoveries(make: MakeEnvironment) -> None:
     """`take_discoveries` hands each one over once."""
     env = make(_MEMBERS, 14)
@@ -276,6 +323,7 @@ CHECKS: Mapping[str, Callable[[MakeEnvironment], None]] = {
     "masks": check_masks,
     "bad_actions": check_bad_actions,
     "peek": check_peek,
+    "parameters": check_parameters,
     "discoveries": check_discoveries,
 }
 """Name -> check; a check raises `AssertionError` where the contract is broken."""
@@ -299,7 +347,8 @@ class EnvironmentContract:
 
     Attributes:
         spec: The environment's spec.
-        settings: Fields of its configuration; random actions should end episodes within a few dozen steps.
+        settings: Fields of its configuration; random actions should end episodes, if there are any, within a few dozen
+            steps.
         reward: Given to `spec.make`; None for the native reward.
     """
 
@@ -347,6 +396,10 @@ class EnvironmentContract:
     def test_peek(self) -> None:
         """See `check_peek`."""
         check_peek(self.make)
+
+    def test_parameters(self) -> None:
+        """See `check_parameters`."""
+        check_parameters(self.make)
 
     def test_discoveries(self) -> None:
         """See `check_discoveries`."""
