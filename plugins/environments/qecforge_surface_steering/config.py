@@ -115,7 +115,7 @@ class SurfaceSteeringConfig(PluginConfig):
             try:
                 getattr(self, field).check(names)
             except ValueError as error:
-                raise ValueError(f"{field}.gates: {error}") from error
+                raise ValueError(f"{field}: gates: {error}") from error
         self._check_floor()
         if self.optimum is not None:
             _check_optimum(self.optimum, len(names) * self.parameters_per_gate)
@@ -125,7 +125,7 @@ class SurfaceSteeringConfig(PluginConfig):
                 if isinstance(profile, Table):
                     profile.check(len(chosen), self.horizon)
             except ValueError as error:
-                raise ValueError(f"drift.{number}: {error}") from error
+                raise ValueError(f"drift: profile {number}: {error}") from error
         return self
 
     def _check_code(self) -> None:
@@ -146,7 +146,7 @@ class SurfaceSteeringConfig(PluginConfig):
         given = {"single_qubit": self.floor.single_qubit, "two_qubit": self.floor.two_qubit}
         for name, value in (given | {f"gates.{pattern}": value for pattern, value in self.floor.gates.items()}).items():
             if value >= 0.5:
-                raise ValueError(f"floor.{name}: {value:g} leaves (0, 1/2): give a smaller probability")
+                raise ValueError(f"floor: {name} is {value:g}, which leaves (0, 1/2): give a smaller probability")
 
     @property
     def shots(self) -> int:

@@ -252,7 +252,7 @@ class CompiledDrift:
                 if isinstance(profile, Table):
                     profile.check(len(chosen), 0)
             except ValueError as error:
-                raise ConfigurationError(f"drift.{number}: {error}") from error
+                raise ConfigurationError(f"drift: profile {number}: {error}") from error
             self._paths.append((profile.begins, chosen, profile.compile(len(chosen), (seed, number, 0xD81F7))))
 
     @property

@@ -119,15 +119,15 @@ def test_given_optimum():
         ({"distance": 3, "measurement_error": 0.5}, "less than 0.5"),
         (
             {"distance": 3, "floor": {"single_qubit": 0.5, "two_qubit": 0.1}},
-            r"floor.single_qubit: 0.5 leaves \(0, 1/2\)",
+            r"floor: single_qubit is 0.5, which leaves \(0, 1/2\)",
         ),
         (
             {"distance": 3, "floor": {"single_qubit": 0.1, "two_qubit": 0.1, "gates": {"xy1": 0.7}}},
-            r"floor.gates.xy1: 0.7 leaves \(0, 1/2\)",
+            r"floor: gates.xy1 is 0.7, which leaves \(0, 1/2\)",
         ),
         (
             {"distance": 3, "floor": {"single_qubit": 0.1, "two_qubit": 0.1, "gates": {"zz": 0.1}}},
-            "floor.gates: 'zz' matches no gate",
+            "floor: gates: 'zz' matches no gate",
         ),
         ({"distance": 3, "curvature": {"single_qubit": 0, "two_qubit": 0.1}}, "greater than 0"),
         ({"distance": 3, "optimum": [1.0, 2.0]}, "optimum: it has 2 numbers: give 410"),
@@ -135,15 +135,15 @@ def test_given_optimum():
         ({"distance": 3, "start": "sideways"}, "does not match any of the expected tags"),
         (
             {"distance": 3, "drift": [{"profile": "table", "values": [0.0] * 999}]},
-            "drift.0: 999 rows end at epoch 999 of 1000: give 1000 rows, or set beyond",
+            "drift: profile 0: 999 rows end at epoch 999 of 1000: give 1000 rows, or set beyond",
         ),
         (
             {"distance": 3, "drift": [{"profile": "table", "values": [[0.0, 1.0]], "beyond": "hold"}]},
-            "drift.0: rows have 2 numbers, but 410 parameters drift: give 1 or 410",
+            "drift: profile 0: rows have 2 numbers, but 410 parameters drift: give 1 or 410",
         ),
         (
             {"distance": 3, "drift": [{"profile": "step", "begins": 1, "amplitude": 1, "gates": ["q"]}]},
-            "drift.0: 'q' matches",
+            "drift: profile 0: 'q' matches",
         ),
         ({"distance": 3, "colour": "red"}, "Extra inputs are not permitted"),
         ({"distance": 3, "cycles": 0}, "greater than or equal to 1"),
