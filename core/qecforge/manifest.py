@@ -59,8 +59,9 @@ class RunPlan:
     Attributes:
         name: Of the manifest; a label.
         reward: None for the environment's own.
-        teacher: As the manifest names it; None where there is no quantizer, or the teacher is the run without it. A plan
-            rebuilt from its canonical text has the identity of the teacher's run in the place of a manifest's path.
+        teacher: As the manifest names it; None where there is no quantizer, or the teacher is the run without it. A
+            plan rebuilt from its canonical text has the identity of the teacher's run in the place of a manifest's
+            path.
         teacher_plan: The run whose policy is quantized; None without a quantizer, and where `teacher` names a run of
             the store.
         fine_tuning: The agent's configuration while a student is fine-tuned; None where the quantizer does not train.
