@@ -1,4 +1,5 @@
-"""Agent `ppo`: clipped proximal policy optimisation, or REINFORCE, for discrete actions."""
+"""Agents `ppo`, clipped proximal policy optimisation or REINFORCE for discrete actions, and `parameter_ppo`, the same
+clip for a Gaussian over whole parameter vectors."""
 
 from __future__ import annotations
 
@@ -6,8 +7,17 @@ from collections.abc import Sequence
 
 from qecforge.hookspecs import Agent, AgentSpec, PluginConfig, hookimpl
 from qecforge_ppo.config import NetworkConfig, PPOConfig, Schedule
+from qecforge_ppo.parameters import ParameterPPOConfig
 
-__all__ = ["NetworkConfig", "PPOConfig", "Schedule", "make_ppo", "qecforge_agents"]
+__all__ = [
+    "NetworkConfig",
+    "PPOConfig",
+    "ParameterPPOConfig",
+    "Schedule",
+    "make_parameter_ppo",
+    "make_ppo",
+    "qecforge_agents",
+]
 
 
 def make_ppo(config: PluginConfig) -> Agent:
@@ -17,9 +27,16 @@ def make_ppo(config: PluginConfig) -> Agent:
     return PPO(PPOConfig.model_validate(config))
 
 
+def make_parameter_ppo(config: PluginConfig) -> Agent:
+    """The agent that `config`, a `ParameterPPOConfig`, describes."""
+    from qecforge_ppo.parameters.agent import ParameterPPO
+
+    return ParameterPPO(ParameterPPOConfig.model_validate(config))
+
+
 @hookimpl
 def qecforge_agents() -> Sequence[AgentSpec]:
-    """`ppo`."""
+    """`ppo` and `parameter_ppo`."""
     return [
         AgentSpec(
             name="ppo",
@@ -27,5 +44,12 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=PPOConfig,
             make=make_ppo,
             trains_on=frozenset({"discrete"}),
-        )
+        ),
+        AgentSpec(
+            name="parameter_ppo",
+            summary="Parameter-exploring PPO: a Gaussian over parameter vectors, an advantage for each objective",
+            config=ParameterPPOConfig,
+            make=make_parameter_ppo,
+            trains_on=frozenset({"parameters"}),
+        ),
     ]

@@ -1,0 +1,259 @@
+"""A small environment of parameters whose gradients are known, and what every agent for parameters must do.
+
+from qecforge.testing.parameters import ParameterAgentContract
+
+class TestMyAgent(ParameterAgentContract):
+    spec = my_spec                       # qecforge.hookspecs.AgentSpec
+    settings = {"total_epochs": 300}     # a configuration that calibrates `QuadraticEnvironment` within seconds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from qecforge.errors import CheckpointError, Interrupted
+from qecforge.factor_graph import FactorGraph
+from qecforge.hookspecs import Agent, AgentSpec, ParameterEnvironment, Policy, StepBuffers
+from qecforge.testing.contexts import RecordingContext
+
+__all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
+
+
+def ring_graph(gates: int, per_gate: int, reach: int) -> FactorGraph:
+    """Objective j of as many as gates knows of the gates j .. j + reach - 1 around a ring; a gate's parameters are a
+    group."""
+    rows = [sorted({(j + step) % gates for step in range(reach)}) for j in range(gates)]
+    return FactorGraph(
+        indptr=np.concatenate([[0], np.cumsum([len(row) for row in rows])]),
+        indices=np.concatenate(rows),
+        num_objectives=gates,
+        num_parameters=gates * per_gate,
+        group=np.repeat(np.arange(gates), per_gate),
+        num_groups=gates,
+    )
+
+
+class QuadraticEnvironment(ParameterEnvironment):
+    """Rates that grow with the square of each parameter's distance from an optimum, which may move.
+
+    Objective j has the rate D_j = floor + curvature sum_g mean_i ((x_gi - x*_gi) / scale)^2 over the gates g that it
+    knows of, and the reward -D_j plus normal noise. Optima lie a deviation of `offset` scales from where control
+    starts; drift adds `amplitude` scales times sin(2 pi frequency epoch).
+
+    Args:
+        num_envs: Candidates K.
+        gates, per_gate, reach: See `ring_graph`.
+        noise: Standard deviation of an objective's reward.
+        scalar: The reward is the objectives' mean, and there is no factor graph.
+        seed: Decides optima, and noise after `reset(seed=None)`.
+    """
+
+    floor, curvature, horizon = 0.02, 0.01, 1000
+
+    def __init__(
+        self,
+        num_envs: int = 40,
+        *,
+        gates: int = 8,
+        per_gate: int = 2,
+        reach: int = 3,
+        noise: float = 0.002,
+        offset: float = 1.0,
+        amplitude: float = 0.0,
+        frequency: float = 0.0,
+        scalar: bool = False,
+        seed: int = 0,
+    ) -> None:
+        P = gates * per_gate
+        rng = np.random.default_rng(seed)
+        self.num_envs = num_envs
+        self.parameter_names = [f"gate{g}[{i}]" for g in range(gates) for i in range(per_gate)]
+        self.initial_parameters = rng.normal(size=P)
+        self.exploration_scale = np.exp(rng.normal(size=P))
+        self.optimum = self.initial_parameters + offset * self.exploration_scale * rng.normal(size=P)
+        self.graph = ring_graph(gates, per_gate, reach)
+        self.factor_graph = None if scalar else self.graph
+        self.reward_space = gymnasium.spaces.Box(-np.inf, np.inf, (1 if scalar else gates,), np.float32)
+        self.single_observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
+        self.single_action_space = gymnasium.spaces.Box(-np.inf, np.inf, (P,), np.float32)
+        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
+        self.noise, self.amplitude, self.frequency, self.scalar = noise, amplitude, frequency, scalar
+        self._per_gate, self._connected = per_gate, self.graph.dense()[:, ::per_gate].astype(np.float64)
+        self._seed, self._epoch = seed, 0
+
+    def optimum_at(self, epoch: int) -> NDArray[np.float64]:
+        """(P,) the best parameters."""
+        drift = self.amplitude * np.sin(2 * np.pi * self.frequency * epoch)
+        optimum: NDArray[np.float64] = self.optimum + self.exploration_scale * drift
+        return optimum
+
+    def rates(self, parameters: NDArray[Any], epoch: int = 0) -> NDArray[np.float64]:
+        """(K, m) the objectives' rates without noise, of candidates (K, P)."""
+        away = (np.asarray(parameters, np.float64) - self.optimum_at(epoch)) / self.exploration_scale
+        of_gate = np.square(away).reshape(len(away), -1, self._per_gate).mean(-1)
+        rates: NDArray[np.float64] = self.floor + self.curvature * of_gate @ self._connected.T
+        return rates
+
+    def gradient(self, mean: NDArray[np.float64], epoch: int = 0) -> NDArray[np.float64]:
+        """(P,) slope of the *sum* of all rates with respect to the mean of any distribution."""
+        away = (mean - self.optimum_at(epoch)) / np.square(self.exploration_scale)
+        known_by = np.repeat(self._connected.sum(0), self._per_gate)
+        slope: NDArray[np.float64] = 2 * self.curvature / self._per_gate * known_by * away
+        return slope
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Start the clock anew."""
+        if seed is not None:
+            self._seed = seed
+        self._epoch = 0
+        return self._observe(out), {}
+
+    def step(
+        self, actions: Any, out: StepBuffers | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Score one epoch's candidates."""
+        rates = self.rates(actions, self._epoch)
+        rng = np.random.default_rng([self._seed, self._epoch])
+        measured = rates + self.noise * rng.standard_normal(rates.shape)
+        rewards = (-measured.mean(1) if self.scalar else -measured).astype(np.float32)
+        self._epoch += 1
+        never = np.zeros(self.num_envs, np.bool_)
+        terminated, truncated = never, never.copy()
+        if out is not None:
+            out.rewards[...], out.terminated[...], out.truncated[...] = rewards, terminated, truncated
+            rewards, terminated, truncated = out.rewards, out.terminated, out.truncated
+        infos = {"detection_rate": float(measured.mean()), "true_cost": float(rates.mean())}
+        return self._observe(out), rewards, terminated, truncated, infos
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seed and clock."""
+        return {"seed": self._seed, "epoch": self._epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        try:
+            self._seed, self._epoch = int(state["seed"]), int(state["epoch"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"QuadraticEnvironment: the checkpoint has no {error}: restore its own") from error
+
+    def _observe(self, out: StepBuffers | None) -> NDArray[Any]:
+        observations = np.full((self.num_envs, 1), min(self._epoch / self.horizon, 1.0), np.float32)
+        if out is None:
+            return observations
+        out.observations[...] = observations
+        return out.observations
+
+
+class ParameterAgentContract:
+    """Runs as a pytest class: subclass it, set `spec` and `settings`.
+
+    Attributes:
+        spec: The agent.
+        settings: A configuration that calibrates `QuadraticEnvironment` within seconds, reporting at least four times.
+        clock_prefix: Metrics with this prefix may differ between equal runs (clock times).
+        scalar: Train on the scalar reward rather than on the vector.
+    """
+
+    spec: ClassVar[AgentSpec]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    clock_prefix: ClassVar[str] = "time/"
+    scalar: ClassVar[bool] = False
+
+    def make(self) -> Agent:
+        """The agent with `settings`."""
+        return self.spec.make(self.spec.config.model_validate(dict(self.settings)))
+
+    def environment(self, agent: Agent) -> QuadraticEnvironment:
+        """What it trains on."""
+        return QuadraticEnvironment(agent.num_envs, scalar=self.scalar)
+
+    def train(self, *, seed: int = 0, stop_after: int | None = None) -> tuple[Policy, RecordingContext]:
+        """A fresh training."""
+        agent = self.make()
+        context = RecordingContext(self.environment(agent), seed, stop_after=stop_after)
+        return agent.train(context.env, context), context
+
+    def timeless(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """`metrics` without clock times."""
+        return {name: value for name, value in metrics.items() if not name.startswith(self.clock_prefix)}
+
+    def test_spec(self) -> None:
+        """The spec names an agent for parameters whose settings are valid, and every setting is described."""
+        assert "parameters" in self.spec.trains_on
+        assert isinstance(self.make(), Agent)
+        for name, field in self.spec.config.model_fields.items():
+            assert field.description, f"{name} has no description"
+
+    def test_calibrates(self) -> None:
+        """Of what the rates exceed their floor by at the start, less than a tenth is left."""
+        policy, context = self.train()
+        env = self.environment(self.make())
+        before = env.rates(env.initial_parameters[None]).mean() - env.floor
+        after = env.rates(policy.act(np.zeros((1, 1), np.float32))).mean() - env.floor
+        assert after < 0.1 * before
+        assert context.metrics["detection_rate"][-1] < context.metrics["detection_rate"][0]
+
+    def test_same_seed_same_policy(self) -> None:
+        """Two trainings from one seed agree bit for bit, from another seed they do not."""
+        first, context = self.train(seed=3, stop_after=3)
+        second, again = self.train(seed=3, stop_after=3)
+        other, _ = self.train(seed=4, stop_after=3)
+        assert _equal(first, second)
+        assert self.timeless(context.metrics) == self.timeless(again.metrics)
+        assert not _equal(first, other)
+
+    @pytest.mark.parametrize("after", [1, 2, 3])
+    def test_resumed_equals_uninterrupted(self, after: int) -> None:
+        """Interrupted at its n-th report, saved, restored in new objects: the same policy, metrics and environment."""
+        whole, reference = self.train(seed=5, stop_after=4)
+        agent = self.make()
+        interrupted = RecordingContext(self.environment(agent), 5, interrupt_after=after)
+        with pytest.raises(Interrupted):
+            agent.train(interrupted.env, interrupted)
+        agent = self.make()
+        context = RecordingContext(
+            self.environment(agent), 5, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1
+        )
+        resumed = agent.train(context.env, context)
+        assert _equal(whole, resumed)
+        for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
+            assert advance.step == expected.step
+            assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
+        assert context.env.state_dict() == reference.env.state_dict()
+
+    def test_reports_finite_metrics(self) -> None:
+        """Steps are epochs and grow; metrics are finite numbers and hold `detection_rate`."""
+        _, context = self.train(stop_after=3)
+        steps = [advance.step for advance in context.advances]
+        assert steps[0] == 0
+        assert steps == sorted(set(steps))
+        assert "detection_rate" in context.metrics
+        assert all(np.isfinite(values).all() for values in context.metrics.values())
+
+    def test_policy_is_saved_and_loaded(self) -> None:
+        """A policy's state in an untrained one gives the same actions, one for each observation; foreign states are
+        refused."""
+        policy, context = self.train(stop_after=2)
+        copy = self.make().build_policy(context.env)
+        observations = np.zeros((3, 1), np.float32)
+        assert not np.array_equal(copy.act(observations), policy.act(observations))
+        copy.load_state_dict({name: tensor.clone() for name, tensor in policy.state_dict().items()})
+        np.testing.assert_array_equal(copy.act(observations), policy.act(observations))
+        assert copy.act(observations).shape == (3, len(self.environment(self.make()).initial_parameters))
+        with pytest.raises(CheckpointError):
+            copy.load_state_dict({"foreign": torch.zeros(1)})
+
+
+def _equal(first: Policy, second: Policy) -> bool:
+    ours, theirs = first.state_dict(), second.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -1,0 +1,355 @@
+"""The algorithm, as a search that asks and is told: whatever scores candidates, a simulator or a device, is outside.
+
+    search = ParameterSearch(config, initial, scale, num_objectives=m, factor_graph=graph, seed=0)
+    while ...:
+        candidates = search.ask()          # (K, P): try each
+        search.tell(rewards)               # (K, m): minus the rate of each detector, say
+    search.policy()                        # mean and deviation of every parameter
+
+Source: arXiv 2511.08493, "RL control" (multi-objective policy gradient, masking, clip, entropy, replay); Sehnke et al.
+2010 (parameter exploration); Schulman et al. 2017 (clip). Importance weights, and what is left open there, are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
+from qecforge.hookspecs import FactorGraph
+from qecforge_ppo.config import value_at
+from qecforge_ppo.parameters import _objective as objective
+from qecforge_ppo.parameters import _updates as updates
+from qecforge_ppo.parameters._normals import BLOCK, draw
+from qecforge_ppo.parameters._setup import check_memory, graph_to_learn_by, settings
+from qecforge_ppo.parameters.config import ParameterPPOConfig
+from qecforge_ppo.parameters.policy import GaussianParameters
+
+__all__ = ["ParameterSearch"]
+
+_SHARED_FROM = 60_000
+"""Numbers to work on from which sharing them out over threads pays."""
+
+
+class ParameterSearch:
+    """A Gaussian over P parameters that follows the rewards of its K candidates.
+
+    Inside, parameters are float32, in units of `exploration_scale` from `initial_parameters`.
+
+    Args:
+        config: How to search.
+        initial_parameters: (P,) mean at the start.
+        exploration_scale: (P,) > 0, a natural step of each parameter.
+        num_objectives: m, entries of a candidate's reward; 1 for a scalar.
+        factor_graph: Which objectives know of which parameters; None: all of all.
+        seed: Decides every candidate, given the rewards.
+        parameter_names: For messages.
+
+    Attributes:
+        epoch: Epochs done: calls of `tell`.
+
+    Raises:
+        ConfigurationError: Arrays of other shapes, a scale that is not positive, a factor graph of another size or with
+            a parameter that no objective knows of, or candidates for which memory does not suffice.
+    """
+
+    def __init__(
+        self,
+        config: ParameterPPOConfig,
+        initial_parameters: ArrayLike,
+        exploration_scale: ArrayLike,
+        *,
+        num_objectives: int = 1,
+        factor_graph: FactorGraph | None = None,
+        seed: int = 0,
+        parameter_names: Sequence[str] | None = None,
+    ) -> None:
+        self.config, self.num_objectives = config, num_objectives
+        self.initial_parameters = np.array(initial_parameters, np.float64)
+        self.exploration_scale = np.array(exploration_scale, np.float64)
+        self._check_arrays()
+        P, K = len(self.initial_parameters), config.candidates
+        self._graph = graph_to_learn_by(config, factor_graph, P, num_objectives, parameter_names)
+        blocks, slots = -(-P // BLOCK), config.replay + 1
+        check_memory(4 * K * (slots * blocks * BLOCK + P), K, P, config.replay)
+
+        padding = blocks * BLOCK - P
+        self._key = np.random.SeedSequence(seed).generate_state(2).astype(np.uint32)
+        self._centre = np.pad(self.initial_parameters, (0, padding)).astype(np.float32)
+        self._scale = np.pad(self.exploration_scale, (0, padding), constant_values=1.0).astype(np.float32)
+        self._group = np.pad(self._graph.group, (0, padding)).astype(np.uint32)
+        self._by_group = self._graph.by_group
+        self._mean = np.zeros(blocks * BLOCK, np.float32)
+        self._log_sigma = np.full(blocks * BLOCK, np.log(config.initial_sigma), np.float32)
+        self._moments = np.zeros((4, blocks * BLOCK), np.float32)
+        self._ring = np.empty((slots, blocks, K, BLOCK), np.float32)
+        self._means = np.zeros((slots, blocks * BLOCK), np.float32)
+        self._log_sigmas = np.zeros((slots, blocks * BLOCK), np.float32)
+        self._advantages = np.zeros((slots, num_objectives, K), np.float32)
+        self._summed = np.zeros((slots, K, self._graph.num_groups), np.float32)
+        self._candidates = np.empty((K, P), np.float32)
+        self._baseline = np.zeros(num_objectives)
+        self._report = np.zeros((blocks, 2), np.float32)
+        self._floats = settings(config)
+        self._ints = np.array([updates.ADAM if config.optimizer == "adam" else updates.SGD, config.inner_steps])
+        threads = numba.get_num_threads() if config.threads is None else min(config.threads, numba.get_num_threads())
+        self._tasks = min(threads, blocks) if K * blocks * BLOCK * slots >= _SHARED_FROM else 1
+        self.epoch = 0
+        self._asked = False
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """(P,) the best guess, in the parameters' own units. A copy."""
+        P = len(self.initial_parameters)
+        return self.initial_parameters + self.exploration_scale * self._mean[:P].astype(np.float64)
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """(P,) deviations, in the parameters' own units. A copy."""
+        P = len(self.initial_parameters)
+        return self.exploration_scale * np.exp(self._log_sigma[:P].astype(np.float64))
+
+    def policy(self) -> GaussianParameters:
+        """Mean and deviation as they are now."""
+        return GaussianParameters(self.mean, self.std)
+
+    def start_from(self, policy: GaussianParameters) -> None:
+        """Take over mean and deviation, the latter within the configured bounds."""
+        P = len(self.initial_parameters)
+        if policy.mean.shape != (P,):
+            raise ConfigurationError(
+                f"parameter_ppo: the given policy has {len(policy.mean)} parameters, expected {P}: give one for this "
+                "environment"
+            )
+        self._mean[:P] = (policy.mean - self.initial_parameters) / self.exploration_scale
+        low, high = np.log(self.config.min_sigma), np.log(self.config.max_sigma)
+        self._log_sigma[:P] = np.clip(np.log(policy.std / self.exploration_scale), low, high)
+
+    def ask(self) -> NDArray[np.float32]:
+        """(K, P) candidates of this epoch, in the parameters' own units. The search's own array: valid until it is
+        told their rewards, not to be written to."""
+        if not self._asked:
+            slot = self.epoch % len(self._ring)
+            self._means[slot], self._log_sigmas[slot] = self._mean, self._log_sigma
+            self._draw(self.epoch)
+            self._asked = True
+        return self._candidates
+
+    def tell(self, rewards: ArrayLike) -> None:
+        """Learn from the candidates' rewards, (K, m), or (K,) for a single objective; larger is better.
+
+        Raises:
+            ConfigurationError: Another shape, or nothing was asked.
+            QecforgeError: A reward is not finite.
+        """
+        rewards = np.ascontiguousarray(rewards, np.float32)
+        K, m = self.config.candidates, self.num_objectives
+        if rewards.shape != (K, m) and not (m == 1 and rewards.shape == (K,)):
+            raise ConfigurationError(
+                f"parameter_ppo: rewards have shape {rewards.shape}, expected {(K, m)}: a row for each candidate"
+            )
+        if not self._asked:
+            raise ConfigurationError("parameter_ppo: told rewards of candidates that nobody asked for: call ask first")
+        rewards = rewards.reshape(K, m)
+        if not np.isfinite(rewards.sum(dtype=np.float64)):
+            raise QecforgeError(
+                f"parameter_ppo: a reward of epoch {self.epoch} is not finite: look at what scores the candidates"
+            )
+        self._judge(rewards)
+        progress = min(self.epoch / self.config.total_epochs, 1.0)
+        self._floats[updates.RATE] = value_at(self.config.learning_rate, progress)
+        self._floats[updates.SIGMA_RATE] = value_at(self.config.sigma_learning_rate, progress)
+        self._floats[updates.ENTROPY] = value_at(self.config.entropy, progress)
+        (self._coordinate_update if self.config.ratio == "coordinate" else self._objective_update)()
+        self.epoch += 1
+        self._asked = False
+
+    def metrics(self) -> dict[str, float]:
+        """Of the last update: `sigma` (geometric mean, in exploration scales), `displacement` (root mean square of the
+        mean's way from the start, likewise), `clip_fraction` (of the last inner step), `approx_kl` (KL(old || new) per
+        parameter, nats)."""
+        P = len(self.initial_parameters)
+        clipped, divergence = self._report.mean(0, dtype=np.float64) * (len(self._mean) / P)
+        return {
+            "sigma": float(np.exp(self._log_sigma[:P].mean(dtype=np.float64))),
+            "displacement": float(np.sqrt(np.square(self._mean[:P], dtype=np.float64).mean())),
+            "clip_fraction": float(clipped),
+            "approx_kl": float(divergence),
+        }
+
+    def _draw(self, epoch: int) -> None:
+        slot = epoch % len(self._ring)
+        draw(
+            self._ring[slot],
+            self._candidates,
+            self._centre,
+            self._scale,
+            self._means[slot],
+            self._log_sigmas[slot],
+            self._key,
+            epoch,
+            mirrored=self.config.mirrored,
+            tasks=self._tasks,
+        )
+
+    def _judge(self, rewards: NDArray[np.float32]) -> None:
+        """Advantages of the newest epoch, and their sums over each group's objectives."""
+        config, slot = self.config, self.epoch % len(self._ring)
+        learned = config.baseline == "learned"
+        if learned and self.epoch == 0:
+            self._baseline[:] = rewards.mean(0, dtype=np.float64)
+        updates.advantages(
+            rewards,
+            self._baseline,
+            updates.LEARNED if learned else updates.BATCH,
+            ("none", "common", "objective").index(config.normalize_advantages),
+            config.mirrored,
+            self._advantages[slot],
+        )
+        updates.spread(self._advantages[slot], *self._by_group, self._summed[slot])
+        if learned:
+            self._baseline += config.baseline_rate * (rewards.mean(0, dtype=np.float64) - self._baseline)
+
+    def _slots(self) -> NDArray[np.int64]:
+        """Places of the epochs that there is data of, oldest first."""
+        slots = len(self._ring)
+        return np.arange(max(0, self.epoch + 1 - slots), self.epoch + 1) % slots
+
+    def _coordinate_update(self) -> None:
+        """Ratio (b): every coordinate's own."""
+        config = self.config
+        updates.coordinate_steps(
+            self._slots(),
+            self.epoch % len(self._ring),
+            self._ring,
+            self._summed,
+            self._group,
+            self._means,
+            self._log_sigmas,
+            self._mean,
+            self._log_sigma,
+            self._moments,
+            self.epoch * config.inner_steps,
+            self._floats,
+            self._ints,
+            self._report,
+            self._tasks,
+        )
+
+    def _objective_update(self) -> None:
+        """Ratio (a): each objective's product of clipped coordinate ratios; replayed objectives weigh likewise."""
+        config, slots, graph = self.config, self._slots(), self._graph
+        mean0, log_sigma0 = self._mean.copy(), self._log_sigma.copy()
+        sums = np.empty((len(slots), config.candidates, graph.num_groups), np.float32)
+        worths = np.empty_like(sums)
+        ratios = np.empty((len(slots), self.num_objectives, config.candidates), np.float32)
+
+        log_factor = self._log_sigmas[slots] - log_sigma0
+        factor = np.exp(log_factor)
+        offset = (self._means[slots] - mean0) * np.exp(-log_sigma0)
+        nil, one = np.zeros_like(factor), np.ones_like(factor)
+
+        def products(f: Any, o: Any, s: Any, n: Any, log_n: Any, low: float, high: float, most: float) -> Any:
+            bounds = np.float32(low), np.float32(high)
+            objective.summed_log_ratios(slots, self._ring, f, o, s, n, log_n, self._group, *bounds, sums)
+            objective.objective_ratios(sums, graph.indptr, graph.indices, np.float32(most), ratios)
+            return ratios
+
+        most = config.max_weight
+        weights = products(one, nil, -offset / factor, factor, log_factor, -np.log(most), np.log(most), most)
+        gains = self._advantages[slots] * weights
+        with np.errstate(divide="ignore"):
+            low, high = np.log(self._floats[updates.LOW : updates.HIGH + 1])
+        floats = self._floats.copy()
+        floats[updates.LOW], floats[updates.HIGH] = low, high
+        for step in range(config.inner_steps):
+            shift = np.broadcast_to((self._mean - mean0) * np.exp(-log_sigma0), factor.shape).copy()
+            change = np.broadcast_to(log_sigma0 - self._log_sigma, factor.shape).copy()
+            pulls = gains * products(factor, offset, shift, np.exp(change), change, low, high, np.inf)
+            for n in range(len(slots)):
+                updates.spread(pulls[n], *self._by_group, worths[n])
+            objective.objective_step(
+                self._tasks,
+                slots,
+                self._ring,
+                worths,
+                self._group,
+                self._means,
+                self._log_sigmas,
+                mean0,
+                log_sigma0,
+                self._mean,
+                self._log_sigma,
+                self._moments,
+                self.epoch * config.inner_steps + step,
+                floats,
+                self._ints,
+                self._report,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides what comes next, as copies. Replayed candidates are left out: they are drawn again."""
+        slots = self._slots_to_keep()
+        return {
+            "epoch": self.epoch,
+            "key": self._key.astype(np.int64),
+            "mean": self._mean.copy(),
+            "log_sigma": self._log_sigma.copy(),
+            "moments": self._moments.copy(),
+            "baseline": self._baseline.copy(),
+            "means": self._means[slots],
+            "log_sigmas": self._log_sigmas[slots],
+            "advantages": self._advantages[slots],
+            "report": self._report.copy(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another search."""
+        try:
+            epoch = int(state["epoch"])
+            arrays = {
+                name: np.asarray(state[name]).reshape(getattr(self, f"_{name}").shape)
+                for name in ("mean", "log_sigma", "moments", "baseline", "report")
+            }
+            self.epoch, self._asked = epoch, False
+            slots = self._slots_to_keep()
+            kept = {
+                name: np.asarray(state[name]).reshape(len(slots), *getattr(self, f"_{name}").shape[1:])
+                for name in ("means", "log_sigmas", "advantages")
+            }
+            self._key = np.asarray(state["key"]).astype(np.uint32).reshape(2)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"parameter_ppo: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): "
+                "restore it with the manifest that wrote it, or start anew with --force"
+            ) from error
+        for name, array in arrays.items():
+            getattr(self, f"_{name}")[:] = array
+        for name, array in kept.items():
+            getattr(self, f"_{name}")[slots] = array
+        for past in range(epoch - len(slots), epoch):
+            self._draw(past)
+            slot = past % len(self._ring)
+            updates.spread(self._advantages[slot], *self._by_group, self._summed[slot])
+
+    def _slots_to_keep(self) -> NDArray[np.int64]:
+        """Places of the epochs that later updates use again, oldest first."""
+        slots = len(self._ring)
+        return np.arange(max(0, self.epoch + 1 - slots), self.epoch) % slots
+
+    def _check_arrays(self) -> None:
+        initial, scale = self.initial_parameters, self.exploration_scale
+        if initial.ndim != 1 or not len(initial) or scale.shape != initial.shape:
+            raise ConfigurationError(
+                f"parameter_ppo: initial_parameters have shape {initial.shape} and exploration_scale {scale.shape}: "
+                "give two rows alike"
+            )
+        if not (np.isfinite(initial).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ConfigurationError(
+                "parameter_ppo: initial_parameters or exploration_scale are not finite, or a scale is not positive: "
+                "give finite numbers and scales > 0"
+            )
