@@ -245,7 +245,7 @@ class CompiledDrift:
         seed: int,
     ) -> None:
         self.num_parameters = len(gates) * parameters_per_gate
-        self._paths: list[tuple[int, NDArray[np.int64], Path]] = []
+        self._paths: list[tuple[int, NDArray[np.int64] | slice, Path]] = []
         for number, profile in enumerate(profiles):
             try:
                 chosen = profile.select(gates, arity, parameters_per_gate)
@@ -253,7 +253,8 @@ class CompiledDrift:
                     profile.check(len(chosen), 0)
             except ValueError as error:
                 raise ConfigurationError(f"drift: profile {number}: {error}") from error
-            self._paths.append((profile.begins, chosen, profile.compile(len(chosen), (seed, number, 0xD81F7))))
+            moved = slice(None) if len(chosen) == self.num_parameters else chosen
+            self._paths.append((profile.begins, moved, profile.compile(len(chosen), (seed, number, 0xD81F7))))
 
     @property
     def constant(self) -> bool:
