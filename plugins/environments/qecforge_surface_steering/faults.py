@@ -102,8 +102,17 @@ def _flips(steps: _Steps, count: int, circuit: stim.Circuit) -> tuple[NDArray[np
                         if 0 <= at < size:
                             simulator.set_pauli_flip(pauli, qubit_index=qubit, instance_index=at)
                         at += 1
-        generator, flipped = np.nonzero(simulator.get_detector_flips().T)
+        generator, flipped = _set_bits(simulator.get_detector_flips(bit_packed=True))
         lengths.append(np.bincount(generator, minlength=size))
-        detectors.append(flipped.astype(np.int64))
+        detectors.append(flipped)
     indptr = np.cumsum(np.concatenate(lengths)).astype(np.int64)
     return indptr, np.concatenate(detectors) if detectors else np.zeros(0, np.int64)
+
+
+def _set_bits(packed: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Column and row of each bit set in rows of little-endian bits, column by column."""
+    row, byte = np.nonzero(packed)
+    which, bit = np.nonzero(np.unpackbits(packed[row, byte][:, None], axis=1, bitorder="little"))
+    row, column = row[which], 8 * byte[which] + bit
+    order = np.lexsort((row, column))
+    return column[order], row[order]
