@@ -230,7 +230,13 @@ class Reward(ABC):
 
 
 class Policy(ABC):
-    """What an agent leaves behind: acts on observations, and can be saved."""
+    """What an agent leaves behind: acts on observations, and can be saved.
+
+    Attributes:
+        start: First action's number in the environment's action space, where actions are discrete.
+    """
+
+    start: int = 0
 
     @abstractmethod
     def act(
@@ -250,11 +256,6 @@ class Policy(ABC):
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over weights. Raises `CheckpointError` where names or shapes differ."""
-
-    @property
-    def start(self) -> int:
-        """First action's number in the environment's action space, where actions are discrete."""
-        return 0
 
     @property
     def module(self) -> torch.nn.Module:

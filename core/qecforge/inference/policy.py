@@ -42,21 +42,16 @@ class QuantizedPolicy(Policy):
         self._mlp = mlp
         self._runtime_name = runtime
         self._threads = threads
-        self._start = start
+        self.start = start
         self._runtime: Runtime | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._mlp, self._runtime_name, self._threads, self._start)
+        return _rebuild, (self._mlp, self._runtime_name, self._threads, self.start)
 
     @property
     def mlp(self) -> IntegerMlp:
         """The network in integers."""
         return self._mlp
-
-    @property
-    def start(self) -> int:
-        """First action's number in the environment's action space."""
-        return self._start
 
     @property
     def runtime(self) -> Runtime:
@@ -74,7 +69,7 @@ class QuantizedPolicy(Policy):
 
     def with_runtime(self, runtime: str, *, threads: int | None = None) -> QuantizedPolicy:
         """The same network on another runtime. Raises `ConfigurationError` where there is none of this name."""
-        return QuantizedPolicy(self._mlp, runtime=runtime, threads=threads, start=self._start)
+        return QuantizedPolicy(self._mlp, runtime=runtime, threads=threads, start=self.start)
 
     def runtime_report(self) -> RuntimeReport:
         """Runtime, version, kernel, instruction set and threads that the integers run on."""
@@ -102,7 +97,7 @@ class QuantizedPolicy(Policy):
             action_mask=action_mask,
             deterministic=deterministic,
             rng=rng,
-            start=self._start,
+            start=self.start,
         )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -110,7 +105,7 @@ class QuantizedPolicy(Policy):
         import torch
 
         tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in self._mlp.tensors().items()}
-        return {**tensors, "start": torch.tensor([self._start])}
+        return {**tensors, "start": torch.tensor([self.start])}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over a network of the same inputs and outputs.
@@ -125,7 +120,7 @@ class QuantizedPolicy(Policy):
                 f"policy: got {got[0]} inputs and {got[1]} actions, expected {own[0]} and {own[1]}: "
                 "load what was quantized for this environment"
             )
-        self._mlp, self._start, self._runtime = mlp, start, None
+        self._mlp, self.start, self._runtime = mlp, start, None
 
 
 def load_quantized(content: bytes, *, runtime: str = DEFAULT_RUNTIME, threads: int | None = None) -> QuantizedPolicy:

@@ -29,12 +29,7 @@ class StudentPolicy(Policy):
     """
 
     def __init__(self, module: FakeQuantizedMlp, value_module: nn.Module | None = None, *, start: int = 0) -> None:
-        self._module, self.value_module, self._start = module, value_module, start
-
-    @property
-    def start(self) -> int:
-        """First action's number in the environment's action space."""
-        return self._start
+        self._module, self.value_module, self.start = module, value_module, start
 
     @property
     def module(self) -> FakeQuantizedMlp:
@@ -54,7 +49,7 @@ class StudentPolicy(Policy):
         with torch.no_grad():
             x = torch.from_numpy(np.ascontiguousarray(observations)).to(device=device, dtype=torch.float32)
             logits = self._module(x).cpu().numpy()
-        return choose_actions(logits, action_mask=action_mask, deterministic=deterministic, rng=rng, start=self._start)
+        return choose_actions(logits, action_mask=action_mask, deterministic=deterministic, rng=rng, start=self.start)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights, steps and calibration (`policy.`), and weights of the value network (`value.`)."""

@@ -66,12 +66,7 @@ class PerceptronPolicy(Policy):
 
         self._module = perceptron(inputs, *hidden, actions)
         self.value_module = perceptron(inputs, 8, 1)
-        self._start = start
-
-    @property
-    def start(self) -> int:
-        """First action's number."""
-        return self._start
+        self.start = start
 
     @property
     def module(self) -> nn.Module:
@@ -94,7 +89,7 @@ class PerceptronPolicy(Policy):
     ) -> NDArray[Any]:
         """The likeliest actions, or drawn ones."""
         logits = self.logits(observations)
-        return choose_actions(logits, action_mask=action_mask, deterministic=deterministic, rng=rng, start=self._start)
+        return choose_actions(logits, action_mask=action_mask, deterministic=deterministic, rng=rng, start=self.start)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights of both networks."""

@@ -203,12 +203,7 @@ class MlpPolicy(Policy):
     def __init__(self, module: nn.Module, value_module: nn.Module, *, start: int = 0) -> None:
         self._module = module
         self.value_module = value_module
-        self._start = start
-
-    @property
-    def start(self) -> int:
-        """First action's number in the environment's action space."""
-        return self._start
+        self.start = start
 
     @property
     def module(self) -> nn.Module:
@@ -236,7 +231,7 @@ class MlpPolicy(Policy):
             logits = logits + rng.gumbel(size=logits.shape)
         if action_mask is not None:
             logits = np.where(action_mask, logits, -np.inf)
-        actions: NDArray[np.int64] = logits.argmax(-1) + self._start
+        actions: NDArray[np.int64] = logits.argmax(-1) + self.start
         return actions
 
     def state_dict(self) -> dict[str, Tensor]:
