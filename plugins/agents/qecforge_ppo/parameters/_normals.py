@@ -105,7 +105,7 @@ def _pair(a, b):  # type: ignore[no-untyped-def]
     square = m * m
     log = m + (p * m * square - F(0.5) * square) + F(e) * F(0.69314718056)
     radius = math.sqrt(max(F(-2.0) * log, F(0.0)))
-    # angle b / 2^32 turns: q quarter turns and a rest within an eighth, so that sine and cosine change places or sign
+    # angle 1/2 + b / 2^32 turns, b signed: q quarters and a rest within an eighth; sine and cosine change place or sign
     quarters = F(I32(b)) * F(2.0**-30) + F(2.0)
     q = I32(quarters + F(0.5))
     x = (quarters - F(q)) * F(1.5707963267948966)

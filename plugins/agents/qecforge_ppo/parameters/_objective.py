@@ -20,13 +20,14 @@ from qecforge_ppo.parameters._updates import (
     MEAN0,
     NARROWING,
     OPTIMIZER,
+    PARAMETERS,
     ROWS,
     SHIFT,
     TO_MEAN,
     TO_SIGMA,
     WORTH,
+    account,
     compare,
-    divergence,
     place,
     relate,
     step_block,
@@ -50,7 +51,7 @@ def summed_log_ratios(  # type: ignore[no-untyped-def]
         slots: (E,) int64, places in `ring` (slots, blocks, K, BLOCK).
         factor, offset, shift, narrowing, log_narrowing: (E, blocks * BLOCK) float32.
         low, high: Bounds of a log ratio.
-        out: (E, K, G) float32, written.
+        out: (E, K, G + 1) float32, written; the last group is no objective's.
     """
     K = ring.shape[2]
     for task in prange(len(slots) * K):
@@ -76,7 +77,7 @@ def objective_ratios(log_ratios, indptr, indices, highest, out):  # type: ignore
     """Each objective's ratio: the product over the parameters that it is connected to, cut at `highest`.
 
     Args:
-        log_ratios: (E, K, G) float32, of the groups.
+        log_ratios: (E, K, G + 1) float32, of the groups.
         indptr, indices: The factor graph by objectives, (m + 1,) and (nnz,) int64.
         out: (E, m, K) float32, written.
     """
@@ -113,7 +114,7 @@ def objective_step(  # type: ignore[no-untyped-def]
     """One inner step, the ratio being each objective's product.
 
     Args:
-        worths: (E, K, G) float32, ratio times weight times advantage, summed over each group's objectives.
+        worths: (E, K, G + 1) float32, ratio times weight times advantage, summed over each group's objectives.
         mean0, log_sigma0: (blocks * BLOCK,) float32, at the start of the update.
         The others: See `coordinate_steps`; `floats[LOW]` and `floats[HIGH]` bound the *logarithm* of a ratio.
     """
@@ -141,8 +142,4 @@ def objective_step(  # type: ignore[no-untyped-def]
                 rows[TO_MEAN + i] *= share
                 rows[TO_SIGMA + i] = rows[TO_SIGMA + i] * share + floats[ENTROPY]
             step_block(rows, mu, ls, moments[:, here], taken + 1, floats, ints[OPTIMIZER])
-            clipped = F(0.0)
-            for i in range(BLOCK):
-                clipped += rows[CLIPS + i]
-            report[b, 0] = clipped * share / F(BLOCK)
-            report[b, 1] = divergence(rows, mu, ls) / F(BLOCK)
+            report[b, 0], report[b, 1] = account(rows, mu, ls, min(BLOCK, ints[PARAMETERS] - b * BLOCK), share)

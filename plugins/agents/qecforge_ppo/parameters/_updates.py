@@ -33,7 +33,7 @@ NONE, COMMON, OBJECTIVE = 0, 1, 2
 SGD, ADAM = 0, 1
 # Entries of the settings: `floats` and `ints` of the kernels below.
 RATE, SIGMA_RATE, ENTROPY, LOW, HIGH, MAX_WEIGHT, BETA1, BETA2, EPSILON, LOG_SIGMA_MIN, LOG_SIGMA_MAX = range(11)
-OPTIMIZER, STEPS = range(2)
+OPTIMIZER, STEPS, PARAMETERS = range(3)
 # Where what lies in `rows`, a block's room to work in: one array, because a compiler that has to show that many do not
 # overlap gives up on vector instructions. A sample holds a candidate's z0 and, from WORTH on, its advantage.
 ROWS = 11
@@ -96,9 +96,9 @@ def spread(values, indptr, indices, out):  # type: ignore[no-untyped-def]
     Args:
         values: (m, K) float32.
         indptr, indices: The factor graph by groups, (G + 1,) and (nnz,) int64.
-        out: (K, G) float32, written.
+        out: (K, G) float32, written; further columns stay as they are.
     """
-    K, G = out.shape
+    K, G = out.shape[0], len(indptr) - 1
     row = np.empty(K, np.float32)
     for g in range(G):
         row[:] = F(0.0)
@@ -134,14 +134,15 @@ def step_block(rows, mean, log_sigma, moments, taken, floats, optimizer):  # typ
 
 
 @njit(inline="always")
-def divergence(rows, mean, log_sigma):  # type: ignore[no-untyped-def]
-    """Sum over a block of KL(old || new), nats."""
-    total = 0.0
-    for i in range(BLOCK):
+def account(rows, mean, log_sigma, width, share):  # type: ignore[no-untyped-def]
+    """Of a block's `width` parameters: clipped fraction and KL(old || new), nats, both summed."""
+    total = clipped = 0.0
+    for i in range(width):
+        clipped += rows[CLIPS + i] * share
         change = log_sigma[i] - rows[LOG_SIGMA0 + i]
         shift = (mean[i] - rows[MEAN0 + i]) * exp32(-log_sigma[i])
         total += change + F(0.5) * (exp32(F(-2.0) * change) + shift * shift - F(1.0))
-    return total
+    return clipped, total
 
 
 @njit(inline="always")
@@ -242,10 +243,7 @@ def _coordinate_block(  # type: ignore[no-untyped-def]
             rows[TO_MEAN + i] *= share
             rows[TO_SIGMA + i] = rows[TO_SIGMA + i] * share + floats[ENTROPY]
         step_block(rows, mu, ls, adam, taken + step + 1, floats, ints[OPTIMIZER])
-    clipped = F(0.0)
-    for i in range(BLOCK):
-        clipped += rows[CLIPS + i]
-    return clipped * share / F(BLOCK), divergence(rows, mu, ls) / F(BLOCK)
+    return account(rows, mu, ls, min(BLOCK, ints[PARAMETERS] - b * BLOCK), share)
 
 
 @njit(cache=True, nogil=True)
@@ -311,13 +309,14 @@ def coordinate_steps(
     Args:
         slots: (E,) int64, epochs of data: places in the arrays that follow. `now` is the place of the newest.
         ring: (slots, blocks, K, BLOCK) float32, normals.
-        summed: (slots, K, G) float32, masked advantages of the groups.
-        group: (blocks * BLOCK,) uint32.
+        summed: (slots, K, G + 1) float32, masked advantages of the groups, 0 for the last.
+        group: (blocks * BLOCK,) uint32; what fills the last block up belongs to the last group.
         means, log_sigmas: (slots, blocks * BLOCK) float32, the distributions that candidates were drawn from.
         mean, log_sigma: (blocks * BLOCK,) float32, stepped in place.
         moments: (4, blocks * BLOCK) float32, Adam's, of mean and log sigma.
         taken: Steps taken before.
-        report: (blocks, 2) float32, written: clipped fraction at the last step, KL(old || new) per parameter.
+        report: (blocks, 2) float32, written: sums over parameters of the clipped fraction at the last step and of
+            KL(old || new).
         tasks: Shares of the blocks for numba's threads; 1 works in the calling thread.
     """
     if tasks == 1:

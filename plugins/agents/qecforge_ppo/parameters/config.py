@@ -22,20 +22,21 @@ class ParameterPPOConfig(PluginConfig):
     total_epochs: int = Field(default=1000, ge=1, description="Epochs to train for (the paper's simulation: 1,000).")
     candidates: int = Field(default=40, ge=2, description="Candidates of each epoch, K (the paper, hardware: 40).")
     optimizer: Literal["adam", "sgd"] = Field(
-        default="adam",
+        default="sgd",
         description="How a gradient becomes a step. A parameter's gradient is taken in units of its deviation and its "
-        "step is so too: sgd is then Sehnke et al.'s step alpha sigma^2 [ours: the paper names no optimizer].",
+        "step is so too: sgd is then Sehnke et al.'s step alpha sigma^2, which tracks drift better than adam here "
+        "[ours: the paper names no optimizer].",
     )
     learning_rate: Rate | Schedule = Field(
-        default=0.1, description="Step of the mean, in deviations (times the gradient, for sgd), or a schedule."
+        default=0.25, description="Inner step of the mean, in deviations (times the gradient, for sgd), or a schedule."
     )
     sigma_learning_rate: Rate | Schedule = Field(
-        default=0.01, description="Step of the logarithm of the deviation, or a schedule."
+        default=0.005, description="Inner step of the logarithm of the deviation, or a schedule."
     )
     adam_betas: tuple[float, float] = Field(
         default=(0.9, 0.999), description="Adam's averages of gradient and squared gradient, each in [0, 1)."
     )
-    initial_sigma: float = Field(default=1.0, gt=0, description="Deviation at the start, in exploration scales.")
+    initial_sigma: float = Field(default=0.5, gt=0, description="Deviation at the start, in exploration scales.")
     min_sigma: float = Field(default=0.01, gt=0, description="Least deviation, in exploration scales.")
     max_sigma: float = Field(default=10.0, gt=0, description="Greatest deviation, in exploration scales.")
     entropy: Rate | Schedule = Field(
@@ -52,7 +53,7 @@ class ParameterPPOConfig(PluginConfig):
         default="coordinate",
         description="Whose probability ratio is clipped. coordinate: each parameter's, min(r A, clip(r) A) with the "
         "sum A of its objectives' advantages; objective: an objective's, the product of its parameters' clipped "
-        "ratios, with the loss -A r.",
+        "ratios, with the loss -A r: its variance grows with their number, and so it tracks drift less well.",
     )
     clip: float | None = Field(
         default=0.2, gt=0, lt=1, description="Clip of the ratio (Schulman et al.: 0.2); none: not clipped."
@@ -73,7 +74,8 @@ class ParameterPPOConfig(PluginConfig):
     normalize_advantages: Literal["objective", "common", "none"] = Field(
         default="objective",
         description="objective: each objective's advantages are divided by their root mean square over the candidates; "
-        "common: all by one number, which keeps the direction of the mean reward's gradient.",
+        "common: all by one number, which keeps the direction of the mean reward's gradient; none: rates and entropy "
+        "are then in units of the reward.",
     )
     mirrored: bool = Field(
         default=False,

@@ -81,7 +81,7 @@ class ParameterSearch:
         self._key = np.random.SeedSequence(seed).generate_state(2).astype(np.uint32)
         self._centre = np.pad(self.initial_parameters, (0, padding)).astype(np.float32)
         self._scale = np.pad(self.exploration_scale, (0, padding), constant_values=1.0).astype(np.float32)
-        self._group = np.pad(self._graph.group, (0, padding)).astype(np.uint32)
+        self._group = np.pad(self._graph.group, (0, padding), constant_values=self._graph.num_groups).astype(np.uint32)
         self._by_group = self._graph.by_group
         self._mean = np.zeros(blocks * BLOCK, np.float32)
         self._log_sigma = np.full(blocks * BLOCK, np.log(config.initial_sigma), np.float32)
@@ -90,12 +90,12 @@ class ParameterSearch:
         self._means = np.zeros((slots, blocks * BLOCK), np.float32)
         self._log_sigmas = np.zeros((slots, blocks * BLOCK), np.float32)
         self._advantages = np.zeros((slots, num_objectives, K), np.float32)
-        self._summed = np.zeros((slots, K, self._graph.num_groups), np.float32)
+        self._summed = np.zeros((slots, K, self._graph.num_groups + 1), np.float32)
         self._candidates = np.empty((K, P), np.float32)
         self._baseline = np.zeros(num_objectives)
         self._report = np.zeros((blocks, 2), np.float32)
         self._floats = settings(config)
-        self._ints = np.array([updates.ADAM if config.optimizer == "adam" else updates.SGD, config.inner_steps])
+        self._ints = np.array([updates.ADAM if config.optimizer == "adam" else updates.SGD, config.inner_steps, P])
         threads = numba.get_num_threads() if config.threads is None else min(config.threads, numba.get_num_threads())
         self._tasks = min(threads, blocks) if K * blocks * BLOCK * slots >= _SHARED_FROM else 1
         self.epoch = 0
@@ -173,7 +173,7 @@ class ParameterSearch:
         mean's way from the start, likewise), `clip_fraction` (of the last inner step), `approx_kl` (KL(old || new) per
         parameter, nats)."""
         P = len(self.initial_parameters)
-        clipped, divergence = self._report.mean(0, dtype=np.float64) * (len(self._mean) / P)
+        clipped, divergence = self._report.sum(0, dtype=np.float64) / P
         return {
             "sigma": float(np.exp(self._log_sigma[:P].mean(dtype=np.float64))),
             "displacement": float(np.sqrt(np.square(self._mean[:P], dtype=np.float64).mean())),
@@ -244,8 +244,8 @@ class ParameterSearch:
         """Ratio (a): each objective's product of clipped coordinate ratios; replayed objectives weigh likewise."""
         config, slots, graph = self.config, self._slots(), self._graph
         mean0, log_sigma0 = self._mean.copy(), self._log_sigma.copy()
-        sums = np.empty((len(slots), config.candidates, graph.num_groups), np.float32)
-        worths = np.empty_like(sums)
+        sums = np.empty((len(slots), config.candidates, graph.num_groups + 1), np.float32)
+        worths = np.zeros_like(sums)
         ratios = np.empty((len(slots), self.num_objectives, config.candidates), np.float32)
 
         log_factor = self._log_sigmas[slots] - log_sigma0
