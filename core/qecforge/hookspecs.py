@@ -26,6 +26,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from qecforge.errors import ConfigurationError
 from qecforge.factor_graph import FactorGraph
 
 if TYPE_CHECKING:
@@ -259,8 +260,11 @@ class Policy(ABC):
 
     @property
     def module(self) -> torch.nn.Module:
-        """The network from observations to logits (or action means), for quantizers. Raises where there is none."""
-        raise NotImplementedError(f"{type(self).__name__} has no network that could be quantized")
+        """The network from observations to logits (or action means), for quantizers. Raises `ConfigurationError` where
+        there is none."""
+        raise ConfigurationError(
+            f"{type(self).__name__} has no network, which quantizers and ONNX need: train an agent whose policy has one"
+        )
 
 
 @dataclass(frozen=True)

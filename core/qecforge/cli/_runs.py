@@ -227,8 +227,8 @@ def _float_network(store: Store, run: Run) -> nn.Module:
     env.close()
     try:
         return policy.module
-    except NotImplementedError as error:
-        raise ConfigurationError(f"run {run.id}: {error}, or written as onnx; use --format safetensors") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"run {run.id}: {error}, or use --format safetensors") from error
 
 
 def _everything(store: Store, run: Run) -> dict[str, Any]:

@@ -321,7 +321,7 @@ def policy_logits(policy: Policy, observations: NDArray[Any], *, batch: int = 40
         batch: States at a time.
 
     Raises:
-        NotImplementedError: a policy without a network.
+        ConfigurationError: a policy without a network.
     """
     own = getattr(policy, "logits", None)
     parts: list[NDArray[np.float32]] = []
