@@ -41,8 +41,8 @@ def report_tables(results: Sequence[Result]) -> dict[str, Table]:
 def report_figures(results: Sequence[Result]) -> dict[str, Figure]:
     """The figures that have something to show, by file name without its ending.
 
-    Of each experiment: `margins`, `flips`, `top1`, `tau` (with the paper's means, which are over all experiments),
-    `latency` and `error_rates`.
+    Of each experiment: `margins`, `flips`, `noise`, `top1`, `tau` (with the paper's means, which are over all
+    experiments), `latency` and `error_rates`.
     """
     found: dict[str, Figure] = {}
     for experiment in dict.fromkeys(result.experiment for result in results):
@@ -114,6 +114,8 @@ def _figures(experiment: str, groups: Sequence[Sequence[Result]]) -> list[tuple[
         )
         buckets = {label: pooled_buckets(fidelities) for label, fidelities in compared.items()}
         found.append(("flips", figures.flips_figure(buckets, f"{experiment}: flips by the teacher's margin")))
+        noises = {label: [each.noise for each in fidelities] for label, fidelities in compared.items()}
+        found.append(("noise", figures.noise_figure(noises, f"{experiment}: logit noise")))
     for name, what in (("top1", "top-1 agreement"), ("tau", "Kendall's tau-b")):
         bars = []
         for group in groups:

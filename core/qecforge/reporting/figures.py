@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-    from qecforge.evaluation.fidelity import MarginBucket
+    from qecforge.evaluation.fidelity import LogitNoise, MarginBucket
 
 __all__ = [
     "Bar",
@@ -29,6 +29,7 @@ __all__ = [
     "flips_figure",
     "latency_figure",
     "margin_figure",
+    "noise_figure",
     "require_matplotlib",
     "save_figure",
 ]
@@ -127,6 +128,19 @@ def fidelity_figure(bars: Sequence[Bar], what: str, title: str = "") -> Figure:
     if values:
         lowest = min(values)
         axes.set_ylim(lowest - 0.1 * (1.02 - lowest), 1.005 if max(values) <= 1 else None)
+    return figure
+
+
+def noise_figure(noises: Mapping[str, Sequence[LogitNoise]], title: str = "") -> Figure:
+    """Logit noise of each method: its mean (bar) and 95th percentile (mark) over states, both averaged over seeds."""
+    figure, axes = _axes(title, "", "largest change of a legal logit")
+    means = [float(np.mean([each.mean for each in found])) for found in noises.values()]
+    axes.bar(range(len(means)), means, color="tab:blue", label="mean")
+    highest = [float(np.mean([each.p95 for each in found])) for found in noises.values()]
+    axes.plot(range(len(highest)), highest, "_", color="black", markersize=14, label="95th percentile")
+    axes.set_xticks(range(len(noises)), list(noises), rotation=20, ha="right")
+    axes.set_ylim(bottom=0)
+    _legend(axes)
     return figure
 
 

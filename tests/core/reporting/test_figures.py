@@ -10,7 +10,7 @@ from apq_records import file_run, planned_runs
 
 from qecforge import Store
 from qecforge.errors import ConfigurationError, MissingDependency
-from qecforge.evaluation.fidelity import MarginBucket
+from qecforge.evaluation.fidelity import LogitNoise, MarginBucket
 from qecforge.reporting import figures
 from qecforge.reporting.apq import collect
 from qecforge.reporting.apq_report import report_figures, write_report
@@ -48,6 +48,19 @@ def test_fidelity_bars_have_the_papers_marks():
     assert (list(marks.get_xdata()), list(marks.get_ydata())) == ([0], [0.912])
 
 
+def test_noise_is_the_mean_over_seeds_with_its_95th_percentile():
+    noises = {
+        "ptq": [LogitNoise(0.2, 0.1, 0.5, 1.0), LogitNoise(0.4, 0.1, 0.75, 9.0)],
+        "apq": [LogitNoise(0.1, 0, 0.25, 1)],
+    }
+    figure = figures.noise_figure(noises)
+    assert heights(figure) == pytest.approx([0.3, 0.1])
+    (axes,) = figure.axes
+    (marks,) = axes.lines
+    assert list(marks.get_ydata()) == [0.625, 0.25]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ptq", "apq"]
+
+
 def test_latency_is_a_mark_for_each_precision():
     figure = figures.latency_figure(
         {"torch": {"fp32": 40.0, "fp16": 80.0}, "native": {"int8": 8.0}}, ["fp32", "fp16", "int8"]
@@ -74,7 +87,7 @@ def test_a_report_has_every_table_and_figure(tmp_path):
         results = collect(store, planned)
     names = {path.name for path in write_report(results, tmp_path / "out")}
     assert names == {path.name for path in (tmp_path / "out").iterdir()}
-    shown = {"margins", "flips", "top1", "tau", "latency", "error_rates"}
+    shown = {"margins", "flips", "noise", "top1", "tau", "latency", "error_rates"}
     assert {name for name in names if name.endswith(".png")} == {f"e1_{name}.png" for name in shown}
     assert (tmp_path / "out" / "e1_flips.png").read_bytes().startswith(b"\x89PNG")
     assert "| e1 | APQ | 2 | 99.10" in (tmp_path / "out" / "tables.md").read_text()
