@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qecforge.errors import ConfigurationError
 from qecforge.inference.calibration import space_holds_levels
 from qecforge.inference.convert import to_integer
 from qecforge.inference.fake_quantize import FakeQuantizedMlp
 from qecforge.inference.integer import IntegerMlp
 from qecforge.inference.native import NativeRuntime
 from qecforge.inference.network import read_mlp
+from qecforge.inference.observers import FEWEST_STATES
 from qecforge_ppo.networks import ActorCritic
 
 __all__ = ["CALIBRATION_STATES", "Int8Actors", "calibration_states"]
@@ -68,6 +70,11 @@ def calibration_states(observations: NDArray[Any], agents: int) -> NDArray[Any]:
 
 def _integers(module: torch.nn.Module, states: NDArray[Any], takes_levels: bool) -> IntegerMlp:
     if not isinstance(module, FakeQuantizedMlp):
+        if len(states) < FEWEST_STATES:
+            raise ConfigurationError(
+                f"actor: int8 takes its ranges from the last rollout, where an agent met {len(states)} states, "
+                f"expected {FEWEST_STATES} or more: raise num_envs or horizon, or set actor to float"
+            )
         fake = FakeQuantizedMlp(
             read_mlp(module),
             bits=_BITS,

@@ -98,7 +98,7 @@ def test_too_few_states_to_calibrate_with_are_refused():
     training = training_of(num_envs=1, horizon=4)
     training.collect()
     training.update()
-    with pytest.raises(ConfigurationError, match="calibration"):
+    with pytest.raises(ConfigurationError, match="met 4 states, expected 16 or more: raise num_envs"):
         training.collect()
 
 
