@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_harness import LOAD, invoke
 
-from qecforge import Registry, StabilizerCode, Store, load_manifest
+from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
 from qecforge.cli._reference import PAGES
 from qecforge.codes import DiscoveredCode
 from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
@@ -17,7 +17,7 @@ from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILLED = {"README.md", "store.md"}
+FILLED = {"README.md": "steane_store", "store.md": "steane_store", "quantization.md": "quantized_store"}
 
 
 def blocks(path, language):
@@ -66,14 +66,27 @@ def steane_store(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def quantized_store(tmp_path_factory):
+    """A `results.db` such as the manifest of docs/quantization.md leaves, but for its length."""
+    folder = tmp_path_factory.mktemp("quantized")
+    ((_, text),) = blocks(ROOT / "docs" / "quantization.md", "yaml")
+    shorter = ["agent.total_steps=5120", "agent.policy={hidden_sizes: [16]}", "quantizer.fine_tune.total_steps=5120"]
+    shorter += ["evaluation.decision_fidelity.states=200", "evaluation.search.episodes=16"]
+    manifest = load_manifest(text, registry=Registry.load(), overrides=shorter)
+    (outcome,) = run_manifest(manifest, options=RunOptions(f"sqlite:///{folder}/results.db"))
+    assert outcome.status == "finished"
+    return folder
+
+
 def pages_with(language):
     return [pytest.param(path, id=path.name) for path in TEXTS if any(not title for title, _ in blocks(path, language))]
 
 
 @pytest.mark.parametrize("path", pages_with("python"))
-def test_python_blocks_run(path, folder, steane_store, capsys):
+def test_python_blocks_run(path, folder, request, capsys):
     if path.name in FILLED:
-        shutil.copytree(steane_store, folder, dirs_exist_ok=True)
+        shutil.copytree(request.getfixturevalue(FILLED[path.name]), folder, dirs_exist_ok=True)
     names = {"__name__": "__main__"}
     for title, text in blocks(path, "python"):
         if not title:
@@ -81,6 +94,10 @@ def test_python_blocks_run(path, folder, steane_store, capsys):
     if path.name == "README.md":
         assert "('XXXXIII', 'XXIIXXI'," in capsys.readouterr().out
         assert names["best"].distance == 3
+    if path.name == "quantization.md":
+        assert names["fidelity"].states == 200
+        assert len(names["actions"]) == names["env"].num_envs
+        assert "RuntimeReport(runtime='native'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", pages_with("yaml"))
