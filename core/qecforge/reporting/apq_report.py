@@ -42,7 +42,7 @@ def report_figures(results: Sequence[Result]) -> dict[str, Figure]:
     """The figures that have something to show, by file name without its ending.
 
     Of each experiment: `margins`, `flips`, `noise`, `top1`, `tau` (with the paper's means, which are over all
-    experiments), `latency` and `error_rates`.
+    experiments), `first_code`, `latency` and `error_rates`.
     """
     found: dict[str, Figure] = {}
     for experiment in dict.fromkeys(result.experiment for result in results):
@@ -125,6 +125,13 @@ def _figures(experiment: str, groups: Sequence[Sequence[Result]]) -> list[tuple[
                 bars.append(figures.Bar(group[0].method.label, spread.mean, spread.low, spread.high, theirs))
         if bars:
             found.append((name, figures.fidelity_figure(bars, what, f"{experiment}: {what}")))
+    times = [
+        figures.Bar(group[0].method.label, spread.mean, spread.low, spread.high)
+        for group in groups
+        if (spread := Spread.of(result.search.get("seconds_to_first_code") for result in group)) is not None
+    ]
+    if times:
+        found.append(("first_code", figures.first_code_figure(times, f"{experiment}: search by the final policy")))
     latencies = _latencies(groups)
     if latencies:
         present = {precision for values in latencies.values() for precision in values}

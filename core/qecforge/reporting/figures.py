@@ -26,6 +26,7 @@ __all__ = [
     "Point",
     "error_rate_figure",
     "fidelity_figure",
+    "first_code_figure",
     "flips_figure",
     "latency_figure",
     "margin_figure",
@@ -141,6 +142,15 @@ def noise_figure(noises: Mapping[str, Sequence[LogitNoise]], title: str = "") ->
     axes.set_xticks(range(len(noises)), list(noises), rotation=20, ha="right")
     axes.set_ylim(bottom=0)
     _legend(axes)
+    return figure
+
+
+def first_code_figure(bars: Sequence[Bar], title: str = "") -> Figure:
+    """Seconds until a method's final policy, playing, found its first code, with the interval over seeds."""
+    figure, axes = _axes(title, "", "seconds to the first code")
+    axes.bar(range(len(bars)), [bar.value for bar in bars], yerr=_errors(bars, 1), capsize=3, color="tab:blue")
+    axes.set_xticks(range(len(bars)), [bar.label for bar in bars], rotation=20, ha="right")
+    axes.set_ylim(bottom=0)
     return figure
 
 

@@ -61,6 +61,15 @@ def test_noise_is_the_mean_over_seeds_with_its_95th_percentile():
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ptq", "apq"]
 
 
+def test_first_codes_are_bars_from_zero():
+    bars = [figures.Bar("fp32", 30.0, 25.0, 40.0), figures.Bar("apq", 20.0, 20.0, 20.0)]
+    figure = figures.first_code_figure(bars)
+    assert heights(figure) == [30.0, 20.0]
+    (axes,) = figure.axes
+    assert axes.get_ylim()[0] == 0
+    assert list(axes.collections[0].get_segments()[0][:, 1]) == [25.0, 40.0]
+
+
 def test_latency_is_a_mark_for_each_precision():
     figure = figures.latency_figure(
         {"torch": {"fp32": 40.0, "fp16": 80.0}, "native": {"int8": 8.0}}, ["fp32", "fp16", "int8"]
@@ -87,7 +96,7 @@ def test_a_report_has_every_table_and_figure(tmp_path):
         results = collect(store, planned)
     names = {path.name for path in write_report(results, tmp_path / "out")}
     assert names == {path.name for path in (tmp_path / "out").iterdir()}
-    shown = {"margins", "flips", "noise", "top1", "tau", "latency", "error_rates"}
+    shown = {"margins", "flips", "noise", "top1", "tau", "first_code", "latency", "error_rates"}
     assert {name for name in names if name.endswith(".png")} == {f"e1_{name}.png" for name in shown}
     assert (tmp_path / "out" / "e1_flips.png").read_bytes().startswith(b"\x89PNG")
     assert "| e1 | APQ | 2 | 99.10" in (tmp_path / "out" / "tables.md").read_text()
