@@ -237,7 +237,7 @@ def discovery_batch(env, teacher, steps=3, *, noise=0.05, seed=0):
 
 
 def safe_by_hand(env, teacher, batch, *, budget, top_k, weight):
-    """Loops over states and candidates, residuals by stepping copies of the environment."""
+    """Loops over states and candidates, each looked up by itself."""
     total, probabilities = 0.0, []
     mask = batch.action_mask if batch.action_mask is not None else torch.ones_like(batch.logits, dtype=torch.bool)
     z = teacher.module(batch.observations).detach()
