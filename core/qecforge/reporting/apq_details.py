@@ -149,6 +149,7 @@ def latency_table(results: Sequence[Result]) -> Table:
         Column("batch"),
         Column("microseconds", "us", show=number, justify="right"),
         Column("steps_per_second", "steps per second", show=number, justify="right"),
+        Column("steps_theirs", "theirs", show=number, justify="right"),
         Column("speedup", "to torch fp16", show=number, justify="right"),
         Column("speedup_best", "to best float", show=number, justify="right"),
         Column("theirs", "to FP16, theirs", show=number, justify="right"),
@@ -166,6 +167,7 @@ def latency_table(results: Sequence[Result]) -> Table:
             same = [each for each in floats if each["batch"] == row["batch"]]
             fp16 = [each["seconds"] for each in same if (each["precision"], each["runtime"]) == ("fp16", "torch")]
             integer = row["precision"].startswith("int")
+            compared = row["batch"] == 1 and (integer or (row["precision"], row["runtime"]) == ("fp16", "torch"))
             rows.append(
                 {
                     "experiment": experiment,
@@ -175,6 +177,7 @@ def latency_table(results: Sequence[Result]) -> Table:
                     "batch": row["batch"],
                     "microseconds": 1e6 * row["seconds"],
                     "steps_per_second": row["batch"] / row["seconds"],
+                    "steps_theirs": measured.method.paper.steps_per_second if compared else None,
                     "speedup": min(fp16) / row["seconds"] if fp16 else None,
                     "speedup_best": min(each["seconds"] for each in same) / row["seconds"] if same else None,
                     "theirs": 2.74 / paper if paper and integer and row["batch"] == 1 else None,

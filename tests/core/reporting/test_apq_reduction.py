@@ -231,6 +231,10 @@ def test_latency_is_beside_torch_fp16_and_the_best_float(filled):
     assert rows[0]["speedup_best"] == pytest.approx(25 / 8)
     assert rows[0]["theirs"] == pytest.approx(2.74 / 0.72)
     assert rows[0]["microseconds"] == pytest.approx(8.0)
+    assert rows[0]["steps_theirs"] == 1410
+    floats = [row for row in latency_table(filled).rows if row["method"] == "float teacher"]
+    theirs = {(row["precision"], row["runtime"]): row["steps_theirs"] for row in floats}
+    assert theirs == {("fp32", "torch"): None, ("fp16", "torch"): 365, ("fp32", "onnxruntime"): None}
 
 
 def test_claims_say_what_holds(filled, store):
