@@ -31,8 +31,8 @@ from qecforge_ppo.parameters.policy import GaussianParameters
 
 __all__ = ["ParameterSearch"]
 
-_SHARED_FROM = 60_000
-"""Numbers to work on from which sharing them out over threads pays."""
+_SHARED_FROM = 300_000
+"""Numbers to work on from which sharing them out over threads pays, also where other work takes a core away."""
 
 
 class ParameterSearch:

@@ -1,5 +1,6 @@
 """Asking and telling, and what is refused."""
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -51,11 +52,12 @@ def test_asking_twice_gives_the_same_candidates():
 
 @pytest.mark.parametrize("ratio", ["coordinate", "objective"])
 def test_threads_change_nothing(ratio):
-    """500 gates are enough to be shared out."""
+    """8,000 parameters are enough to be shared out."""
     results = []
     for threads in (1, 2):
-        env = QuadraticEnvironment(20, gates=500, per_gate=4)
+        env = QuadraticEnvironment(20, gates=400, per_gate=20)
         search, _ = searched(env, 4, ratio=ratio, threads=threads, learning_rate=0.02)
+        assert search._tasks == min(threads, numba.get_num_threads())
         results.append(search)
     np.testing.assert_array_equal(results[0].mean, results[1].mean)
     np.testing.assert_array_equal(results[0].std, results[1].std)
