@@ -210,8 +210,10 @@ def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:
-    """Whether the run plays at all where codes can be found: quantizing a teacher finds none."""
-    return plan.quantizer is None or plan.fine_tuning is not None or plan.evaluation.search is not None
+    """Whether the run plays at all where codes can be found: a steered device has none, quantizing a teacher finds
+    none."""
+    plays = plan.quantizer is None or plan.fine_tuning is not None or plan.evaluation.search is not None
+    return plays and plan.environment.spec.finds_codes
 
 
 def _width() -> int | None:

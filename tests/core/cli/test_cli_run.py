@@ -216,3 +216,14 @@ def test_executor_and_workers_are_handed_on(filled, monkeypatch, arguments, exec
     assert (seen["executor"], seen["workers"], seen["options"].workers) == (executor, pool, measuring)
     assert seen["options"].force == ("--force" in arguments)
     assert seen["options"].store_url == "sqlite:///results.db"
+
+
+def test_a_steered_device_is_not_searched_for_codes(folder):
+    (folder / "steer.yaml").write_text(
+        "qecforge: 1\nname: steer\nenvironment: {plugin: surface_steering, distance: 3, rounds: 4, cycles: 8}\n"
+        "agent: {plugin: parameter_ppo, total_epochs: 2, candidates: 4}\n"
+    )
+    result = invoke("run", "steer.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert "finished" in result.stderr
+    assert "no code was found" not in result.stderr
