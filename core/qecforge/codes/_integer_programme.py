@@ -90,13 +90,16 @@ def _solve(
         highs += [1.0] * space.n
     constraints.append(LinearConstraint(vstack(rows), lows, highs))
     widest = np.array([row.sum() for row in np.array(bits)]) if bits else np.zeros(0)
-    result = milp(
-        np.concatenate([costs, np.zeros(len(bits))]),
-        constraints=constraints,
-        integrality=np.ones(columns + len(bits)),
-        bounds=Bounds(0.0, np.concatenate([np.ones(columns), np.floor(widest / 2)])),
-        options={"time_limit": seconds, "mip_rel_gap": 0.0},
-    )
+    for presolve in (True, False):  # presolving some small infeasible programmes ends in an error of the solver's
+        result = milp(
+            np.concatenate([costs, np.zeros(len(bits))]),
+            constraints=constraints,
+            integrality=np.ones(columns + len(bits)),
+            bounds=Bounds(0.0, np.concatenate([np.ones(columns), np.floor(widest / 2)])),
+            options={"time_limit": seconds, "mip_rel_gap": 0.0, "presolve": presolve},
+        )
+        if result.status != 4:
+            break
     operator = None
     if result.x is not None:
         operator = space.operator(np.flatnonzero(np.round(result.x[:columns])).tolist())
