@@ -34,7 +34,7 @@ def test_runs_to_its_first_code(path, tmp_path):
         sought = manifest.runs()[0].environment.config
         found = store.codes(n=sought.n, k=sought.k, min_distance=sought.target_distance)
         assert found
-        assert store.error_rates(found[0].id)
+        assert any(store.error_rates(each.id) for each in found)  # each run measures its own best
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CIRCUITS])
