@@ -75,11 +75,12 @@ def test_tau_equals_scipy_with_and_without_ties(actions: int, levels: int) -> No
         assert ours[state] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
-floats = st.floats(-4, 4, width=32)
+dyadic = st.integers(-1024, 1024).map(lambda number: number / 256)
+"""Numbers whose sums and differences float32 holds exactly: rounding would move a margin by itself."""
 
 
 @settings(deadline=None)
-@given(arrays(np.float32, (5, 6), elements=floats), arrays(np.float32, (5, 6), elements=floats))
+@given(arrays(np.float32, (5, 6), elements=dyadic), arrays(np.float32, (5, 6), elements=dyadic))
 def test_a_margin_above_twice_the_noise_keeps_the_argmax(teacher: np.ndarray, change: np.ndarray) -> None:
     """APQ paper, section 4.1: ||z~ - z||_inf <= eps and m(s) > 2 eps leave the argmax as it is."""
     student = teacher + change / 4
