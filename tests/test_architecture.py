@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = {path.name: path for path in sorted(ROOT.glob("plugins/*/qecforge_*"))}
 EXPERIMENTS = ROOT / "core" / "qecforge" / "reporting" / "experiments"
+EXAMPLES = ROOT / "examples"
 DECLARED = {("qecforge_code_discovery", "qecforge_knill_laflamme"), ("qecforge_apq", "qecforge_lsq")}
 
 FLOORS = [
@@ -92,7 +93,8 @@ def test_plugins_import_core_and_declared_plugins_only(graph):
 
 
 def packages_on_disk():
-    roots = {ROOT / "core" / "qecforge": "qecforge"} | {path: name for name, path in PLUGINS.items()}
+    roots = {ROOT / "core" / "qecforge": "qecforge", EXAMPLES: "qecforge_examples"}
+    roots |= {path: name for name, path in PLUGINS.items()}
     return {
         ".".join([name, *init.parent.relative_to(root).parts])
         for root, name in roots.items()
@@ -128,9 +130,11 @@ def test_wheel_holds_every_module(tmp_path):
         if file.suffix in {".py", ".mako", ".typed"}
     }
     expected |= {f"qecforge/reporting/experiments/{file.name}" for file in EXPERIMENTS.iterdir()}
+    expected |= {f"qecforge_examples/steering/{file.name}" for file in EXAMPLES.glob("steering/*.yaml")}
     assert held == expected
 
 
 def folder_of(package):
     top, *rest = package.split(".")
-    return Path(PLUGINS.get(top, ROOT / "core" / "qecforge"), *rest)
+    tops = {"qecforge": ROOT / "core" / "qecforge", "qecforge_examples": EXAMPLES, **PLUGINS}
+    return Path(tops[top], *rest)
