@@ -28,7 +28,7 @@ from qecforge.errors import ConfigurationError
 from qecforge.factor_graph import FactorGraph
 from qecforge_surface_steering.tagged import Gate, TaggedCircuit
 
-__all__ = ["DetectionModel", "Objectives", "fixed_attenuation", "region_counts"]
+__all__ = ["DetectionModel", "Objectives", "fixed_attenuation", "fixed_faults", "region_counts"]
 
 Objectives = Literal["stabilizer", "detector"]
 _Number = TypeVar("_Number", bound=np.generic)
@@ -59,8 +59,11 @@ def region_counts(circuit: TaggedCircuit) -> list[dict[int, int]]:
     return counts
 
 
-def fixed_attenuation(circuit: TaggedCircuit) -> NDArray[np.float64]:
-    """(num_detectors,) log(1 - 2 D_j) with perfect gates: measurement, reset, and noise that the circuit brings.
+def fixed_faults(circuit: TaggedCircuit) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Faults with perfect gates: measurement, reset, and noise that the circuit brings.
+
+    Returns:
+        (F,) log(1 - 2 p) of each fault, and the pairs (fault, detector that it flips) as two rows.
 
     Raises:
         ConfigurationError: Noise that stim can only approximate by independent faults.
@@ -72,13 +75,22 @@ def fixed_attenuation(circuit: TaggedCircuit) -> NDArray[np.float64]:
         raise ConfigurationError(
             f"circuit: the noise in it is no product of independent faults ({reason}): use DEPOLARIZE1, say"
         ) from error
-    fixed = np.zeros(circuit.circuit.num_detectors)
+    logs: list[float] = []
+    fault: list[int] = []
+    detector: list[int] = []
     for instruction in model:
         if instruction.type == "error":
-            (probability,) = instruction.args_copy()
             hit = [t.val for t in instruction.targets_copy() if t.is_relative_detector_id()]
-            fixed[hit] += np.log1p(-2 * probability)
-    return fixed
+            fault += [len(logs)] * len(hit)
+            detector += hit
+            logs.append(float(np.log1p(-2 * instruction.args_copy()[0])))
+    return np.array(logs), np.array(fault, dtype=np.int64), np.array(detector, dtype=np.int64)
+
+
+def fixed_attenuation(circuit: TaggedCircuit) -> NDArray[np.float64]:
+    """(num_detectors,) log(1 - 2 D_j) with perfect gates. Raises as `fixed_faults`."""
+    logs, fault, detector = fixed_faults(circuit)
+    return np.bincount(detector, logs[fault], minlength=circuit.circuit.num_detectors).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
