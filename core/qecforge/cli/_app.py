@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from qecforge.cli import _bench, _codes, _plugins, _reproduce, _run, _runs
+from qecforge.cli import _bench, _codes, _plugins, _reproduce, _run, _run_figures, _runs
 from qecforge.cli._output import one_line, say
 from qecforge.errors import Interrupted, RunFailed, UserError
 
@@ -101,6 +101,7 @@ def _root(
 _run.register(app)
 app.add_typer(_plugins.app, name="plugins")
 app.add_typer(_runs.app, name="runs")
+_run_figures.register(_runs.app)
 app.add_typer(_codes.app, name="codes")
 app.add_typer(_reproduce.app, name="reproduce")
 _bench.register(app)
