@@ -29,6 +29,7 @@ FLOORS = [
     {"qecforge._yaml", "qecforge.plugins", "qecforge.store"},
     {"qecforge._specs"},
     {"qecforge.evaluation", "qecforge.inference"},
+    {"qecforge.parameters"},
     {"qecforge.hookspecs"},
     {"qecforge.codes", "qecforge.factor_graph"},
     {"qecforge.checkpoints", "qecforge._cores", "qecforge._provenance", "qecforge._signals"},

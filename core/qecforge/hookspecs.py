@@ -192,6 +192,14 @@ class ParameterEnvironment(Environment):
     factor_graph: FactorGraph | None
     reward_space: gymnasium.spaces.Box
 
+    def assess(self, parameters: NDArray[np.float64]) -> Mapping[str, float]:
+        """What an evaluation of one parameter vector, (P,), says in the present epoch, such as its logical error rate.
+
+        Names and numbers for the log; none by default. State and random numbers stay as they are: training is the same
+        whether or not anything is assessed.
+        """
+        return {}
+
 
 @dataclass
 class RewardBuffers:

@@ -299,8 +299,21 @@ def check_parameters(make: MakeEnvironment) -> None:
     elif graph is not None:
         assert (graph.num_objectives, graph.num_parameters) == (rewards.shape[1], P)
         assert not len(graph.unconnected_parameters()), "a parameter that no objective depends on"
+    _check_assess(env)
     for name, array in described.items():
         np.testing.assert_array_equal(getattr(env, name), array, err_msg=f"{name} changed with a step")
+
+
+def _check_assess(env: ParameterEnvironment) -> None:
+    """`assess` gives finite numbers, the same ones when asked again, and the next step is as it would be without."""
+    actions = np.tile(env.initial_parameters, (env.num_envs, 1))
+    before = env.state_dict()
+    expected = env.step(actions)
+    env.load_state_dict(before)
+    found, again = (dict(env.assess(env.initial_parameters)) for _ in range(2))
+    assert found == again, f"assess gave {found}, then {again}"
+    assert all(np.isfinite(value) for value in found.values()), f"assess gave {found}"
+    np.testing.assert_array_equal(env.step(actions)[1], expected[1], err_msg="assess changed the next step")
 
 
 def check_discoveries(make: MakeEnvironment) -> None:

@@ -109,6 +109,10 @@ class QuadraticEnvironment(ParameterEnvironment):
         slope: NDArray[np.float64] = 2 * self.curvature / self._per_gate * known_by * away
         return slope
 
+    def assess(self, parameters: NDArray[np.float64]) -> dict[str, float]:
+        """`excess`: what the mean rate exceeds its floor by, without noise."""
+        return {"excess": float(self.rates(parameters[None], self._epoch).mean() - self.floor)}
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:

@@ -6,21 +6,20 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from qecforge.hookspecs import PluginConfig
+from qecforge.parameters import ParameterAgentConfig
 from qecforge_ppo.config import Rate, Schedule
 
 __all__ = ["ParameterPPOConfig"]
 
 
-class ParameterPPOConfig(PluginConfig):
+class ParameterPPOConfig(ParameterAgentConfig):
     """Parameter-exploring policy gradient (Sehnke et al. 2010) with PPO's clip (Schulman et al. 2017), one advantage
     for each objective and gradient masking by the factor graph (the paper, "RL control").
 
-    Mean and deviation of every parameter are in units of the environment's `exploration_scale`.
+    Mean and deviation of every parameter are in units of the environment's `exploration_scale`. Plain PGPE is
+    `mask: false, clip: null, replay: 0, inner_steps: 1`.
     """
 
-    total_epochs: int = Field(default=1000, ge=1, description="Epochs to train for (the paper's simulation: 1,000).")
-    candidates: int = Field(default=40, ge=2, description="Candidates of each epoch, K (the paper, hardware: 40).")
     optimizer: Literal["adam", "sgd"] = Field(
         default="sgd",
         description="How a gradient becomes a step. A parameter's gradient is taken in units of its deviation and its "
@@ -81,9 +80,6 @@ class ParameterPPOConfig(PluginConfig):
         default=False,
         description="Candidates in pairs mu + sigma z, mu - sigma z (Sehnke et al.'s symmetric sampling): even parts "
         "of the reward no longer disturb the mean's gradient.",
-    )
-    report_every: int = Field(
-        default=10, ge=1, description="Epochs between two entries in the log; also the grid of checkpoints."
     )
     threads: int | None = Field(
         default=None, ge=1, description="Threads of the update, at most; none: as many as numba has. Changes no result."

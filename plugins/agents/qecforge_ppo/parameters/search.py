@@ -21,13 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
 from qecforge.hookspecs import FactorGraph
+from qecforge.parameters import GaussianParameters
 from qecforge_ppo.config import value_at
 from qecforge_ppo.parameters import _objective as objective
 from qecforge_ppo.parameters import _updates as updates
 from qecforge_ppo.parameters._normals import BLOCK, draw
 from qecforge_ppo.parameters._setup import check_memory, graph_to_learn_by, settings
 from qecforge_ppo.parameters.config import ParameterPPOConfig
-from qecforge_ppo.parameters.policy import GaussianParameters
 
 __all__ = ["ParameterSearch"]
 

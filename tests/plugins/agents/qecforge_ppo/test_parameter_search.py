@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
 from qecforge.factor_graph import FactorGraph
+from qecforge.parameters import GaussianParameters
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext
 from qecforge.testing.parameters import QuadraticEnvironment
 from qecforge_ppo import ParameterPPOConfig
 from qecforge_ppo.parameters import _setup
 from qecforge_ppo.parameters.agent import ParameterPPO
-from qecforge_ppo.parameters.policy import GaussianParameters
 from qecforge_ppo.parameters.search import ParameterSearch
 
 

@@ -1,0 +1,38 @@
+"""What a manifest may say about every agent that searches a space of parameters."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from qecforge.hookspecs import PluginConfig
+
+__all__ = ["ParameterAgentConfig"]
+
+
+class ParameterAgentConfig(PluginConfig):
+    """Length of the search, candidates, and what is reported and kept. "The paper" is arXiv 2511.08493."""
+
+    total_epochs: int = Field(default=1000, ge=1, description="Epochs to train for (the paper's simulation: 1,000).")
+    candidates: int = Field(default=40, ge=2, description="Candidates of each epoch, K (the paper, hardware: 40).")
+    report_every: int = Field(
+        default=10, ge=1, description="Epochs between two entries in the log; also the grid of checkpoints."
+    )
+    snapshots: int = Field(
+        default=100,
+        ge=0,
+        description="So many times the policy keeps where its mean was, evenly spread over total_epochs, start and end "
+        "included; evaluations over time read them. 0: never.",
+    )
+    assess_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="Every so many epochs the environment assesses the mean (a logical error rate, say), and the log "
+        "says what came out; none: never. Changes no result.",
+    )
+
+    @field_validator("snapshots")
+    @classmethod
+    def _start_and_end(cls, snapshots: int) -> int:
+        if snapshots == 1:
+            raise ValueError("1 snapshot cannot be at start and end: set 2 or more, or 0 for none")
+        return snapshots
