@@ -15,15 +15,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge._yaml import parse_yaml, plain
-from qecforge.errors import ConfigurationError
 from qecforge.evaluation.fidelity import DecisionFidelity
 from qecforge.manifest import load_manifest
+from qecforge.reporting.reproduction import check_names, finished
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
@@ -109,6 +108,11 @@ class Planned:
     method: Method
     plan: RunPlan
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Experiment and method."""
+        return {"experiment": self.experiment, "method": self.method.name}
+
 
 @dataclass(frozen=True)
 class Result:
@@ -170,10 +174,7 @@ def plan_runs(
         ManifestError, PluginError: a manifest does not fit the plugins that are installed.
     """
     for what, names, known in (("experiment", experiments, EXPERIMENTS), ("method", chosen, methods())):
-        for name in names:
-            if name not in known:
-                near = get_close_matches(name, known) or list(known)
-                raise ConfigurationError(f"unknown {what} {name!r}: there is {', '.join(near)}")
+        check_names(what, names, known)
     planned = []
     for experiment in dict.fromkeys(experiments):
         file, settings = EXPERIMENTS[experiment]
@@ -203,8 +204,7 @@ def stages(planned: Iterable[Planned]) -> list[list[Planned]]:
 
 def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
     """What the store knows of those runs that are finished, in the order of `planned`."""
-    runs = {run.identity: run for run in store.runs(status="finished")}
-    return [_result(store, each, runs[each.plan.identity]) for each in planned if each.plan.identity in runs]
+    return [_result(store, each, run) for each, run in finished(store, planned)]
 
 
 def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float = 0.3) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from qecforge.evaluation.fidelity import DecisionFidelity, pooled_buckets
 from qecforge.reporting.apq import Result
-from qecforge.reporting.apq_tables import WHO, Spread, grouped, hundred, row_of, spread, three
+from qecforge.reporting.apq_tables import WHO, grouped
+from qecforge.reporting.spread import Spread, hundred, row_of, spread, three
 from qecforge.reporting.tables import Column, Table, number
 
 __all__ = ["flips_table", "latency_table", "noise_table", "search_table"]

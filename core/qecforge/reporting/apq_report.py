@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qecforge.errors import ConfigurationError
 from qecforge.evaluation.fidelity import HISTOGRAM_EDGES, pooled_buckets
 from qecforge.evaluation.statistics import wilson_interval
 from qecforge.reporting import figures
 from qecforge.reporting.apq import Result
 from qecforge.reporting.apq_details import flips_table, latency_table, noise_table, search_table
-from qecforge.reporting.apq_tables import Spread, ablation_table, claims_table, decision_table, grouped
-from qecforge.reporting.tables import Table, to_csv, to_json, to_markdown
+from qecforge.reporting.apq_tables import ablation_table, claims_table, decision_table, grouped
+from qecforge.reporting.reproduction import write_files
+from qecforge.reporting.spread import Spread
+from qecforge.reporting.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,23 +61,7 @@ def write_report(results: Sequence[Result], folder: Path) -> list[Path]:
         ConfigurationError: the folder cannot be written.
     """
     figures.require_matplotlib()
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tables = report_tables(results)
-        text = "\n\n".join(f"## {table.title}\n\n{to_markdown(table)}" for table in tables.values())
-        for name, content in [
-            ("tables.md", f"{text}\n"),
-            *((f"{name}.csv", f"{to_csv(table)}\n") for name, table in tables.items()),
-            *((f"{name}.json", f"{to_json(table)}\n") for name, table in tables.items()),
-        ]:
-            (folder / name).write_text(content, encoding="utf-8")
-            written.append(folder / name)
-    except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another --out") from error
-    for name, figure in report_figures(results).items():
-        written.append(figures.save_figure(figure, folder / f"{name}.png"))
-    return written
+    return write_files(report_tables(results), report_figures(results), folder)
 
 
 def error_rate_curves(group: Sequence[Result]) -> list[figures.Point]:

@@ -6,29 +6,22 @@ experiments are there for a seed, a table's last rows are their mean, which is w
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from qecforge.evaluation.fidelity import DecisionFidelity, pooled_buckets
-from qecforge.evaluation.statistics import bootstrap_mean_interval
 from qecforge.reporting.apq import MAIN_EXPERIMENTS, Method, Result
+from qecforge.reporting.spread import Spread, hundred, row_of, small, spread, three
 from qecforge.reporting.tables import Column, Table, number, percent
 
 __all__ = [
     "MEAN",
     "WHO",
-    "Spread",
     "ablation_table",
     "claims_table",
     "decision_table",
     "grouped",
-    "hundred",
-    "row_of",
-    "spread",
-    "three",
 ]
 
 MEAN = "mean"
@@ -39,60 +32,6 @@ GOAL_TOP1, GOAL_TAU, GOAL_FLIPS = 0.986, 0.955, 0.10
 
 _ORDER = ("apq", "lsq", "smoothquant", "ptq")
 """Of top-1 agreement in the paper's table 2, best first."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A number over seeds: mean, sample standard deviation (NaN for one seed) and 95 % bootstrap interval."""
-
-    mean: float
-    std: float
-    low: float
-    high: float
-    seeds: int
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """Of those that are there; None where none is."""
-        sample = [value for value in values if value is not None and math.isfinite(value)]
-        if not sample:
-            return None
-        interval = bootstrap_mean_interval(sample)
-        mean = interval.estimate
-        std = math.sqrt(sum((x - mean) ** 2 for x in sample) / (len(sample) - 1)) if len(sample) > 1 else math.nan
-        return cls(mean, std, interval.low, interval.high, len(sample))
-
-    def row(self) -> dict[str, float]:
-        """As JSON values."""
-        return {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high, "seeds": self.seeds}
-
-
-def spread(show: Callable[[float], str]) -> Callable[[Mapping[str, float] | None], str]:
-    """How people see a `Spread.row`: `97.1 ± 0.3 [96.8, 97.4]`."""
-
-    def text(value: Mapping[str, float] | None) -> str:
-        if value is None:
-            return ""
-        if value["seeds"] == 1:
-            return show(value["mean"])
-        return f"{show(value['mean'])} ± {show(value['std'])} [{show(value['low'])}, {show(value['high'])}]"
-
-    return text
-
-
-def hundred(value: float | None) -> str:
-    """A fraction in percent with two decimals, without the sign."""
-    return "" if value is None else f"{100 * value:.2f}"
-
-
-def three(value: float | None) -> str:
-    """Three decimals."""
-    return "" if value is None else f"{value:.3f}"
-
-
-def small(value: float | None) -> str:
-    """A rate: 1.8e-03."""
-    return "" if value is None else f"{value:.2g}" if value == 0 else f"{value:.1e}"
 
 
 WHO = (Column("experiment"), Column("method"), Column("seeds"))
@@ -238,11 +177,6 @@ def _measured_on(result: Result) -> str:
     assert result.code is not None
     decoders = "/".join(dict.fromkeys(rate.task.decoder for rate in result.rates))
     return f"[[{result.code.n},{result.code.k},{result.code.distance}]] {result.rates[0].task.extraction} {decoders}"
-
-
-def row_of(value: Spread | None) -> dict[str, float] | None:
-    """A table's cell."""
-    return None if value is None else value.row()
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -14,7 +14,8 @@ from qecforge.evaluation.statistics import bootstrap_mean_interval
 from qecforge.reporting.apq import EXPERIMENTS, collect, methods, plan_runs, stages
 from qecforge.reporting.apq_details import flips_table, latency_table, noise_table, search_table
 from qecforge.reporting.apq_report import error_rate_curves
-from qecforge.reporting.apq_tables import Spread, ablation_table, claims_table, decision_table
+from qecforge.reporting.apq_tables import ablation_table, claims_table, decision_table
+from qecforge.reporting.spread import Spread
 from qecforge.reporting.tables import to_csv, to_json, to_text
 
 

@@ -1,0 +1,70 @@
+"""A number over seeds, and how people see it and other small numbers in a table's cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from qecforge.evaluation.statistics import bootstrap_mean_interval
+
+__all__ = ["Spread", "hundred", "row_of", "small", "spread", "three"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over seeds: mean, sample standard deviation (NaN for one seed) and 95 % bootstrap interval."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    seeds: int
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Spread | None:
+        """Of those that are there; None where none is."""
+        sample = [value for value in values if value is not None and math.isfinite(value)]
+        if not sample:
+            return None
+        interval = bootstrap_mean_interval(sample)
+        mean = interval.estimate
+        std = math.sqrt(sum((x - mean) ** 2 for x in sample) / (len(sample) - 1)) if len(sample) > 1 else math.nan
+        return cls(mean, std, interval.low, interval.high, len(sample))
+
+    def row(self) -> dict[str, float]:
+        """As JSON values."""
+        return {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high, "seeds": self.seeds}
+
+
+def row_of(value: Spread | None) -> dict[str, float] | None:
+    """A table's cell."""
+    return None if value is None else value.row()
+
+
+def spread(show: Callable[[float], str]) -> Callable[[Mapping[str, float] | None], str]:
+    """How people see a `Spread.row`: `97.1 ± 0.3 [96.8, 97.4]`."""
+
+    def text(value: Mapping[str, float] | None) -> str:
+        if value is None:
+            return ""
+        if value["seeds"] == 1:
+            return show(value["mean"])
+        return f"{show(value['mean'])} ± {show(value['std'])} [{show(value['low'])}, {show(value['high'])}]"
+
+    return text
+
+
+def hundred(value: float | None) -> str:
+    """A fraction in percent with two decimals, without the sign."""
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def three(value: float | None) -> str:
+    """Three decimals."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def small(value: float | None) -> str:
+    """A rate: 1.8e-03."""
+    return "" if value is None else f"{value:.2g}" if value == 0 else f"{value:.1e}"
