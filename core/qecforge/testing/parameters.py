@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from qecforge.errors import CheckpointError, Interrupted
 from qecforge.factor_graph import FactorGraph
 from qecforge.hookspecs import Agent, AgentSpec, ParameterEnvironment, Policy, StepBuffers
+from qecforge.parameters import GaussianParameters, ParameterAgentConfig
 from qecforge.testing.contexts import RecordingContext
 
 __all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
@@ -243,6 +244,29 @@ class ParameterAgentContract:
         assert steps == sorted(set(steps))
         assert "detection_rate" in context.metrics
         assert all(np.isfinite(values).all() for values in context.metrics.values())
+
+    def test_keeps_and_assesses_the_mean(self) -> None:
+        """An agent with `ParameterAgentConfig`'s settings: its trajectory goes from where control starts to what it
+        ends with, and neither snapshots nor assessments change what it learns."""
+        if not issubclass(self.spec.config, ParameterAgentConfig):
+            pytest.skip(f"{self.spec.name} has no snapshots")
+        policies = []
+        for more in ({"snapshots": 0}, {"snapshots": 5, "assess_every": 1}):
+            agent = self.spec.make(self.spec.config.model_validate({**self.settings, **more}))
+            env = self.environment(agent)
+            context = RecordingContext(env, 6, stop_after=3)
+            policies.append(agent.train(env, context))
+        plain, kept = policies
+        assert isinstance(plain, GaussianParameters)
+        assert isinstance(kept, GaussianParameters)
+        assert plain.trajectory is None
+        assert kept.trajectory is not None
+        np.testing.assert_array_equal(kept.mean, plain.mean)
+        np.testing.assert_array_equal(kept.std, plain.std)
+        np.testing.assert_allclose(kept.trajectory.means[0], env.initial_parameters, rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(kept.trajectory.means[-1], kept.mean.astype(np.float32))
+        assert (kept.trajectory.epochs[0], kept.trajectory.epochs[-1]) == (0, context.advances[-1].step)
+        assert len(context.metrics["excess"]) == len(context.advances)
 
     def test_policy_is_saved_and_loaded(self) -> None:
         """A policy's state in an untrained one gives the same actions, one for each observation; foreign states are

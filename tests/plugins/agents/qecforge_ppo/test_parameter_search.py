@@ -251,17 +251,3 @@ def test_foreign_checkpoints_are_refused():
     for wrong in (state, {}, {**other.state_dict(), "advantages": np.zeros(3)}):
         with pytest.raises(CheckpointError, match="does not fit the configuration"):
             other.load_state_dict(wrong)
-
-
-def test_a_gaussian_policy_draws_when_asked_to():
-    policy = GaussianParameters([1.0, -2.0], [0.1, 3.0])
-    observations = np.zeros((4000, 1), np.float32)
-    np.testing.assert_array_equal(policy.act(observations[:2]), [[1, -2], [1, -2]])
-    drawn = policy.act(observations, deterministic=False, rng=np.random.default_rng(0))
-    np.testing.assert_allclose(drawn.mean(0), policy.mean, atol=0.2)
-    np.testing.assert_allclose(drawn.std(0), policy.std, rtol=0.05)
-    with pytest.raises(ConfigurationError, match="got no rng"):
-        policy.act(observations, deterministic=False)
-    for mean, std in (([0.0], [0.0]), ([np.inf], [1.0]), ([0.0, 1.0], [1.0])):
-        with pytest.raises(ConfigurationError, match="Gaussian policy"):
-            GaussianParameters(mean, std)
