@@ -1,4 +1,5 @@
-"""What a run shows while it works: a bar on a terminal, one plain line now and then elsewhere. Both go to stderr."""
+"""What a run shows while it works: a bar on a terminal, with its readings where it holds a device calibrated; one plain
+line now and then elsewhere. Both go to stderr."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qecforge.cli._output import say
+from qecforge.cli._readings import Readings
 from qecforge.cli._render import parameters
 from qecforge.reporting.tables import duration, number
 from qecforge.run import RunListener
@@ -47,16 +49,9 @@ def show_progress() -> Iterator[RunListener]:
     if not console.is_terminal:
         yield LineProgress()
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from qecforge.cli._live import LiveProgress
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with LiveProgress(console) as progress:
         yield TerminalProgress(progress)
 
 
@@ -67,6 +62,7 @@ class _Announcer(RunListener):
         self._say = say
         self._best: dict[str, tuple[int, int]] = {}
         self._begun: dict[str, float] = {}
+        self._readings: dict[str, Readings] = {}
 
     def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
         """Say that the run begins."""
@@ -89,14 +85,21 @@ class _Announcer(RunListener):
         self._say(f"{label(plan)}: found {parameters(record)} with {gates} gates after {duration(after)}")
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
-        """Say how the run ended."""
+        """Say how the run ended, with its last readings."""
+        last = self._readings.pop(plan.identity, Readings()).words()
         words = {
-            "finished": f"finished in {duration(outcome.seconds)}",
+            "finished": f"finished in {duration(outcome.seconds)}{f', {last}' if last else ''}",
             "skipped": "was finished before; nothing to do (--force runs it anew)",
             "failed": f"failed: {outcome.error}",
             "interrupted": "interrupted, its state is saved",
         }
         self._say(f"{label(plan)}: {words[outcome.status]}")
+
+    def _read(self, plan: RunPlan, metrics: Mapping[str, float]) -> Readings:
+        """The run's readings, those of this report among them."""
+        readings = self._readings.setdefault(plan.identity, Readings())
+        readings.add(metrics)
+        return readings
 
 
 class LineProgress(_Announcer):
@@ -127,8 +130,11 @@ class LineProgress(_Announcer):
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """One line, if it is due."""
+        readings = self._read(plan, metrics)
         if self._due(plan):
-            self._say(f"{label(plan)}: {step:,} of {total:,} steps{note(metrics)}")
+            unit = "epochs" if readings else "steps"
+            words = note(metrics, readings)
+            self._say(f"{label(plan)}: {step:,} of {total:,} {unit}{f', {words}' if words else ''}")
 
     def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
         """One line, if it is due."""
@@ -166,7 +172,8 @@ class TerminalProgress(_Announcer):
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """Move the bar."""
-        self._update(plan, completed=step, total=total, note=note(metrics).lstrip(", "))
+        readings = self._read(plan, metrics)
+        self._update(plan, completed=step, total=total, note=note(metrics, readings), readings=readings)
 
     def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
         """Count the values of p that are done, the one in work left out."""
@@ -197,10 +204,10 @@ def label(plan: RunPlan) -> str:
     return f"{plan.name} seed {plan.seed}{point}"
 
 
-def note(metrics: Mapping[str, float]) -> str:
-    """The return of the latest episodes, where the agent reports it."""
+def note(metrics: Mapping[str, float], readings: Readings) -> str:
+    """The latest readings, or the return of the latest episodes, where the agent reports it."""
     value = metrics.get("episode_return")
-    return "" if value is None or value != value else f", episode return {number(float(value))}"
+    return readings.words() if value is None or value != value else f"episode return {number(float(value))}"
 
 
 def planned_points(plan: RunPlan) -> int | None:
