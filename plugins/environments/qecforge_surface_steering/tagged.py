@@ -61,6 +61,15 @@ class Slot:
     uses: tuple[tuple[int, tuple[int, ...]], ...]
 
 
+@dataclass(frozen=True)
+class _Fault:
+    """A line of noise: the gate whose error it has, the channel, and its qubits."""
+
+    gate: int
+    channel: str
+    targets: str
+
+
 class TaggedCircuit:
     """A stim circuit, the gates that its tags name, and the noise that control has no part in.
 
@@ -153,11 +162,11 @@ class TaggedCircuit:
             raise ConfigurationError(
                 f"gate errors: {self.gates[g].name} has {errors[g]:g}, outside 0..{self.p_max[g]:g}: bring it inside"
             )
-        return self._noisy(self.circuit, errors.tolist())
+        return self._noisy(errors.tolist())
 
     def fixed_noise(self) -> stim.Circuit:
         """The circuit with perfect gates: the noise that control has no part in."""
-        return self._noisy(self.circuit, [0.0] * self.num_gates)
+        return self._noisy([0.0] * self.num_gates)
 
     def slots(self) -> Iterator[Slot]:
         """All instructions in order of time, REPEAT blocks unrolled."""
@@ -187,21 +196,34 @@ class TaggedCircuit:
                 part.append((self._numbers[name], qubits))
                 busy.update(qubits)
 
-    def _noisy(self, circuit: stim.Circuit, errors: list[float]) -> stim.Circuit:
-        noisy = stim.Circuit()
+    def _noisy(self, errors: list[float]) -> stim.Circuit:
+        """Stim reads a text many times faster than it takes instructions one by one, and it reads numbers exactly."""
+        lines = [
+            part if isinstance(part, str) else f"{part.channel}({errors[part.gate]!r}) {part.targets}"
+            for part in self._program
+            if isinstance(part, str) or errors[part.gate]
+        ]
+        return stim.Circuit("\n".join(lines))
+
+    @cached_property
+    def _program(self) -> tuple[str | _Fault, ...]:
+        """The noisy circuit line by line, gates' errors left open."""
+        return tuple(self._lines(self.circuit))
+
+    def _lines(self, circuit: stim.Circuit) -> Iterator[str | _Fault]:
         for instruction in circuit:
             if isinstance(instruction, stim.CircuitRepeatBlock):
-                body = self._noisy(instruction.body_copy(), errors)
-                noisy.append(stim.CircuitRepeatBlock(instruction.repeat_count, body))
+                yield f"REPEAT {instruction.repeat_count} {{"
+                yield from self._lines(instruction.body_copy())
+                yield "}"
                 continue
             for slot in self._slots_of(instruction):
-                noisy.append(self._misreading(slot.instruction))
+                yield _exact(self._misreading(slot.instruction))
                 for gate, qubits in slot.uses:
-                    if errors[gate]:
-                        noisy.append(_CHANNEL[len(qubits)], qubits, errors[gate])
+                    yield _Fault(gate, _CHANNEL[len(qubits)], " ".join(map(str, qubits)))
                 if self.reset_error and instruction.name in _FLIP_AFTER:
-                    noisy.append(_FLIP_AFTER[instruction.name], instruction.targets_copy(), self.reset_error)
-        return noisy
+                    targets = instruction.targets_copy()
+                    yield _exact(stim.CircuitInstruction(_FLIP_AFTER[instruction.name], targets, [self.reset_error]))
 
     def _misreading(self, instruction: stim.CircuitInstruction) -> stim.CircuitInstruction:
         if not self.measurement_error or instruction.name not in _MEASUREMENTS:
@@ -259,6 +281,15 @@ def _untagged(
     instruction: stim.CircuitInstruction, targets: list[stim.GateTarget] | list[int]
 ) -> stim.CircuitInstruction:
     return stim.CircuitInstruction(instruction.name, targets, instruction.gate_args_copy())
+
+
+def _exact(instruction: stim.CircuitInstruction) -> str:
+    """The instruction as text, arguments in full: stim's own has six digits."""
+    name, targets, arguments = instruction.name, instruction.targets_copy(), instruction.gate_args_copy()
+    text = f"{stim.CircuitInstruction(name, targets, arguments)}"
+    tag = f"{stim.CircuitInstruction('TICK', [], tag=instruction.tag)}"[len("TICK") :]
+    numbers = f"({', '.join(map(repr, arguments))})" if arguments else ""
+    return f"{name}{tag}{numbers}{text[text.index(')') + 1 :] if arguments else text[len(name) :]}"
 
 
 def _first_line(error: Exception) -> str:

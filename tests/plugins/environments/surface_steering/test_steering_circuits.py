@@ -55,6 +55,58 @@ def test_noiseless_circuits_are_silent(circuit):
     assert circuit.num_observables == 1
 
 
+MIXED = stim.Circuit(
+    "QUBIT_COORDS(0.12345678901, 2) 0\nR 0 1\nX_ERROR[a\\Cb(d)\\Be](0.012345678901234) 0\nH[g] 0 0\n"
+    "REPEAT 3 {\n CZ[cz{}] 0 1 0 1\n DEPOLARIZE1(0.0000012345678901) 1\n MR(0.001) 1\n"
+    " DETECTOR[t](0.12345678901, 1) rec[-1]\n SHIFT_COORDS(0, 1)\n REPEAT 2 {\n  H[g] 0 0\n }\n}\n"
+    "CX rec[-1] 0\nS[s{}] 1\nM !0\nOBSERVABLE_INCLUDE(3) rec[-1]"
+)
+
+
+@pytest.mark.parametrize("circuit", [surface_code(5, 3, "x"), color_code(3, 4), MIXED], ids=["surface", "color", "own"])
+def test_noise_stands_where_it_belongs_digit_for_digit(circuit):
+    tagged = TaggedCircuit(circuit, measurement_error=0.00123456789012, reset_error=1 / 3e3)
+    p = np.random.default_rng(5).uniform(0, 0.01, tagged.num_gates)
+    p[0] = 0.0
+    assert tagged.with_noise(p) == one_by_one(tagged, circuit, p)
+    assert tagged.fixed_noise() == one_by_one(tagged, circuit, 0 * p)
+
+
+def one_by_one(tagged, circuit, p):
+    """The noisy circuit, put together from instructions."""
+    names = {gate.name: error for gate, error in zip(tagged.gates, p, strict=True)}
+    noisy = stim.Circuit()
+    for instruction in circuit:
+        if isinstance(instruction, stim.CircuitRepeatBlock):
+            noisy.append(
+                stim.CircuitRepeatBlock(instruction.repeat_count, one_by_one(tagged, instruction.body_copy(), p))
+            )
+            continue
+        name, targets, arguments = instruction.name, instruction.targets_copy(), instruction.gate_args_copy()
+        if stim.gate_data(name).is_unitary and not any(target.is_measurement_record_target for target in targets):
+            width = 2 if stim.gate_data(name).is_two_qubit_gate else 1
+            groups = [targets[at : at + width] for at in range(0, len(targets), width)]
+            qubits = [[target.value for target in group] for group in groups]
+            tags = [instruction.tag.replace("{}", "-".join(map(str, group))) for group in qubits]
+            busy, start = set(), 0
+            for at, group in enumerate([*qubits, None]):
+                if group is None or busy & set(group):
+                    noisy.append(name, [q for each in qubits[start:at] for q in each])
+                    for each, tag in zip(qubits[start:at], tags[start:at], strict=True):
+                        if names[tag]:
+                            noisy.append(f"DEPOLARIZE{width}", each, names[tag])
+                    busy, start = set(), at
+                busy |= set(group or ())
+            continue
+        if name in ("M", "MX", "MR"):
+            own = arguments[0] if arguments else 0.0
+            arguments = [own + tagged.measurement_error - 2 * own * tagged.measurement_error]
+        noisy.append(name, targets, arguments, tag=instruction.tag)
+        if name in ("R", "MR"):
+            noisy.append("X_ERROR", targets, tagged.reset_error)
+    return noisy
+
+
 def test_colour_code_is_stims():
     plain = stim.Circuit.generated("color_code:memory_xyz", distance=5, rounds=4)
     assert str(color_code(5, 4)).replace("[xy{}]", "").replace("[cx{}]", "") == str(plain)
