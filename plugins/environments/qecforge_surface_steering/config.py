@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from qecforge.evaluation.config import DecoderName
 from qecforge.hookspecs import PluginConfig
 from qecforge_surface_steering.drift import CompiledDrift, Drift, Table
 from qecforge_surface_steering.landscape import Calibrated, Landscape, PerGate, Start, parameter_names
@@ -20,10 +21,19 @@ if TYPE_CHECKING:
     from qecforge_surface_steering.regions import DetectionModel
     from qecforge_surface_steering.tagged import TaggedCircuit
 
-__all__ = ["SurfaceSteeringConfig"]
+__all__ = ["Assess", "SurfaceSteeringConfig"]
 
 _LANDSCAPE, _START = 1, 2
 """Streams of the device's seed."""
+
+
+class Assess(PluginConfig):
+    """How the logical error rate is measured while an agent trains (its `assess_every`)."""
+
+    shots: int = Field(default=500, ge=1, description="Shots, of all bases together.")
+    decoder: DecoderName = Field(
+        default="auto", description="Decodes them, with the nominal errors of the gates as its prior."
+    )
 
 
 class SurfaceSteeringConfig(PluginConfig):
@@ -89,6 +99,7 @@ class SurfaceSteeringConfig(PluginConfig):
     max_memory_gib: float | None = Field(
         default=None, gt=0, description="Memory that candidates may take; none: what the machine has free."
     )
+    assess: Assess = Field(default=Assess(), description="Of a logical error rate, where an agent asks for one.")
 
     @field_validator("circuit", mode="before")
     @classmethod
