@@ -20,13 +20,12 @@ __all__ = ["AskTell", "ParameterAgent"]
 
 
 class AskTell(Protocol):
-    """A search that asks and is told: whatever scores its candidates, a simulator or a device, is outside.
+    """A search that asks and is told: whatever scores its candidates, a simulator or a device, is outside."""
 
-    Attributes:
-        epoch: Epochs done: calls of `tell`.
-    """
-
-    epoch: int
+    @property
+    def epoch(self) -> int:
+        """Epochs done: calls of `tell`."""
+        ...
 
     def ask(self) -> NDArray[Any]:
         """(K, P) candidates of this epoch, float32 or float64, in the parameters' own units. Asked again before it is

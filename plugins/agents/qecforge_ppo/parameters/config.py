@@ -16,8 +16,7 @@ class ParameterPPOConfig(ParameterAgentConfig):
     """Parameter-exploring policy gradient (Sehnke et al. 2010) with PPO's clip (Schulman et al. 2017), one advantage
     for each objective and gradient masking by the factor graph (the paper, "RL control").
 
-    Mean and deviation of every parameter are in units of the environment's `exploration_scale`. Plain PGPE is
-    `mask: false, clip: null, replay: 0, inner_steps: 1`.
+    Mean and deviation of every parameter are in units of the environment's `exploration_scale`.
     """
 
     optimizer: Literal["adam", "sgd"] = Field(
@@ -46,7 +45,7 @@ class ParameterPPOConfig(ParameterAgentConfig):
     mask: bool = Field(
         default=True,
         description="A parameter learns only from the objectives that the environment's factor graph connects it to; "
-        "false: from their sum, as plain PGPE.",
+        "false: from their sum, as plain PGPE (mask false, clip none, replay 0, inner_steps 1).",
     )
     ratio: Literal["coordinate", "objective"] = Field(
         default="coordinate",
