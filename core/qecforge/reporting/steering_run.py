@@ -76,8 +76,8 @@ def write_run_figures(store: Store, run: Run, folder: Path) -> list[Path]:
     drawn = run_figures(store, run)
     if not drawn:
         raise StoreError(
-            f"run {run.id} ({run.name}) has no record that a figure could be drawn from: "
-            "add `evaluation: {steering: {}}` to its manifest and run that to the end"
+            f"run {run.id} ({run.name}) has no record that a figure could be drawn from: it takes an environment such "
+            "as surface_steering, `evaluation: {steering: {}}` in its manifest, and a run that came to its end"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,5 +19,5 @@ def test_a_run_that_recorded_nothing_is_one_line(filled):
     with Store("sqlite:///results.db") as store:
         run = store.runs(seed=6)[0]
     line = one_line(invoke("runs", "figures", run.id, "--out", "drawn"))
-    assert line.startswith(f"run {run.id} (walk) has no record that a figure could be drawn from: add ")
+    assert line.startswith(f"run {run.id} (walk) has no record that a figure could be drawn from: it takes ")
     assert not (filled / "drawn").exists()

@@ -157,7 +157,7 @@ def test_figures_are_those_that_the_record_allows(store, tmp_path):
 
 def test_no_record_no_figure(store, tmp_path):
     run = file_run(store, ("detection_rate", [0.1, 0.2, 0.3]))
-    with pytest.raises(StoreError, match=r"has no record that a figure could be drawn from: add `evaluation"):
+    with pytest.raises(StoreError, match=r"has no record that a figure could be drawn from: it takes an environment"):
         write_run_figures(store, run, tmp_path)
 
 
