@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge._cores import available_cores
 from qecforge._quantizing import one_torch_thread
-from qecforge._training import Attempt, file_discovery
+from qecforge._training import METRIC_FLUSH_SECONDS, Attempt, file_discovery
 from qecforge.policies import build_environment
 
 if TYPE_CHECKING:
@@ -143,11 +144,23 @@ def _measure_error_rates(attempt: Attempt) -> None:
 
 
 def _evaluate_otherwise(attempt: Attempt, policy: Policy) -> None:
-    """The evaluations that the environment brings."""
+    """The evaluations that the environment brings. Each number that one records is a chance to stop it."""
+    pending: list[tuple[str, int, float, float]] = []
+    flushed = time.monotonic()
+
+    def flush() -> None:
+        nonlocal flushed
+        attempt.store.add_metrics(attempt.run_id, pending)
+        pending.clear()
+        flushed = time.monotonic()
 
     def record(metric: str, step: int, value: float) -> None:
-        attempt.store.add_metrics(attempt.run_id, [(metric, step, value, 0.0)])
+        pending.append((metric, step, value, 0.0))
+        if attempt.cancelled() or time.monotonic() - flushed >= METRIC_FLUSH_SECONDS:
+            flush()
+        attempt.stop_if_cancelled()
 
     for spec, settings in attempt.plan.evaluation.others:
         attempt.stop_if_cancelled()
         spec.evaluate(_environment(attempt), policy, settings, record)
+        flush()

@@ -197,15 +197,19 @@ class Table(_Shared):
             raise ValueError("not all offsets are finite: give finite numbers")
         return value
 
+    @property
+    def ends(self) -> int:
+        """The epoch after the last row."""
+        return self.begins + len(self.values) * self.every
+
     def check(self, size: int, horizon: int) -> None:
         """Raises `ValueError` where the table is too narrow for `size` parameters, or ends before `horizon`."""
         if len(self.values[0]) not in (1, size):
             raise ValueError(f"rows have {len(self.values[0])} numbers, but {size} parameters drift: give 1 or {size}")
-        ends = self.begins + len(self.values) * self.every
-        if self.beyond == "refuse" and ends < horizon:
+        if self.beyond == "refuse" and self.ends < horizon:
             rows = -(-(horizon - self.begins) // self.every)
             raise ValueError(
-                f"{len(self.values)} rows end at epoch {ends} of {horizon}: give {rows} rows, or set beyond"
+                f"{len(self.values)} rows end at epoch {self.ends} of {horizon}: give {rows} rows, or set beyond"
             )
 
     def value(self, t: int, phases: FloatArray) -> FloatArray | float:
@@ -213,7 +217,7 @@ class Table(_Shared):
         row, rows = t // self.every, len(self.values)
         if row >= rows and self.beyond == "refuse":
             raise ConfigurationError(
-                f"drift: the table ends at epoch {self.begins + rows * self.every}, asked was {self.begins + t}: "
+                f"drift: the table ends at epoch {self.ends}, asked was {self.begins + t}: "
                 "add rows, or set beyond to hold or repeat"
             )
         return np.array(self.values[row % rows if self.beyond == "repeat" else min(row, rows - 1)])
@@ -245,6 +249,7 @@ class CompiledDrift:
         seed: int,
     ) -> None:
         self.num_parameters = len(gates) * parameters_per_gate
+        self._ends = [profile.ends for profile in profiles if isinstance(profile, Table) and profile.beyond == "refuse"]
         self._paths: list[tuple[int, NDArray[np.int64] | slice, Path]] = []
         for number, profile in enumerate(profiles):
             try:
@@ -257,6 +262,11 @@ class CompiledDrift:
             self._paths.append((profile.begins, moved, profile.compile(len(chosen), (seed, number, 0xD81F7))))
 
     @property
+    def ends(self) -> int | None:
+        """The first epoch that a table does not know; None where all epochs are known."""
+        return min(self._ends, default=None)
+
+    @property
     def constant(self) -> bool:
         """Whether nothing ever drifts."""
         return not self._paths
@@ -267,6 +277,10 @@ class CompiledDrift:
         for _, chosen, _ in self._paths:
             moved[chosen] = True
         return moved
+
+    def moved_by(self, number: int) -> NDArray[np.int64]:
+        """Numbers of the parameters that the profile `number` moves, ascending."""
+        return np.arange(self.num_parameters)[self._paths[number][1]]
 
     def offset(self, epoch: int) -> FloatArray:
         """(G·P,) float64, fresh: how far each optimum is from where the landscape has it.

@@ -23,11 +23,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
-from scipy.optimize import lsq_linear
 from scipy.sparse import coo_array, csr_array, triu
 
 from qecforge.errors import ConfigurationError
+from qecforge_surface_steering._cholesky import solve_in_place
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.faults import FaultTable
 from qecforge_surface_steering.regions import fixed_faults
@@ -141,7 +140,7 @@ class GateErrorInference:
         """(G,) the most likely gate errors, each above 0."""
         A, low = self.matrix, _LEAST * self._nominal
         penalty = 1 / (self._spread * self._nominal) ** 2
-        y = self._nominal
+        y, free = self._nominal, np.ones(len(low), dtype=np.bool_)
         seen = counts.trials > 0
         measured = np.divide(counts.odd, counts.trials, out=np.zeros(len(seen)), where=seen)
         for _ in range(_ITERATIONS):
@@ -152,23 +151,46 @@ class GateErrorInference:
             weight = counts.trials * mean**2 / (4 * variance)
             target = self.fixed - logs + 2 * (measured - rate) / np.maximum(mean, 1e-12)
             gram = (A.T @ (A * weight[:, None])).toarray() + np.diag(penalty)
-            before, y = y, _bounded(gram, A.T @ (weight * target) + penalty * self._nominal, low)
+            right = A.T @ (weight * target) + penalty * self._nominal
+            before, (y, free) = y, _bounded(gram, right, low, free)
             if np.abs(y / before - 1).max() < _TOLERANCE:
                 break
         return -np.expm1(-y) / self._attenuation
 
 
-def _bounded(gram: FloatArray, right: FloatArray, low: FloatArray) -> FloatArray:
-    """The minimum of y·gram·y/2 - right·y with y >= low."""
-    unit = np.sqrt(np.diag(gram))
-    scaled, target = gram / np.outer(unit, unit), right / unit
-    free: FloatArray = cho_solve(cho_factor(scaled, lower=True), target) / unit
-    if (free >= low).all():
-        return free
-    root = cholesky(scaled, lower=True)
-    found = lsq_linear(root.T, solve_triangular(root, target, lower=True), bounds=(low * unit, np.inf), tol=1e-12)
-    bounded: FloatArray = np.maximum(found.x / unit, low)
-    return bounded
+def _bounded(
+    gram: FloatArray, right: FloatArray, low: FloatArray, free: NDArray[np.bool_]
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """The minimum of y·gram·y/2 - right·y with y >= low, gram positive definite: block principal pivoting.
+
+    Args:
+        gram, right, low: (G, G), (G,) and (G,).
+        free: (G,) a guess of what is not at its bound.
+
+    Returns:
+        y, and what is not at its bound.
+
+    Source: Kim and Park 2011, SIAM J. Sci. Comput. 33, 3261, algorithm 2, for a bound other than 0.
+    """
+    unit = 1 / np.sqrt(np.diag(gram))
+    gram, right, low, free = gram * np.outer(unit, unit), right * unit, low / unit, free.copy()
+    fewest, spare = len(low) + 1, 3
+    while True:
+        y = low.copy()
+        solution = right[free] - gram[np.ix_(free, ~free)] @ low[~free]
+        solve_in_place(gram[np.ix_(free, free)], solution)
+        y[free] = solution
+        slack = np.where(free, y - low, gram @ y - right)
+        wrong = np.flatnonzero(slack < -1e-12 * np.abs(low))
+        if not len(wrong):
+            return np.maximum(y, low) * unit, free
+        if len(wrong) < fewest:
+            fewest, spare = len(wrong), 3
+        elif spare:
+            spare -= 1
+        else:
+            wrong = wrong[-1:]
+        free[wrong] = ~free[wrong]
 
 
 @dataclass(frozen=True, eq=False)
