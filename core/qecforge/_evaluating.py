@@ -150,15 +150,18 @@ def _evaluate_otherwise(attempt: Attempt, policy: Policy) -> None:
 
     def flush() -> None:
         nonlocal flushed
-        attempt.store.add_metrics(attempt.run_id, pending)
-        pending.clear()
+        if pending:
+            attempt.store.add_metrics(attempt.run_id, pending)
+            pending.clear()
         flushed = time.monotonic()
 
     def record(metric: str, step: int, value: float) -> None:
         pending.append((metric, step, value, 0.0))
-        if attempt.cancelled() or time.monotonic() - flushed >= METRIC_FLUSH_SECONDS:
+        if attempt.cancelled():
             flush()
-        attempt.stop_if_cancelled()
+            attempt.stop_if_cancelled()
+        elif time.monotonic() - flushed >= METRIC_FLUSH_SECONDS:
+            flush()
 
     for spec, settings in attempt.plan.evaluation.others:
         attempt.stop_if_cancelled()

@@ -112,6 +112,31 @@ def test_interrupted_after_training_evaluates_as_if_it_had_not_been(registry, tm
     assert len(set(record(whole)[1]["played"][1])) > 2
 
 
+def test_an_evaluation_can_be_stopped_at_each_number_that_it_records(registry, tmp_path):
+    plan = plan_of(MANIFEST, registry)
+    whole, parts = (f"sqlite:///{tmp_path}/{name}.db" for name in ("whole", "parts"))
+    execute(plan, RunOptions(whole), RunListener())
+    asked = []
+
+    class Evaluating(RunListener):
+        began = False
+
+        def on_phase(self, plan, phase):
+            self.began = phase == "evaluate"
+
+    def cancelled():
+        asked.extend([1] * listener.began)
+        return len(asked) >= 5
+
+    listener = Evaluating()
+    assert execute(plan, RunOptions(parts), listener, cancelled).status == "interrupted"
+    _, series, _, _ = record(parts)
+    assert series["visits"][1] == [400.0]
+    assert 1 <= len(series["played"][0]) < 5
+    assert execute(plan, RunOptions(parts), RunListener()).status == "finished"
+    assert record(parts) == record(whole)
+
+
 def test_a_crash_between_checkpoint_and_store_changes_nothing(registry, url, monkeypatch):
     """Metrics and codes written after the last checkpoint are written again by the resumed run."""
     plan = plan_of(MANIFEST, registry)
