@@ -140,18 +140,24 @@ def detection_rate_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], tit
 def logical_error_rate_figure(curves: Mapping[str, Sequence[Point]], title: str = "") -> Figure:
     """Logical error rate over time, logarithmic, with bands of counting noise. A rate of 0 leaves a gap in its curve.
 
+    Curves whose names begin with the same word share a colour; the first is drawn through, the others are dashed.
+
     Args:
-        curves: Name, such as `steered, learned prior` -> its points: epoch, rate, ends of its interval.
+        curves: Name, such as `steered with decoder` -> its points: epoch, rate, ends of its interval.
     """
     figure, axes = _axes(title, "epoch", "logical error rate per cycle")
-    for number, (name, points) in enumerate(curves.items()):
+    colours = {word: f"C{number}" for number, word in enumerate(dict.fromkeys(name.split()[0] for name in curves))}
+    drawn: set[str] = set()
+    for name, points in curves.items():
+        colour = colours[name.split()[0]]
         x = [point.x for point in points]
         seen = [point.y > 0 for point in points]
         y = [point.y if shown else np.nan for point, shown in zip(points, seen, strict=True)]
-        axes.fill_between(
-            x, [point.low for point in points], [point.high for point in points], seen, color=f"C{number}", alpha=0.2
-        )
-        axes.plot(x, y, "o-", color=f"C{number}", markersize=2.5, linewidth=1.2, label=name)
+        low, high = [point.low for point in points], [point.high for point in points]
+        axes.fill_between(x, low, high, seen, color=colour, alpha=0.12, linewidth=0)
+        style = "--" if colour in drawn else "-"
+        axes.plot(x, y, style, marker="o", color=colour, markersize=2.5, linewidth=1.2, label=name)
+        drawn.add(colour)
     axes.set_yscale("log")
     _legend(axes)
     return figure

@@ -78,13 +78,15 @@ def test_traces_are_beside_their_optimum():
 
 def test_a_rate_of_zero_leaves_a_gap_and_bands_are_intervals():
     points = [Point(0, 0.01, 0.008, 0.012), Point(50, 0.0, 0.0, 0.001), Point(100, 0.02, 0.015, 0.03)]
-    (axes,) = logical_error_rate_figure({"steered": points, "fixed": points[::2]}).axes
-    line, _ = axes.lines
+    curves = {"steered": points, "steered with decoder": points[:2], "fixed": points[::2]}
+    (axes,) = logical_error_rate_figure(curves).axes
+    line, *_ = axes.lines
     assert np.array_equal(line.get_ydata(), [0.01, np.nan, 0.02], equal_nan=True)
-    band = {(x, y) for path in axes.collections[1].get_paths() for x, y in path.vertices}
+    band = {(x, y) for path in axes.collections[2].get_paths() for x, y in path.vertices}
     assert {(0, 0.008), (0, 0.012), (100, 0.015), (100, 0.03)} <= band
     assert axes.get_yscale() == "log"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["steered", "fixed"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(curves)
+    assert [(line.get_color(), line.get_linestyle()) for line in axes.lines] == [("C0", "-"), ("C0", "--"), ("C1", "-")]
 
 
 def test_detection_rates_over_time():
