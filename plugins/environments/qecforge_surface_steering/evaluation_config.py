@@ -43,11 +43,11 @@ class SteeringEvaluationConfig(PluginConfig):
         default=10_000, ge=1, description="Shots that a learned prior is inferred from, all bases together."
     )
     prior_spread: float = Field(
-        default=1.0,
+        default=0.5,
         gt=0,
         allow_inf_nan=False,
-        description="How far a learned prior may be from the nominal one, unless detection events say so: a standard "
-        "deviation, as a fraction of the nominal one [ours].",
+        description="How far gates may be from nominal before a learned prior is inferred: scale of a Student "
+        "distribution with three degrees of freedom, as a fraction of the nominal error [ours].",
     )
     traces: int = Field(default=6, ge=0, description="Drifting parameters that are recorded, of each profile in turn.")
     settle: int = Field(default=0, ge=0, description="Epochs at the beginning that the totals leave out.")

@@ -9,8 +9,9 @@ with m_g the slots of gate g that the region, or the product of both, covers. Th
 detectors are far too few to tell gates apart (8 of them for 41 gates at distance 3); pairs of detectors that a gate
 sees together are enough, but for gates that no detection event could ever tell apart: there the nominal value decides.
 
-`GateErrorInference` fits y by penalised weighted least squares with bounds, Fisher's scoring for binomial counts: the
-penalty is that of a normal prior around the nominal value.
+`GateErrorInference` fits y by penalised weighted least squares with bounds: Fisher's scoring for binomial counts, and a
+Student prior around the nominal value. Its tails let a few gates be as bad as they like; a normal one would share what
+a single bad gate does among its neighbours.
 
 Source: arXiv 2511.08493, figure 4(c) (priors that follow the device); pairs of detectors: arXiv 2102.06132, "p_ij"; the
 linear form in the gates' errors and the fit are ours.
@@ -38,7 +39,9 @@ FloatArray = NDArray[np.float64]
 
 _LEAST = 0.01
 """No gate is believed to be better than this fraction of its nominal value."""
-_ITERATIONS, _TOLERANCE = 30, 1e-6
+_FREEDOM = 3
+"""Degrees of freedom of Student's distribution."""
+_ITERATIONS, _TOLERANCE = 100, 1e-4
 _BYTES_AT_ONCE = 1 << 24
 _ONES = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
 
@@ -78,9 +81,12 @@ class GateErrorInference:
     Args:
         circuits: Experiments on the same gates, in whatever order each has them.
         nominal: (G,) errors believed without any data, above 0, in the order of the first circuit's gates.
-        spread: Standard deviation of that belief, as a fraction of the nominal value.
+        spread: Scale of that belief, Student's distribution with three degrees of freedom, as a fraction of the nominal
+            value.
 
     Attributes:
+        detectors: For each circuit (N, 2) int64: the detectors of each parity, the second -1 where there is but one.
+        classes: For each circuit (N,), the class of each.
         matrix: (C, G) slots of each gate in each class.
         fixed: (C,) float64, log of the parity's mean with perfect gates.
 
@@ -89,10 +95,10 @@ class GateErrorInference:
             positive, or noise that is no product of independent faults.
     """
 
-    def __init__(self, circuits: Sequence[TaggedCircuit], nominal: ArrayLike, *, spread: float = 1.0) -> None:
+    def __init__(self, circuits: Sequence[TaggedCircuit], nominal: ArrayLike, *, spread: float = 0.5) -> None:
         if not spread > 0:
             raise ConfigurationError(
-                f"spread: {spread:g} is not above 0: give a fraction of the nominal errors, such as 1"
+                f"spread: {spread:g} is not above 0: give a fraction of the nominal errors, such as 0.5"
             )
         self._attenuation = circuits[0].attenuation
         errors = np.asarray(nominal, dtype=np.float64)
@@ -111,8 +117,8 @@ class GateErrorInference:
         self.matrix: csr_array = _stacked(rows)[first]
         self.fixed: FloatArray = np.concatenate([each.fixed for each in found])[first]
         ends = np.cumsum([len(each.keys) for each in found])
-        self._classes = np.split(number.ravel(), ends[:-1])
-        self._pairs = [each.detectors for each in found]
+        self.classes = tuple(np.split(number.ravel(), ends[:-1]))
+        self.detectors = tuple(each.detectors for each in found)
 
     def means(self, errors: ArrayLike) -> FloatArray:
         """(C,) exact mean of each class's parity, with (G,) gate errors."""
@@ -130,7 +136,7 @@ class GateErrorInference:
         """
         odd = np.zeros(len(self.fixed), dtype=np.int64)
         trials = np.zeros(len(self.fixed), dtype=np.int64)
-        for packed, pairs, classes in zip(events, self._pairs, self._classes, strict=True):
+        for packed, pairs, classes in zip(events, self.detectors, self.classes, strict=True):
             counts = _odd(packed, pairs)
             odd += np.bincount(classes, weights=counts, minlength=len(odd)).astype(np.int64)
             trials += len(packed) * np.bincount(classes, minlength=len(odd))
@@ -139,7 +145,7 @@ class GateErrorInference:
     def infer(self, counts: ParityCounts) -> FloatArray:
         """(G,) the most likely gate errors, each above 0."""
         A, low = self.matrix, _LEAST * self._nominal
-        penalty = 1 / (self._spread * self._nominal) ** 2
+        scale = self._spread * self._nominal
         y, free = self._nominal, np.ones(len(low), dtype=np.bool_)
         seen = counts.trials > 0
         measured = np.divide(counts.odd, counts.trials, out=np.zeros(len(seen)), where=seen)
@@ -150,6 +156,7 @@ class GateErrorInference:
             variance = np.maximum(rate * (1 - rate), 1e-12)
             weight = counts.trials * mean**2 / (4 * variance)
             target = self.fixed - logs + 2 * (measured - rate) / np.maximum(mean, 1e-12)
+            penalty = (_FREEDOM + 1) / (_FREEDOM * scale**2 + (y - self._nominal) ** 2)
             gram = (A.T @ (A * weight[:, None])).toarray() + np.diag(penalty)
             right = A.T @ (weight * target) + penalty * self._nominal
             before, (y, free) = y, _bounded(gram, right, low, free)
@@ -174,14 +181,14 @@ def _bounded(
     """
     unit = 1 / np.sqrt(np.diag(gram))
     gram, right, low, free = gram * np.outer(unit, unit), right * unit, low / unit, free.copy()
-    fewest, spare = len(low) + 1, 3
+    fewest, spare, rounding = len(low) + 1, 3, 1e-12 * max(np.abs(low).max(), np.abs(right).max())
     while True:
         y = low.copy()
         solution = right[free] - gram[np.ix_(free, ~free)] @ low[~free]
         solve_in_place(gram[np.ix_(free, free)], solution)
         y[free] = solution
         slack = np.where(free, y - low, gram @ y - right)
-        wrong = np.flatnonzero(slack < -1e-12 * np.abs(low))
+        wrong = np.flatnonzero(slack < -rounding)
         if not len(wrong):
             return np.maximum(y, low) * unit, free
         if len(wrong) < fewest:
