@@ -8,20 +8,26 @@ Source: arXiv 2511.08493.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qecforge.hookspecs import Environment, EnvironmentSpec, Reward, hookimpl
+from qecforge.hookspecs import Environment, EnvironmentSpec, EvaluationSpec, Policy, Reward, hookimpl
 from qecforge_surface_steering.config import SurfaceSteeringConfig
+from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
+from qecforge_surface_steering.evaluation_config import GradientRelationConfig, SteeringEvaluationConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qecforge_surface_steering.circuits import color_code, surface_code
+    from qecforge_surface_steering.decoder_environment import DecoderSteering
     from qecforge_surface_steering.environment import SurfaceSteering
     from qecforge_surface_steering.regions import DetectionModel
     from qecforge_surface_steering.tagged import TaggedCircuit
 
 __all__ = [
+    "DecoderSteering",
+    "DecoderSteeringConfig",
     "DetectionModel",
     "SurfaceSteering",
     "SurfaceSteeringConfig",
@@ -33,6 +39,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "DecoderSteering": "decoder_environment",
     "DetectionModel": "regions",
     "SurfaceSteering": "environment",
     "TaggedCircuit": "tagged",
@@ -56,9 +63,45 @@ def make(config: SurfaceSteeringConfig, *, num_envs: int, seed: int, reward: Rew
     return SurfaceSteering(config, num_envs=num_envs, seed=seed, reward=reward)
 
 
+def evaluate_steering(
+    env: Environment, policy: Policy, config: SteeringEvaluationConfig, record: Callable[[str, int, float], None]
+) -> None:
+    """See `evaluation`; stim and pymatching are imported here."""
+    from qecforge_surface_steering.evaluation import evaluate_steering
+
+    evaluate_steering(env, policy, config, record)
+
+
+def evaluate_gradient_relation(
+    env: Environment, policy: Policy, config: GradientRelationConfig, record: Callable[[str, int, float], None]
+) -> None:
+    """See `gradient_relation`; stim and pymatching are imported here."""
+    from qecforge_surface_steering.gradient_relation import evaluate_gradient_relation
+
+    evaluate_gradient_relation(env, policy, config, record)
+
+
+def make_decoder_steering(
+    config: DecoderSteeringConfig, *, num_envs: int, seed: int, reward: Reward | None
+) -> Environment:
+    """The environment of `EnvironmentSpec.make`; stim and pymatching are imported here."""
+    from qecforge_surface_steering.decoder_environment import DecoderSteering
+
+    return DecoderSteering(config, num_envs=num_envs, seed=seed, reward=reward)
+
+
+def evaluate_decoder_priors(
+    env: Environment, policy: Policy, config: DecoderPriorsConfig, record: Callable[[str, int, float], None]
+) -> None:
+    """See `decoder_evaluation`."""
+    from qecforge_surface_steering.decoder_evaluation import compare_priors
+
+    compare_priors(env, policy, config, record)
+
+
 @hookimpl
 def qecforge_environments() -> Sequence[EnvironmentSpec]:
-    """The one environment of this plugin."""
+    """The environments of this plugin: a device to be steered, and a decoder."""
     return [
         EnvironmentSpec(
             name="surface_steering",
@@ -67,5 +110,35 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
             make=make,
             actions="parameters",
             native_reward=True,
-        )
+            evaluations=(
+                EvaluationSpec(
+                    name="steering",
+                    summary="Fixed, steered and optimal control: detection and logical error rates, response to steps",
+                    config=SteeringEvaluationConfig,
+                    evaluate=evaluate_steering,
+                ),
+                EvaluationSpec(
+                    name="gradient_relation",
+                    summary="Slopes of the logical error rate and of the detection rate along random directions",
+                    config=GradientRelationConfig,
+                    evaluate=evaluate_gradient_relation,
+                ),
+            ),
+        ),
+        EnvironmentSpec(
+            name="decoder_steering",
+            summary="Tune what a decoder believes of each gate on the logical error rate",
+            config=DecoderSteeringConfig,
+            make=make_decoder_steering,
+            actions="parameters",
+            native_reward=True,
+            evaluations=(
+                EvaluationSpec(
+                    name="decoder_priors",
+                    summary="Logical error rates with the nominal, the tuned, the learned and the true prior",
+                    config=DecoderPriorsConfig,
+                    evaluate=evaluate_decoder_priors,
+                ),
+            ),
+        ),
     ]
