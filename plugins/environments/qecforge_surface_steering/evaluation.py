@@ -139,8 +139,9 @@ class _Course:
             return self.optimum(epoch)
         place = float(np.interp(epoch, self.epochs, np.arange(len(self.epochs))))
         before, part = int(place), place % 1
-        mean: FloatArray = self._means[before].astype(np.float64)
-        return (1 - part) * mean + part * self._means[before + 1] if part else mean
+        around = self._means[before : before + 2].astype(np.float64)
+        mean: FloatArray = (1 - part) * around[0] + part * around[-1]
+        return mean
 
     def distance(self, name: ControlName, epoch: int) -> float:
         """Root mean square distance of control from the optimum, in exploration scales."""
