@@ -32,6 +32,13 @@ class CMAESConfig(ParameterAgentConfig):
         "full one; auto: diagonal beyond 2,000 parameters [ours].",
     )
 
+    @field_validator("candidates")
+    @classmethod
+    def _enough_to_rank(cls, candidates: int) -> int:
+        if candidates < 3:
+            raise ValueError(f"{candidates} are too few for cma: set 3 or more")
+        return candidates
+
 
 class SPSAConfig(ParameterAgentConfig):
     """Simultaneous perturbation stochastic approximation (Spall 1992) on one reward, the mean over all objectives.

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from qecforge.errors import CheckpointError, ConfigurationError, MissingDependency, QecforgeError
 from qecforge.parameters import GaussianParameters
@@ -148,6 +149,29 @@ def test_what_is_told_must_fit():
         search.tell(np.full((6, 8), np.inf))
     search.tell(np.zeros((6, 8)))
     assert search.epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"candidates": 2}, "2 are too few for cma: set 3 or more"),
+        ({"initial_sigma": 0.0}, "greater than 0"),
+        ({"min_sigma": -0.1}, "greater than or equal to 0"),
+        ({"diagonal": "sometimes"}, "diagonal"),
+        ({"mask": True}, "Extra inputs"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        CMAESConfig.model_validate(settings)
+
+
+@pytest.mark.parametrize(("candidates", "gates", "per_gate"), [(3, 8, 2), (5, 2, 1), (4, 1, 1)])
+def test_few_candidates_and_few_parameters_will_do(candidates, gates, per_gate):
+    env = QuadraticEnvironment(candidates, gates=gates, per_gate=per_gate, reach=1, noise=0.0)
+    before = env.rates(env.initial_parameters[None]).mean() - env.floor
+    after = env.rates(searched(env, 200).policy().mean[None]).mean() - env.floor
+    assert after < 0.1 * before
 
 
 def test_foreign_checkpoints_are_refused():
