@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qecforge.errors import ConfigurationError
-from qecforge.reporting.figures import Point, _axes, _legend, require_matplotlib
+from qecforge.reporting.figures import Point, _axes, require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +133,7 @@ def detection_rate_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], tit
     figure, axes = _axes(title, "epoch", "mean detection rate")
     for number, (name, (epochs, rates)) in enumerate(curves.items()):
         axes.plot(epochs, rates, color=f"C{number}", linewidth=1.2, label=name)
-    _legend(axes)
+    _legend_beside(axes)
     return figure
 
 
@@ -159,8 +159,14 @@ def logical_error_rate_figure(curves: Mapping[str, Sequence[Point]], title: str 
         axes.plot(x, y, style, marker="o", color=colour, markersize=2.5, linewidth=1.2, label=name)
         drawn.add(colour)
     axes.set_yscale("log")
-    _legend(axes)
+    _legend_beside(axes)
     return figure
+
+
+def _legend_beside(axes: Axes) -> None:
+    """On the right, where it hides no curve."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
 def _by_place(rates: Mapping[str, float]) -> dict[_Place, float]:
