@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array, triu
 
 from qecforge.errors import ConfigurationError
-from qecforge_surface_steering._cholesky import solve_in_place
+from qecforge_surface_steering._prior_kernels import count_odd, solve_in_place
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.faults import FaultTable
 from qecforge_surface_steering.regions import fixed_faults
@@ -42,8 +42,6 @@ _LEAST = 0.01
 _FREEDOM = 3
 """Degrees of freedom of Student's distribution."""
 _ITERATIONS, _TOLERANCE = 100, 1e-4
-_BYTES_AT_ONCE = 1 << 24
-_ONES = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
 
 
 def nominal_errors(config: SurfaceSteeringConfig, arity: ArrayLike) -> FloatArray:
@@ -277,13 +275,10 @@ def _stacked(parts: Sequence[csr_array]) -> csr_array:
 
 def _odd(packed: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N,) shots in which each parity is odd."""
-    highest = int(pairs.max()) + 1
-    events = np.unpackbits(packed, axis=1, count=highest, bitorder="little")
-    columns = np.packbits(events.T, axis=1)
-    columns = np.concatenate([columns, np.zeros((1, columns.shape[1]), np.uint8)])
+    detectors = int(pairs.max()) + 1
+    shots = np.unpackbits(packed, axis=1, count=detectors, bitorder="little")
+    columns = np.zeros((detectors + 1, -(-len(packed) // 64) * 8), dtype=np.uint8)
+    columns[:-1, : -(-len(packed) // 8)] = np.packbits(np.ascontiguousarray(shots.T), axis=1)
     odd = np.zeros(len(pairs), dtype=np.int64)
-    step = max(1, _BYTES_AT_ONCE // columns.shape[1])
-    for start in range(0, len(pairs), step):
-        some = pairs[start : start + step]
-        odd[start : start + step] = _ONES[columns[some[:, 0]] ^ columns[some[:, 1]]].sum(axis=1, dtype=np.int64)
+    count_odd(columns.view(np.uint64), np.where(pairs < 0, detectors, pairs), odd)
     return odd
