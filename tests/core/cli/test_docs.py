@@ -17,7 +17,12 @@ from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILLED = {"README.md": "steane_store", "store.md": "steane_store", "quantization.md": "quantized_store"}
+FILLED = {
+    "README.md": "steane_store",
+    "store.md": "steane_store",
+    "quantization.md": "quantized_store",
+    "steering.md": "steered_store",
+}
 
 
 def blocks(path, language):
@@ -79,6 +84,18 @@ def quantized_store(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def steered_store(tmp_path_factory):
+    """A `results.db` such as the first manifest of docs/steering.md leaves, but for its length."""
+    folder = tmp_path_factory.mktemp("steered")
+    (_, text), *_ = blocks(ROOT / "docs" / "steering.md", "yaml")
+    shorter = ["agent.total_epochs=400", "evaluation.steering.ler_epochs=3", "evaluation.steering.shots=500"]
+    manifest = load_manifest(text, registry=Registry.load(), overrides=shorter)
+    (outcome,) = run_manifest(manifest, options=RunOptions(f"sqlite:///{folder}/results.db"))
+    assert outcome.status == "finished"
+    return folder
+
+
 def pages_with(language):
     return [pytest.param(path, id=path.name) for path in TEXTS if any(not title for title, _ in blocks(path, language))]
 
@@ -98,6 +115,13 @@ def test_python_blocks_run(path, folder, request, capsys):
         assert names["fidelity"].states == 200
         assert len(names["actions"]) == names["env"].num_envs
         assert "RuntimeReport(runtime='native'" in capsys.readouterr().out
+    if path.name == "steering.md":
+        assert {policy: len(series) for policy, series in names["error_rates"].items()} == dict.fromkeys(
+            ("fixed", "steered", "optimal"), 3
+        )
+        assert (folder / "factor_graph.png").exists()
+        assert (names["candidates"].shape, names["search"].epoch) == ((8, 1290), 1)
+        assert [figure.exists() for figure in names["written"]] == [True] * 4
 
 
 @pytest.mark.parametrize("path", pages_with("yaml"))
