@@ -1,10 +1,12 @@
 """What is recorded of a steered run, against numbers computed apart."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
+from qecforge import Registry, RunOptions, Store, load_manifest, run_manifest
 from qecforge.errors import ConfigurationError, DecoderError
 from qecforge.parameters import GaussianParameters, ParameterTrajectory
 from qecforge_surface_steering import SurfaceSteering, SurfaceSteeringConfig
@@ -299,3 +301,31 @@ def test_a_circuit_without_observable_has_no_logical_error_rate():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         SteeringEvaluationConfig.model_validate(settings)
+
+
+def test_a_manifest_names_them_and_the_store_keeps_what_they_record(tmp_path):
+    manifest = load_manifest(
+        json.dumps(
+            {
+                "qecforge": 1,
+                "name": "steered",
+                "environment": {"plugin": "surface_steering", "distance": 3, "rounds": 3, "parameters_per_gate": 1},
+                "agent": {"plugin": "parameter_ppo", "total_epochs": 12, "snapshots": 5},
+                "evaluation": {
+                    "steering": {"ler_epochs": 3, "shots": 200, "priors": ["nominal"]},
+                    "gradient_relation": {"directions": 3, "shots": 2000},
+                },
+            }
+        ),
+        registry=Registry.load(),
+    )
+    (outcome,) = run_manifest(manifest, options=RunOptions(f"sqlite:///{tmp_path}/results.db"))
+    assert outcome.status == "finished", outcome.error
+    with Store(f"sqlite:///{tmp_path}/results.db", read_only=True) as store:
+        (run,) = store.runs()
+        assert store.metrics(run.id, "steering/steered/rate").step.tolist() == [0, 3, 6, 9, 12]
+        assert store.metrics(run.id, "steering/fixed/nominal/ler").step.tolist() == [0, 6, 12]
+        assert store.metrics(run.id, "steering/optimal/nominal/shots").value.tolist() == [200.0] * 3
+        assert store.metrics(run.id, "gradient_relation/dlog_ler").step.tolist() == [0, 1, 2]
+        fixed = store.metrics(run.id, "steering/fixed/total")
+        assert fixed.value[0] == pytest.approx(store.metrics(run.id, "steering/optimal/total").value[0], rel=1e-12)
