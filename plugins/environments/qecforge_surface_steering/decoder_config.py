@@ -18,11 +18,11 @@ class Calibration(PluginConfig):
 
     shots: int = Field(default=10_000, ge=1, description="Shots, of all bases together, drawn apart from all others.")
     spread: float = Field(
-        default=2.0,
+        default=1.0,
         gt=0,
         allow_inf_nan=False,
-        description="Standard deviation of what is believed before, in units of the nominal errors [ours: 2 suits "
-        "gates that differ by factors of a few; where single ones may be ten times worse, 10].",
+        description="Scale of what is believed before, Student's distribution around the nominal errors, in units of "
+        "them [ours].",
     )
 
 

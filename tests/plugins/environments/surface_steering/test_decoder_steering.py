@@ -122,7 +122,7 @@ def test_kinds_share_a_number():
 
 
 def test_learned_prior_is_where_tuning_starts():
-    env = make(prior="learned", calibration={"shots": 50_000, "spread": 10})
+    env = make(prior="learned", calibration={"shots": 50_000})
     start = env.priors(env.initial_parameters)
     np.testing.assert_allclose(start, env.learned_errors(), rtol=1e-9)
     bad = env.gate_errors > 0.02
