@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic
 
-from qecforge._complaints import unknown_key
+from qecforge._complaints import one_line, unknown_key
 from qecforge._sections import MANIFEST_VERSION, Budget, Teacher
 from qecforge._validation import canonical_json, config_values, validated
 from qecforge._yaml import Node, Place, mapping, plain, shown
-from qecforge.errors import PluginError
+from qecforge.errors import PluginError, UserError
 from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, PluginConfig, QuantizerSpec, RewardSpec
 from qecforge.plugins import Registered, Registry, S
@@ -147,7 +147,7 @@ def resolve(root: Node, registry: Registry) -> Resolved:
         raise _place(root, "budget", "stop_at_first_code").error(
             f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
         )
-    evaluation = _evaluation(root, environment, quantizer)
+    evaluation = _evaluation(root, environment, agent, quantizer)
     return Resolved(environment, reward, agent, quantizer, teacher, fine_tune, fine_tuning, evaluation, budget)
 
 
@@ -260,7 +260,10 @@ def _fine_tuning(
 
 
 def _evaluation(
-    root: Node, environment: Choice[EnvironmentSpec], quantizer: Choice[QuantizerSpec] | None
+    root: Node,
+    environment: Choice[EnvironmentSpec],
+    agent: Choice[AgentSpec],
+    quantizer: Choice[QuantizerSpec] | None,
 ) -> Evaluation:
     section = root.get("evaluation")
     if section is None or section.value is None:
@@ -285,7 +288,14 @@ def _evaluation(
         if name in _CORE_EVALUATIONS:
             cores[name] = validated(_CORE_EVALUATIONS[name], entry.node, path, "qecforge")
         else:
-            others.append((own[name], validated(own[name].config, entry.node, path, _owner(environment))))
+            config = validated(own[name].config, entry.node, path, _owner(environment))
+            check = own[name].check
+            try:
+                if check is not None:
+                    check(environment.config, agent.config, config)
+            except (ValueError, UserError) as error:
+                raise entry.key_place.error(one_line(str(error)), ".".join(path)) from error
+            others.append((own[name], config))
     return Evaluation(**cores, others=tuple(sorted(others, key=lambda each: each[0].name)))
 
 

@@ -96,6 +96,8 @@ def _check_evaluations(where: str, evaluations: Any) -> None:
             raise PluginError(f"{where}: evaluations holds {_shown(each)}, expected EvaluationSpec.")
         _check_name(f"{where}: evaluation {each.name!r}", each.name)
         _check_config(f"{where}: evaluation {each.name!r}", each.config, set())
+        if not (each.check is None or callable(each.check)):
+            raise PluginError(f"{where}: evaluation {each.name!r}: check is {_shown(each.check)}, expected a function.")
         names.append(each.name)
     if repeated := sorted({name for name in names if names.count(name) > 1 or name in _RESERVED_EVALUATIONS}):
         raise PluginError(f"{where}: the evaluation name {repeated[0]!r} is taken. Choose another.")

@@ -418,12 +418,16 @@ class EvaluationSpec:
 
     `evaluate(env, policy, config, record)` runs after training, in a fresh environment made with the run's seed;
     `record(metric, step, value)` files its numbers.
+
+    `check(environment, agent, config)` is given the three configurations while a manifest is read, and raises
+    `ValueError` or a `UserError` where they do not fit together.
     """
 
     name: str
     summary: str
     config: type[PluginConfig]
     evaluate: Callable[[Environment, Policy, Any, Callable[[str, int, float], None]], None]
+    check: Callable[[Any, Any, Any], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

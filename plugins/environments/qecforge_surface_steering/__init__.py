@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qecforge.hookspecs import Environment, EnvironmentSpec, EvaluationSpec, Policy, Reward, hookimpl
+from qecforge.hookspecs import Environment, EnvironmentSpec, EvaluationSpec, PluginConfig, Policy, Reward, hookimpl
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
 from qecforge_surface_steering.evaluation_config import GradientRelationConfig, SteeringEvaluationConfig
@@ -72,6 +72,13 @@ def evaluate_steering(
     evaluate_steering(env, policy, config, record)
 
 
+def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, config: SteeringEvaluationConfig) -> None:
+    """See `evaluation_check`."""
+    from qecforge_surface_steering.evaluation_check import check_steering
+
+    check_steering(environment, agent, config)
+
+
 def evaluate_gradient_relation(
     env: Environment, policy: Policy, config: GradientRelationConfig, record: Callable[[str, int, float], None]
 ) -> None:
@@ -79,6 +86,15 @@ def evaluate_gradient_relation(
     from qecforge_surface_steering.gradient_relation import evaluate_gradient_relation
 
     evaluate_gradient_relation(env, policy, config, record)
+
+
+def check_gradient_relation(
+    environment: SurfaceSteeringConfig, agent: PluginConfig, config: GradientRelationConfig
+) -> None:
+    """See `evaluation_check`."""
+    from qecforge_surface_steering.evaluation_check import check_gradient_relation
+
+    check_gradient_relation(environment, agent, config)
 
 
 def make_decoder_steering(
@@ -116,12 +132,14 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
                     summary="Fixed, steered and optimal control: detection and logical error rates, response to steps",
                     config=SteeringEvaluationConfig,
                     evaluate=evaluate_steering,
+                    check=check_steering,
                 ),
                 EvaluationSpec(
                     name="gradient_relation",
                     summary="Slopes of the logical error rate and of the detection rate along random directions",
                     config=GradientRelationConfig,
                     evaluate=evaluate_gradient_relation,
+                    check=check_gradient_relation,
                 ),
             ),
         ),

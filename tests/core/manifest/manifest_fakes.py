@@ -125,7 +125,14 @@ def _agent(name: str, *kinds: Any, config: type[PluginConfig] = AgentConfig) -> 
     return AgentSpec(name=name, summary=f"{name}.", config=config, make=make, trains_on=frozenset(kinds))
 
 
-AGREEMENT = EvaluationSpec(name="agreement", summary="Agreement.", config=AgreementConfig, evaluate=make)
+def check_agreement(environment: Any, agent: Any, config: AgreementConfig) -> None:
+    if config.episodes > 10**6:
+        raise ValueError(f"episodes: {config.episodes} is too many for {type(agent).__name__}: give fewer")
+
+
+AGREEMENT = EvaluationSpec(
+    name="agreement", summary="Agreement.", config=AgreementConfig, evaluate=make, check=check_agreement
+)
 
 
 class Science:

@@ -80,6 +80,13 @@ def test_evaluations_of_the_environment_are_configured(registry):
     assert only.evaluation.logical_error_rate is None
 
 
+def test_an_evaluation_may_refuse_the_parts_of_a_run(registry):
+    with pytest.raises(
+        ManifestError, match=r"evaluation\.agreement: episodes: 2000000 is too many for AgentConfig: give fe"
+    ):
+        plan(registry, evaluation="{agreement: {episodes: 2_000_000}}")
+
+
 @pytest.mark.parametrize("section", ["quantizer", "evaluation"])
 def test_null_asks_for_nothing(registry, section):
     assert plan(registry, **{section: "null"}) == plan(registry)
