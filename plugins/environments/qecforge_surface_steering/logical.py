@@ -26,7 +26,15 @@ from qecforge.evaluation.decoders import compile_decoder, resolve_decoder
 from qecforge.evaluation.statistics import Interval, wilson_interval
 from qecforge_surface_steering.tagged import TaggedCircuit
 
-__all__ = ["LogicalCounts", "LogicalDecoder", "LogicalMemory", "LogicalShots", "measure_logical", "per_cycle"]
+__all__ = [
+    "LogicalCounts",
+    "LogicalDecoder",
+    "LogicalMemory",
+    "LogicalShots",
+    "Predictor",
+    "measure_logical",
+    "per_cycle",
+]
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,9 @@ class LogicalShots:
     rounds: int
 
 
-class _Predictor(Protocol):
+class Predictor(Protocol):
+    """A decoder with one prior: `sinter.CompiledDecoder`."""
+
     def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(S, ceil(D/8)) events -> (S, ceil(L/8)) predicted flips."""
         ...
@@ -97,7 +107,7 @@ class _Predictor(Protocol):
 class LogicalDecoder:
     """Decoders of all circuits, made for one belief about the gates. Made by `LogicalMemory.decoder`."""
 
-    def __init__(self, predictors: Sequence[_Predictor]) -> None:
+    def __init__(self, predictors: Sequence[Predictor]) -> None:
         self._predictors = tuple(predictors)
 
     def count(self, shots: LogicalShots) -> LogicalCounts:
@@ -206,7 +216,7 @@ class _Matching:
 class _EachOnce:
     """Decodes each distinct syndrome once: sorting them is quick beside decoders other than matching."""
 
-    def __init__(self, decoder: _Predictor) -> None:
+    def __init__(self, decoder: Predictor) -> None:
         self._decoder = decoder
 
     def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,7 +14,6 @@ Source: arXiv 2406.02700 (reweighting of the matching graph, tuned by reinforcem
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import numpy as np
 import pymatching
@@ -24,9 +23,10 @@ from scipy.sparse import csc_matrix, csr_array
 
 from qecforge.evaluation.decoders import make_decoder
 from qecforge_surface_steering.fault_model import FaultModel
+from qecforge_surface_steering.logical import Predictor
 from qecforge_surface_steering.tagged import TaggedCircuit
 
-__all__ = ["DistinctShots", "Predictor", "ReweightedDecoder"]
+__all__ = ["DistinctShots", "ReweightedDecoder"]
 
 FloatArray = NDArray[np.float64]
 
@@ -34,14 +34,6 @@ _LEAST = 1e-300
 """Probability below which an edge or fault is as good as impossible; decoders take none of exactly 0."""
 _MOST = 0.5 - 1e-9
 """Probability above which a fault is as good as a fair coin; `ml_lookup` takes none of exactly 1/2."""
-
-
-class Predictor(Protocol):
-    """A decoder with one prior: `sinter.CompiledDecoder`."""
-
-    def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(S, ceil(D/8)) events -> (S, ceil(L/8)) predicted flips."""
-        ...
 
 
 class ReweightedDecoder:
