@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from qecforge.cli._reproduce_apq import apq
+from qecforge.cli._reproduce_steering import steering
 
 __all__ = ["app"]
 
@@ -19,3 +20,4 @@ def _group() -> None:
 
 
 app.command("apq")(apq)
+app.command("steering")(steering)

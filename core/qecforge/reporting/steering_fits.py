@@ -36,6 +36,11 @@ Array: TypeAlias = NDArray[Any]
 FEWEST_POINTS = 5
 """An exponential has three numbers of its own."""
 
+WIDEST = 0.5
+"""Standard error of the logarithm of a rate, beyond which the rate is not told."""
+
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -79,7 +84,8 @@ def exponential(t: Array, y: Array, error: Array | None = None) -> Exponential |
     """Least squares of an exponential approach: start, end and rate are free.
 
     For each rate the best start and end follow by linear least squares, and the rate is the best between one that
-    nothing of the record would show and one that ends before its second point.
+    nothing of the record would show and one that ends before its second point. A rate whose standard error is more than
+    half of it is not told.
 
     Args:
         t: (T,) times since the beginning, ascending.
@@ -108,8 +114,10 @@ def exponential(t: Array, y: Array, error: Array | None = None) -> Exponential |
     if best in (0, len(grid) - 1):
         return Missing("slower than the record is long" if best == 0 else "faster than the record tells")
     found = minimize_scalar(lambda each: solve(each)[0], bounds=(grid[best - 1], grid[best + 1]), method="bounded")
-    start, end = solve(float(found.x))[1]
-    return Exponential(float(start), float(end), math.exp(float(found.x)))
+    squares, (start, end) = solve(float(found.x))
+    fit = Exponential(float(start), float(end), math.exp(float(found.x)))
+    scatter = squares / (len(t) - 3)
+    return fit if _error_of_rate(fit, t, weight, scatter) <= WIDEST else Missing("hidden in the scatter")
 
 
 def falls_to(t: Array, y: Array, level: float) -> Fitted:
@@ -158,7 +166,10 @@ def fluctuation(values: Array, noise: Array | float = 0.0) -> Fitted:
     """
     if len(values) < 3:
         return Missing("fewer than three points in time")
-    variance = float(np.var(values, ddof=1)) - float(np.mean(noise))
+    variance = float(np.var(values, ddof=1))
+    if variance <= (_ROUNDING * float(np.mean(values))) ** 2:
+        return Missing("does not fluctuate")
+    variance -= float(np.mean(noise))
     return math.sqrt(variance) if variance > 0 else Missing("fluctuation within counting noise")
 
 
@@ -210,9 +221,19 @@ def log_log_slope(x: Sequence[float], y: Sequence[float]) -> Interval | Missing:
 
     if len(x) < 3 or len(set(x)) < 2 or min(y) <= 0:
         return Missing("fewer than three points")
+    if min(y) == max(y):
+        return Interval(0.0, 0.0, 0.0)
     line = linregress(np.log(x), np.log(y))
     half = float(t.ppf(0.975, len(x) - 2) * line.stderr)
     return Interval(float(line.slope) - half, float(line.slope), float(line.slope) + half)
+
+
+def _error_of_rate(fit: Exponential, t: Array, weight: FloatArray, scatter: float) -> float:
+    """Standard error of the logarithm of the rate, to first order, all three numbers free."""
+    falling = np.exp(-fit.rate * t)
+    by_rate = -(fit.start - fit.end) * fit.rate * t * falling
+    slopes = np.stack([falling, 1 - falling, by_rate], axis=1) * weight[:, None]
+    return math.sqrt(scatter * float(np.linalg.pinv(slopes.T @ slopes)[2, 2]))
 
 
 def _weights(error: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,15 +27,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from qecforge.store import Run, Store
+    from qecforge.store import Run, Series, Store
 
-__all__ = ["error_rate_curves", "run_figures", "stabilizer_panels", "traces", "write_run_figures"]
+__all__ = ["Records", "error_rate_curves", "run_figures", "stabilizer_panels", "traces", "write_run_figures"]
 
 POLICIES = ("fixed", "steered", "optimal")
 PRIORS = {"nominal": "", "learned": " with decoder", "true": " with perfect decoder"}
 
 _ERROR_RATE = re.compile(r"steering/([^/]+)/([^/]+)/ler")
 _TRACE = re.compile(r"steering/trace/(.+)/mean")
+
+
+class Records(Protocol):
+    """Where the series of runs are, such as a `Store`."""
+
+    def metrics(self, run_id: str, name: str) -> Series:
+        """One series of a run."""
 
 
 def run_figures(store: Store, run: Run) -> dict[str, Figure]:
@@ -86,7 +93,7 @@ def write_run_figures(store: Store, run: Run, folder: Path) -> list[Path]:
     return [save_figure(figure, folder / f"{run.id}_{name}.png") for name, figure in drawn.items()]
 
 
-def stabilizer_panels(store: Store, run: Run, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def stabilizer_panels(store: Records, run: Run, names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Panels of `stabilizer_figure`: fixed control at the first and the last epoch, steered control at the last.
 
     Where control starts is one state of both, shown once. Objectives without a place are left out.
@@ -111,7 +118,7 @@ def stabilizer_panels(store: Store, run: Run, names: Sequence[str]) -> dict[str,
     }
 
 
-def traces(store: Store, run: Run, names: Sequence[str]) -> dict[str, Trace]:
+def traces(store: Records, run: Run, names: Sequence[str]) -> dict[str, Trace]:
     """By parameter, in the order of its metrics' names.
 
     Args:
@@ -125,7 +132,7 @@ def traces(store: Store, run: Run, names: Sequence[str]) -> dict[str, Trace]:
     return found
 
 
-def error_rate_curves(store: Store, run: Run, names: Sequence[str]) -> dict[str, list[Point]]:
+def error_rate_curves(store: Records, run: Run, names: Sequence[str]) -> dict[str, list[Point]]:
     """Logical error rates per cycle over epochs, with Wilson's intervals, by policy and prior of the decoder.
 
     Args:
@@ -164,7 +171,7 @@ def _rank(pair: tuple[str, str]) -> tuple[int, int, str, str]:
     )
 
 
-def _together(store: Store, run: Run, path: str, names: Sequence[str]) -> list[NDArray[Any]]:
+def _together(store: Records, run: Run, path: str, names: Sequence[str]) -> list[NDArray[Any]]:
     """Epochs at which all series below `path` have a value, and their values: an interrupted evaluation leaves some
     longer than others."""
     series = [store.metrics(run.id, f"{path}/{name}") for name in names]

@@ -60,6 +60,7 @@ def test_points_without_an_error_bar_do_not_count():
         (T, np.ones(len(T)), "nothing changes"),
         (T, 1.0 * T, "slower than the record is long"),
         (T, (T == 0) * 1.0, "faster than the record tells"),
+        (T, np.exp(-T / 50) + 3 * np.random.default_rng(0).standard_normal(len(T)), "hidden in the scatter"),
     ],
 )
 def test_what_is_no_exponential_says_why(t, y, reason):
@@ -96,6 +97,7 @@ def test_fluctuation_is_without_counting_noise():
     assert fluctuation(truth) == pytest.approx(math.sqrt(0.5), rel=1e-3)
     assert fluctuation(truth + 2 * rng.standard_normal(4000), 4.0) == pytest.approx(math.sqrt(0.5), rel=0.15)
     assert fluctuation(truth, 1.0) == Missing("fluctuation within counting noise")
+    assert fluctuation(0.1 + 1e-12 * truth) == Missing("does not fluctuate")
     assert fluctuation(truth[:2]) == Missing("fewer than three points in time")
 
 
@@ -128,4 +130,6 @@ def test_exponent_of_a_power_law():
     assert found.low == pytest.approx(found.high)
     noisy = log_log_slope(d, [0.1, 0.11, 0.095, 0.1])
     assert noisy.low < 0 < noisy.high
+    flat = log_log_slope(d, [0.1] * 4)
+    assert (flat.low, flat.estimate, flat.high) == (0, 0, 0)
     assert log_log_slope([3, 3, 3], [1, 1, 1]) == Missing("fewer than three points")

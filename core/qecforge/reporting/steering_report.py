@@ -1,0 +1,35 @@
+"""All tables and figures of the steering paper's reproduction, by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qecforge.reporting import steering_sweeps as sweeps
+from qecforge.reporting import steering_tables as tables
+from qecforge.reporting.steering import Result
+from qecforge.reporting.steering_claims import claims_table
+from qecforge.reporting.steering_figures import report_figures
+from qecforge.reporting.tables import Table
+
+__all__ = ["report_figures", "report_tables"]
+
+
+def report_tables(results: Sequence[Result]) -> dict[str, Table]:
+    """The tables that have rows, by file name."""
+    found = {
+        "claims": claims_table(results),
+        "gradient_relation": tables.gradient_table(results),
+        "fine_tuning": tables.fine_tuning_table(results),
+        "drift": tables.drift_table(results),
+        "amplitudes": tables.amplitudes_table(results),
+        "response": tables.response_table(results),
+        "recovery": tables.recovery_table(results),
+        "map": sweeps.map_table(results),
+        "scaling": sweeps.scaling_table(results),
+        "scaling_trend": sweeps.trend_table(results),
+        "natural_drift": sweeps.natural_drift_table(results),
+        "baselines": sweeps.baselines_table(results),
+        "factor_graph": sweeps.graph_table(results),
+        "runs": sweeps.speed_table(results),
+    }
+    return {name: table for name, table in found.items() if table.rows}
