@@ -4,8 +4,9 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ class LocalExecutor(Executor):
         context = multiprocessing.get_context("spawn")
         cancel, events = context.Event(), context.Queue()
         with stop_signals() as stop, ProcessPoolExecutor(workers, context, _set_up, (cancel, events, share)) as pool:
-            with children_deaf_to_sigint():
+            with children_deaf_to_sigint(), _inherited(OMP_NUM_THREADS=str(share)):
                 futures = [
                     pool.submit(_work, index, plan.canonical, plan.name, plan.source_text, options)
                     for index, plan in enumerate(plans)
@@ -86,10 +87,26 @@ def _stop(futures: list[Future[RunOutcome]], cancel: Any) -> None:
 _worker: dict[str, Any] = {}
 
 
+@contextmanager
+def _inherited(**variables: str) -> Iterator[None]:
+    """Environment variables for the processes that are started meanwhile: numpy's linear algebra reads its number of
+    threads when it is loaded, which a worker does before it does anything of ours."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _set_up(cancel: Any, events: Any, threads: int) -> None:
     # After an interruption nobody reads the events any more; a worker must not wait for that when it ends.
     events.cancel_join_thread()
-    os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    os.environ["NUMBA_NUM_THREADS"] = str(threads)
     _worker.update(cancel=cancel, events=events, threads=threads)
 
 

@@ -7,11 +7,13 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
 from qecforge import Store
 from qecforge._signals import children_deaf_to_sigint
+from qecforge.executors._local import _inherited
 
 MANIFEST = """\
 qecforge: 1
@@ -115,3 +117,33 @@ def test_children_are_deaf_from_their_first_instruction_and_the_parent_is_not():
             inside = pool.submit(blocked)
         assert not blocked()
         assert inside.result()
+
+
+TASKS = Path("/proc/self/task")
+
+
+def threads_of_numpy():
+    import numpy  # noqa: F401
+
+    return len(list(TASKS.iterdir()))
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="counts threads in /proc")
+def test_a_worker_has_its_share_of_cores_before_numpy_is_loaded(monkeypatch):
+    """numpy starts a thread for each core that it is given, the main one included, once it is imported."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    counts = []
+    for share in (1, 2):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            with _inherited(OMP_NUM_THREADS=str(share)):
+                counted = pool.submit(threads_of_numpy)
+            assert os.environ["OMP_NUM_THREADS"] == "2"
+            counts.append(counted.result())
+    assert counts[0] == counts[1] - 1 or os.cpu_count() == 1
+
+
+def test_a_variable_that_was_not_set_is_not_set_afterwards(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with _inherited(OMP_NUM_THREADS="3"):
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "OMP_NUM_THREADS" not in os.environ
