@@ -9,6 +9,7 @@ from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest,
 from qecforge.codes import verify_encoder
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
+STEERING = sorted((Path(__file__).parents[1] / "examples" / "steering").glob("*.yaml"))
 CIRCUITS = sorted((Path(__file__).parents[1] / "examples" / "codes").glob("*.stim"))
 
 parametrized = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in EXAMPLES])
@@ -19,6 +20,15 @@ def test_valid(path):
     for plan in load_manifest(path, registry=Registry.load()).runs():
         assert plan.evaluation.logical_error_rate is not None
         assert plan.environment.config.target_distance > 1
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in STEERING])
+def test_steering_is_valid_and_measured(path):
+    runs = load_manifest(path, registry=Registry.load()).runs()
+    assert {plan.name for plan in runs} == {path.stem}
+    for plan in runs:
+        assert plan.environment.spec.actions == "parameters"
+        assert plan.evaluation.others
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ def test_a_report_has_every_table_and_figure(tmp_path):
         "map",
         "scaling_p1",
         "scaling_p10",
+        "scaling_p30",
         "scaling_rates",
         "natural_drift",
         "baselines_d3",
