@@ -43,14 +43,15 @@ def row_of(value: Spread | None) -> dict[str, float] | None:
 
 
 def spread(show: Callable[[float], str]) -> Callable[[Mapping[str, float] | None], str]:
-    """How people see a `Spread.row`: `97.1 ± 0.3 [96.8, 97.4]`."""
+    """How people see a `Spread.row`: `97.1 ± 0.3 [96.8, 97.4]`; without a deviation where that is NaN."""
 
     def text(value: Mapping[str, float] | None) -> str:
         if value is None:
             return ""
         if value["seeds"] == 1:
             return show(value["mean"])
-        return f"{show(value['mean'])} ± {show(value['std'])} [{show(value['low'])}, {show(value['high'])}]"
+        deviation = "" if math.isnan(value["std"]) else f" ± {show(value['std'])}"
+        return f"{show(value['mean'])}{deviation} [{show(value['low'])}, {show(value['high'])}]"
 
     return text
 

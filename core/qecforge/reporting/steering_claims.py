@@ -45,7 +45,7 @@ GROWTH = 1.5
 
 @dataclass(frozen=True)
 class _Claim:
-    """One row. `holds` tells of a number over seeds whether it is as claimed."""
+    """One row. `holds` tells of a number over seeds whether it is as claimed; None where it cannot tell."""
 
     result: str
     claim: str
@@ -53,7 +53,7 @@ class _Claim:
     ours: Cell | None
     show: Callable[[float], str]
     criterion: str
-    holds: Callable[[Cell], bool]
+    holds: Callable[[Cell], bool | None]
     note: str = ""
 
     def row(self) -> dict[str, Any]:
@@ -167,11 +167,16 @@ def _sizes(results: Sequence[Result]) -> Iterator[_Claim]:
             low, high = row["interval"]
             ours = {"mean": exponent, "std": float("nan"), "low": low, "high": high, "seeds": row["mean"]["seeds"]}
         criterion = f"γ(15)/γ(3) within a factor {GROWTH}, whole interval"
-        yield _Claim("scaling", claim, "0", ours, three, criterion, _flat, row.get("note", ""))
+        note = row.get("note", "")
+        if ours is not None and _flat(ours) is None:
+            note = "the interval holds 0, and is too wide to tell"
+        yield _Claim("scaling", claim, "0", ours, three, criterion, _flat, note)
 
 
-def _flat(ours: Cell) -> bool:
-    return bool(5 ** max(abs(ours["low"]), abs(ours["high"])) <= GROWTH)
+def _flat(ours: Cell) -> bool | None:
+    if 5 ** max(abs(ours["low"]), abs(ours["high"])) <= GROWTH:
+        return True
+    return None if ours["low"] <= 0 <= ours["high"] else False
 
 
 def _others(results: Sequence[Result]) -> Iterator[_Claim]:

@@ -249,6 +249,23 @@ def test_claims_say_what_holds(everything):
     assert claims["response to a step, epochs"]["value"]["mean"] == pytest.approx(120, rel=1e-3)
 
 
+@pytest.mark.parametrize(("noise", "growth", "holds"), [(0.0, 0.0, True), (0.3, 0.0, None), (0.0, 1.0, False)])
+def test_an_exponent_is_small_or_large_or_untold(store, noise, growth, holds):
+    """γ ~ d^growth, with a scatter over the sizes."""
+    planned = planned_runs("scaling", seeds=1)
+    epochs, rng = np.arange(0, 401, 4), np.random.default_rng(0)
+    for each in planned:
+        d = each.plan.environment.config.distance
+        gamma = GAMMA * (d / 5) ** growth * math.exp(noise * rng.standard_normal())
+        rates = 0.04 / (1 - 0.5 * np.exp(-gamma * epochs))
+        file_run(store, each, {"steering/steered/rate": (epochs, rates), "steering/optimal/rate": (epochs, 0.04)})
+    row = claims_table(collect(store, planned)).rows[0]
+    assert row["claim"] == "γ independent of d, P = 1, from detection rates: exponent"
+    assert row["holds"] is holds
+    assert row["value"]["low"] - 1e-6 <= growth <= row["value"]["high"] + 1e-6
+    assert "nan" not in row["ours"]
+
+
 def test_a_claim_without_a_number_neither_holds_nor_fails(store):
     planned = planned_runs("response", seeds=1)
     file_run(store, planned[0], {"steering/response/0": ([300, 305], [0.0, 0.5])})
