@@ -138,18 +138,20 @@ def detection_rate_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], tit
 
 
 def logical_error_rate_figure(curves: Mapping[str, Sequence[Point]], title: str = "") -> Figure:
-    """Logical error rate over time, logarithmic, with bands of counting noise. A rate of 0 leaves a gap in its curve.
+    """Logical error rate over time, logarithmic, with bands of counting noise.
 
-    Curves whose names begin with the same word share a colour; the first is drawn through, the others are dashed.
+    A rate of 0 leaves a gap in its curve; a hollow triangle marks the upper end of its interval. Curves whose names
+    begin with the same word share a colour; the first is drawn through, the others are dashed.
 
     Args:
-        curves: Name, such as `steered with decoder` -> its points: epoch, rate, ends of its interval.
+        curves: Name, such as `steered, learned prior` -> its points: epoch, rate, ends of its interval.
     """
     figure, axes = _axes(title, "epoch", "logical error rate per cycle")
-    colours = {word: f"C{number}" for number, word in enumerate(dict.fromkeys(name.split()[0] for name in curves))}
+    first_word = {name: re.split(r"\W", name, maxsplit=1)[0] for name in curves}
+    colours = {word: f"C{number}" for number, word in enumerate(dict.fromkeys(first_word.values()))}
     drawn: set[str] = set()
     for name, points in curves.items():
-        colour = colours[name.split()[0]]
+        colour = colours[first_word[name]]
         x = [point.x for point in points]
         seen = [point.y > 0 for point in points]
         y = [point.y if shown else np.nan for point, shown in zip(points, seen, strict=True)]
@@ -157,6 +159,9 @@ def logical_error_rate_figure(curves: Mapping[str, Sequence[Point]], title: str 
         axes.fill_between(x, low, high, seen, color=colour, alpha=0.12, linewidth=0)
         style = "--" if colour in drawn else "-"
         axes.plot(x, y, style, marker="o", color=colour, markersize=2.5, linewidth=1.2, label=name)
+        if unseen := [point for point in points if point.y == 0]:
+            bounds = [point.x for point in unseen], [point.high for point in unseen]
+            axes.scatter(*bounds, marker="v", s=14, facecolors="none", edgecolors=colour)
         drawn.add(colour)
     axes.set_yscale("log")
     _legend_beside(axes)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Records", "error_rate_curves", "run_figures", "stabilizer_panels", "traces", "write_run_figures"]
 
 POLICIES = ("fixed", "steered", "optimal")
-PRIORS = {"nominal": "", "learned": " with decoder", "true": " with perfect decoder"}
+PRIORS = {"nominal": "", "learned": ", learned prior", "true": ", true prior"}
 
 _ERROR_RATE = re.compile(r"steering/([^/]+)/([^/]+)/ler")
 _TRACE = re.compile(r"steering/trace/(.+)/mean")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection, PolyCollection
 
 from qecforge.errors import ConfigurationError
-from qecforge.reporting.figures import Point
+from qecforge.reporting.figures import Point, save_figure
 from qecforge.reporting.steering_layout import (
     Trace,
     detection_rate_figure,
@@ -78,15 +79,29 @@ def test_traces_are_beside_their_optimum():
 
 def test_a_rate_of_zero_leaves_a_gap_and_bands_are_intervals():
     points = [Point(0, 0.01, 0.008, 0.012), Point(50, 0.0, 0.0, 0.001), Point(100, 0.02, 0.015, 0.03)]
-    curves = {"steered": points, "steered with decoder": points[:2], "fixed": points[::2]}
+    curves = {"steered": points, "steered, learned prior": points[:2], "fixed": points[::2]}
     (axes,) = logical_error_rate_figure(curves).axes
     line, *_ = axes.lines
     assert np.array_equal(line.get_ydata(), [0.01, np.nan, 0.02], equal_nan=True)
-    band = {(x, y) for path in axes.collections[2].get_paths() for x, y in path.vertices}
+    bands = [each for each in axes.collections if isinstance(each, PolyCollection)]
+    band = {(x, y) for path in bands[2].get_paths() for x, y in path.vertices}
     assert {(0, 0.008), (0, 0.012), (100, 0.015), (100, 0.03)} <= band
     assert axes.get_yscale() == "log"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(curves)
     assert [(line.get_color(), line.get_linestyle()) for line in axes.lines] == [("C0", "-"), ("C0", "--"), ("C1", "-")]
+
+
+def test_where_no_error_was_seen_the_upper_end_of_the_interval_is_marked():
+    curves = {"steered": [Point(0, 0.01, 0.008, 0.012), Point(50, 0.0, 0.0, 0.001)], "fixed": [Point(0, 0, 0, 0.002)]}
+    (axes,) = logical_error_rate_figure(curves).axes
+    marks = [each.get_offsets().tolist() for each in axes.collections if isinstance(each, PathCollection)]
+    assert marks == [[[50, 0.001]], [[0, 0.002]]]
+
+
+def test_a_figure_without_any_error_can_be_written(tmp_path):
+    points = [Point(0, 0, 0, 0.002), Point(50, 0, 0, 0.002)]
+    save_figure(logical_error_rate_figure({"fixed": points, "steered": points}), tmp_path / "rates.png")
+    assert (tmp_path / "rates.png").stat().st_size > 0
 
 
 def test_detection_rates_over_time():

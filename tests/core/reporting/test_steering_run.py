@@ -81,7 +81,7 @@ def test_curves_are_named_and_ordered_by_policy_and_prior(store):
         "fixed",
         "fixed, prior mine",
         "steered",
-        "steered with decoder",
+        "steered, learned prior",
         "optimal",
     ]
 
