@@ -144,12 +144,13 @@ def unknown_key(key: object, known: Iterable[str]) -> str:
 
 
 def _from_validator(path: Path, detail: ErrorDetails, model: type[BaseModel]) -> Complaint:
-    """A validator's own words; at the field that they begin with (`n: ...`, `n is ...`, `n = ...`), if any."""
+    """A validator's own words; at the field that they begin with (`n: …`, `n[0]: …`, `n is …`, `n = …`), if any."""
     error = detail.get("ctx", {}).get("error")
     text = one_line(str(error) if error is not None else detail["msg"])
     names = {name for branch in _models_at(model, path) for name in _names(branch)}
-    if (found := re.match(r"(\w+)(: | is | = )", text)) and found[1] in names:
-        return Complaint((*path, found[1]), text[found.end() :] if found[2] == ": " else text)
+    if (found := re.match(r"(\w+)(?:\[(\d+)\])?(: | is | = )", text)) and found[1] in names:
+        item = () if found[2] is None else (int(found[2]),)
+        return Complaint((*path, found[1], *item), text[found.end() :] if found[3] == ": " else text)
     return Complaint(path, text)
 
 

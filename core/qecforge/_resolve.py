@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic
@@ -179,8 +179,8 @@ def _check_agent(root: Node, registry: Registry, environment: EnvironmentSpec, a
     if environment.actions not in agent.trains_on:
         fitting = [name for name, each in registry.agents.items() if environment.actions in each.spec.trains_on]
         raise _plugin_place(root, "agent").error(
-            f"{agent.name} trains on {_listed(sorted(agent.trains_on))} actions, but environment {environment.name} "
-            f"takes {environment.actions} ones: {_use('agent', fitting)}",
+            f"{agent.name} trains on {_actions(agent.trains_on)}, but environment {environment.name} "
+            f"takes {_actions([environment.actions])}: {_use('agent', fitting)}",
             "agent.plugin",
         )
 
@@ -216,8 +216,8 @@ def _quantizer(
     if environment.actions not in choice.spec.quantizes:
         fitting = [name for name, each in registry.quantizers.items() if environment.actions in each.spec.quantizes]
         raise _plugin_place(root, "quantizer").error(
-            f"{choice.spec.name} quantizes policies for {_listed(sorted(choice.spec.quantizes))} actions, but "
-            f"environment {environment.name} takes {environment.actions} ones: {_use('quantizer', fitting)}",
+            f"{choice.spec.name} quantizes policies for {_actions(choice.spec.quantizes)}, but environment "
+            f"{environment.name} takes {_actions([environment.actions])}: {_use('quantizer', fitting)}",
             "quantizer.plugin",
         )
     node = section.get("teacher")
@@ -323,7 +323,13 @@ def _owner(choice: Choice[Any]) -> str:
 
 
 def _use(kind: str, fitting: Sequence[str]) -> str:
-    return f"use {_listed(fitting)}" if fitting else f"no installed {kind} fits; install one that does"
+    if fitting:
+        return f"use {_listed(fitting)}"
+    return f"no installed {kind} fits; {'leave it out' if kind == 'quantizer' else 'install one that does'}"
+
+
+def _actions(kinds: Collection[str]) -> str:
+    return " or ".join(kind if kind == "parameters" else f"{kind} actions" for kind in sorted(kinds))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -68,8 +68,9 @@ def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None
     """Raises `ConfigurationError` where one of the names is unknown; the nearest are offered."""
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known) or list(known)
-            raise ConfigurationError(f"unknown {what} {name!r}: there is {', '.join(near)}")
+            near = get_close_matches(name, known)
+            offer = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise ConfigurationError(f"unknown {what} {name!r}.{offer} Known: {', '.join(known)}")
 
 
 def finished(store: Store, planned: Iterable[P]) -> list[tuple[P, Run]]:

@@ -136,7 +136,7 @@ class SurfaceSteeringConfig(PluginConfig):
                 if isinstance(profile, Table):
                     profile.check(len(chosen), self.horizon)
             except ValueError as error:
-                raise ValueError(f"drift: profile {number}: {error}") from error
+                raise ValueError(f"drift[{number}]: {error}") from error
         return self
 
     def _check_code(self) -> None:

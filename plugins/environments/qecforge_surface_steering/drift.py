@@ -25,7 +25,7 @@ from pydantic import Discriminator, Field, field_validator
 from qecforge.errors import ConfigurationError
 from qecforge.hookspecs import PluginConfig
 from qecforge_surface_steering._paths import Normals, Octaves, Path, Walk
-from qecforge_surface_steering.landscape import matching, parameter_kinds
+from qecforge_surface_steering.landscape import matching, parameter_kinds, some_of
 
 __all__ = ["CompiledDrift", "Drift", "OneOverF", "RandomWalk", "Sinusoid", "Step", "Stroboscopic", "Table"]
 
@@ -88,7 +88,12 @@ class _Shared(PluginConfig, ABC):
             if kind in wanted_kinds
         ]
         if not chosen:
-            raise ValueError(f"no gate of {list(self.gates)} has a parameter of kind {list(self.kinds)}: change one")
+            arities = {int(n) for n, name in zip(arity, gates, strict=True) if name in wanted_gates}
+            theirs = some_of(list(dict.fromkeys(kind for n in sorted(arities) for kind in kinds[n])))
+            raise ValueError(
+                f"gates {', '.join(self.gates)} have no parameters of kind {', '.join(self.kinds)}: "
+                f"give kinds among {theirs}, or other gates"
+            )
         return np.array(chosen, dtype=np.int64)
 
 
@@ -257,7 +262,7 @@ class CompiledDrift:
                 if isinstance(profile, Table):
                     profile.check(len(chosen), 0)
             except ValueError as error:
-                raise ConfigurationError(f"drift: profile {number}: {error}") from error
+                raise ConfigurationError(f"drift[{number}]: {error}") from error
             moved = slice(None) if len(chosen) == self.num_parameters else chosen
             self._paths.append((profile.begins, moved, profile.compile(len(chosen), (seed, number, 0xD81F7))))
 

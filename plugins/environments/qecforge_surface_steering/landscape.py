@@ -11,6 +11,7 @@ Source: arXiv 2511.08493, simulations ("irreducible control-independent physical
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,8 +31,10 @@ __all__ = [
     "PerGate",
     "Randomised",
     "Start",
+    "matching",
     "parameter_kinds",
     "parameter_names",
+    "some_of",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -94,9 +97,17 @@ def matching(pattern: str, names: Sequence[str], what: str) -> list[str]:
     """Names that a pattern with `*` and `?` matches. Raises `ValueError` where there are none."""
     found = [name for name in names if fnmatchcase(name, pattern)]
     if not found:
-        shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-        raise ValueError(f"{pattern!r} matches no {what}: there are {shown}")
+        raise ValueError(f"{pattern!r} matches no {what}: there are {some_of(names)}")
     return found
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names for people: two of each family, such as `xy0, xy1, …, cz0-9, cz0-10, …`, of six families at most."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(re.split(r"\d", name, maxsplit=1)[0], []).append(name)
+    shown = [each for members in list(families.values())[:6] for each in [*members[:2], *(["…"] * (len(members) > 2))]]
+    return ", ".join([*shown, *(["…"] * (len(families) > 6))])
 
 
 @dataclass(frozen=True, eq=False)

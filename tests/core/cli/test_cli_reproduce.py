@@ -42,7 +42,7 @@ def test_tables_of_a_store_are_printed_and_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--methods", "apqq"), "unknown method 'apqq': there is apq"),
+        (("--methods", "apqq"), "unknown method 'apqq'. Did you mean 'apq'? Known: "),
         (("--experiments", "e9"), "unknown experiment 'e9'"),
         (("--dry-run", "--tables-only"), "choose one of them"),
         (("--set", "agent.gama=1", "--dry-run"), "agent.gama"),

@@ -51,7 +51,7 @@ def test_tables_of_a_store_are_printed_and_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--results", "respnse"), "unknown result 'respnse': there is response"),
+        (("--results", "respnse"), "unknown result 'respnse'. Did you mean 'response'? Known: gradient_relation, "),
         (("--dry-run", "--tables-only"), "choose one of them"),
         (("--results", "response", "--set", "agent.clipp=1", "--dry-run"), "agent.clipp"),
         (("--results", "scaling", "--set", "environment.distance=3", "--dry-run"), "sweep.environment.distance"),

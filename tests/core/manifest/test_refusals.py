@@ -97,10 +97,10 @@ CASES = [
     ("plugin: knill", "plugin: pose", "4:18 reward.plugin: pose scores pose, but environment codes shows tableau: u"),
     (REWARD, "reward: pose", "4:9 reward.plugin: pose scores pose"),
     (REWARD, "reward: null", "reward: got null, expected a mapping such as `reward: {plugin: knill}`"),
-    ("plugin: chooser", "plugin: mover", "6:11 agent.plugin: mover trains on continuous or parameters actions, but envi"
-        "ronment codes takes discrete ones: use chooser or"),
+    ("plugin: chooser", "plugin: mover", "6:11 agent.plugin: mover trains on continuous actions or parameters, but envi"
+        "ronment codes takes discrete actions: use chooser or"),
     ("seeds", "quantizer: round_body\nseeds", "10:12 quantizer.plugin: round_body quantizes policies for continuous "
-        "actions, but environment codes takes discrete ones: use round"),
+        "actions, but environment codes takes discrete actions: use round"),
     ("seeds", "quantizer: {plugin: round, teacher: {}}\nseeds", "10:37 quantizer.teacher: got {}, expected either {"),
     ("seeds", "quantizer: {plugin: round, teacher: {run: a, manifest: b}}\nseeds", "expected either {run: ID} or"),
     ("seeds", "quantizer: {plugin: round, teacher: x}\nseeds", "10:37 quantizer.teacher: got 'x', expected a mapping"),
@@ -140,7 +140,7 @@ CASES = [
     (SWEEP, "{agent: [chooser], agent.layers: [[1]]}", "11:27 sweep.agent.layers: overlaps with sweep.agent"),
     (SWEEP, "{agent.: [1]}", "11:9 agent.: the path has an empty part"),
     (SWEEP, "{agent.total_steps.x: [1]}", "11:9 agent.total_steps.x: total_steps is 500000, which has no keys"),
-    (SWEEP, "{agent.plugin: [chooser, mover]}", "11:33 agent.plugin: mover trains on continuous or parameters"),
+    (SWEEP, "{agent.plugin: [chooser, mover]}", "11:33 agent.plugin: mover trains on continuous actions or parameters"),
     (SWEEP, "{environment.n: [5, 1]}", "11:28 environment.n: got 1, expected 2 or more"),
     # budget and checkpoint
     ("seeds", "budget: {seconds: 0}\nseeds", "10:19 budget.seconds: got 0, expected more than 0 (Training stops"),

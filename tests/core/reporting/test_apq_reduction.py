@@ -112,7 +112,7 @@ def test_the_papers_numbers_are_those_of_its_tables():
 
 @pytest.mark.parametrize(
     ("experiments", "chosen", "message"),
-    [(["e4"], ["ptq"], "unknown experiment 'e4'"), (["e1"], ["apqq"], "unknown method 'apqq': there is apq")],
+    [(["e4"], ["ptq"], "unknown experiment 'e4'"), (["e1"], ["apqq"], "unknown method 'apqq'. Did you mean 'apq'")],
 )
 def test_unknown_names_are_one_line(experiments, chosen, message):
     with pytest.raises(ConfigurationError, match=message):

@@ -62,7 +62,7 @@ def test_overrides_reach_the_manifests_that_they_are_about():
 
 
 def test_an_unknown_result_is_one_line():
-    with pytest.raises(ConfigurationError, match="unknown result 'drfit': there is drift"):
+    with pytest.raises(ConfigurationError, match=r"unknown result 'drfit'\. Did you mean 'drift'"):
         plan_runs(["drfit"], seeds=[0], registry=Registry.load())
 
 

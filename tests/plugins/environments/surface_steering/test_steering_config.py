@@ -112,6 +112,7 @@ def test_given_optimum():
         ({"distance": 3, "circuit": CIRCUIT}, "circuit: code is surface, which brings its own"),
         ({"code": "circuit", "circuit": "H[h] 0"}, "circuit: it has no detectors"),
         ({"code": "circuit", "circuit": CIRCUIT.replace("[h{}]", "")}, "the gate 'H 0' has no tag"),
+        ({"code": "circuit", "circuit": CIRCUIT.replace("[h{}]", "[h{]")}, "the tag 'h{' of 'H 0' has a lone brace"),
         ({"code": "circuit", "circuit": "HH 0"}, "circuit: stim cannot read it"),
         ({"code": "circuit", "circuit": "/nowhere/at/all.stim"}, "cannot be read"),
         ({"code": "color", "distance": 3, "memory": "x"}, "memory: x is a choice for the surface code only"),
@@ -135,15 +136,15 @@ def test_given_optimum():
         ({"distance": 3, "start": "sideways"}, "does not match any of the expected tags"),
         (
             {"distance": 3, "drift": [{"profile": "table", "values": [0.0] * 999}]},
-            "drift: profile 0: 999 rows end at epoch 999 of 1000: give 1000 rows, or set beyond",
+            r"drift\[0\]: 999 rows end at epoch 999 of 1000: give 1000 rows, or set beyond",
         ),
         (
             {"distance": 3, "drift": [{"profile": "table", "values": [[0.0, 1.0]], "beyond": "hold"}]},
-            "drift: profile 0: rows have 2 numbers, but 410 parameters drift: give 1 or 410",
+            r"drift\[0\]: rows have 2 numbers, but 410 parameters drift: give 1 or 410",
         ),
         (
             {"distance": 3, "drift": [{"profile": "step", "begins": 1, "amplitude": 1, "gates": ["q"]}]},
-            "drift: profile 0: 'q' matches",
+            r"drift\[0\]: 'q' matches",
         ),
         ({"distance": 3, "colour": "red"}, "Extra inputs are not permitted"),
         ({"distance": 3, "cycles": 0}, "greater than or equal to 1"),

@@ -161,11 +161,11 @@ def test_octaves_are_equally_strong_and_independent():
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
-        ({"profile": "step", "begins": 1, "amplitude": 1, "gates": ["q*"]}, r"drift: profile 0: 'q\*' matches no gate"),
+        ({"profile": "step", "begins": 1, "amplitude": 1, "gates": ["q*"]}, r"drift\[0\]: 'q\*' matches no gate"),
         ({"profile": "step", "begins": 1, "amplitude": 1, "kinds": ["drag"]}, "'drag' matches no kind of parameter"),
         (
             {"profile": "step", "begins": 1, "amplitude": 1, "gates": ["xy0"], "kinds": ["strength"]},
-            r"drift: profile 0: no gate of \['xy0'\] has a parameter of kind \['strength'\]",
+            r"drift\[0\]: gates xy0 have no parameters of kind strength: give kinds among amplitude, frequency",
         ),
         ({"profile": "table", "values": [[1, 2, 3]]}, "rows have 3 numbers, but 6 parameters drift: give 1 or 6"),
     ],

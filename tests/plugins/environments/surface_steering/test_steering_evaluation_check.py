@@ -6,6 +6,7 @@ from qecforge import Registry, load_manifest
 from qecforge.errors import ManifestError
 
 PARTS = {"distance": "distance: 3", "agent": "total_epochs: 20", "evaluation": "steering: {ler_epochs: 2}"}
+WALK = "profile: random_walk, step: 1"
 
 
 def load(**parts):
@@ -34,8 +35,16 @@ def load(**parts):
             r"evaluation\.gradient_relation: decoder pymatching: the error model has a fault",
         ),
         (
+            {"distance": "distance: 3, horizon: 10, drift: [{profile: table, every: 19, values: [[0.1]]}]"},
+            r"table of environment\.drift\[0\] ends at epoch 19 of the agent's 20: add rows, or set beyond",
+        ),
+        (
             {"distance": 'code: circuit, circuit: "R 0\\nH[h{}] 0\\nH[h{}] 0\\nM 0\\nDETECTOR rec[-1]"'},
             r"evaluation\.steering: circuit: it has no logical observable",
+        ),
+        (
+            {"distance": f"distance: 3, drift: [{{{WALK}}}, {{{WALK}, gates: [q]}}]"},
+            r"3:\d+ environment\.drift\[1\]: 'q' matches no gate: there are xy0, xy1, …, cz0-9, cz0-10, …",
         ),
     ],
 )
@@ -52,6 +61,8 @@ def test_one_line_says_what_does_not_fit(parts, message):
         {"evaluation": "steering: {decoder: pymatching}"},
         {"distance": "code: color, distance: 5"},
         {"distance": "code: color, distance: 5", "evaluation": "steering: {decoder: pymatching, ler_epochs: 0}"},
+        {"distance": "distance: 3, horizon: 10, drift: [{profile: table, every: 20, values: [[0.1]]}]"},
+        {"distance": "distance: 3, horizon: 1, drift: [{profile: table, beyond: hold, values: [[0.1]]}]"},
         {"distance": "distance: 5, drift: [{profile: step, begins: 3, amplitude: 1, gates: [xy24]}]"},
         {"distance": "code: color, distance: 5, drift: [{profile: step, begins: 3, amplitude: 1, gates: [xy24]}]"},
     ],

@@ -10,7 +10,7 @@ from qecforge.errors import ConfigurationError
 from qecforge.reporting.figures import save_figure
 from qecforge_surface_steering.circuits import surface_code
 from qecforge_surface_steering.drawing import draw_factor_graph
-from qecforge_surface_steering.landscape import Landscape, Miscalibrated, PerGate, Randomised, parameter_names
+from qecforge_surface_steering.landscape import Landscape, Miscalibrated, PerGate, Randomised, parameter_names, some_of
 from qecforge_surface_steering.regions import DetectionModel
 from qecforge_surface_steering.tagged import TaggedCircuit
 
@@ -100,6 +100,12 @@ def test_numbers_per_gate():
     assert values[-1] == 0.4
     assert np.log(values[:-1] / 0.1).std() == pytest.approx(0.5, rel=0.06)
     assert np.log(values[:-1] / 0.1).mean() == pytest.approx(0, abs=0.04)
+
+
+def test_a_few_names_of_each_family_are_shown():
+    names = [*(f"xy{qubit}" for qubit in range(9)), "cz0-9", "cz0-10", "global", "reset1"]
+    assert some_of(names) == "xy0, xy1, …, cz0-9, cz0-10, global, reset1"
+    assert some_of([f"{letter}0" for letter in "abcdefgh"]) == "a0, b0, c0, d0, e0, f0, …"
 
 
 @pytest.mark.parametrize(
