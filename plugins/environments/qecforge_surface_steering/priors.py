@@ -251,6 +251,8 @@ def _fixed(circuit: TaggedCircuit, first: NDArray[np.int64], second: NDArray[np.
     D = circuit.circuit.num_detectors
     hit = csr_array((np.ones(len(fault)), (fault, detector)), shape=(len(logs), D))
     single: FloatArray = hit.T @ logs
+    if not len(first):
+        return single  # scipy answers with a sparse array where no place is asked for
     shared = (hit * logs[:, None]).T @ hit if len(logs) else csr_array((D, D))
     pair = single[first] + single[second] - 2 * np.asarray(csr_array(shared)[first, second]).ravel()
     return np.concatenate([single, pair])

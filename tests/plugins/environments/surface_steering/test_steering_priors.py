@@ -121,6 +121,14 @@ def test_without_data_the_nominal_errors_are_believed():
     np.testing.assert_allclose(inference.infer(ParityCounts(nothing, nothing)), nominal, rtol=1e-12)
 
 
+def test_a_circuit_of_one_detector_has_no_pairs():
+    circuit = TaggedCircuit(stim.Circuit("R 0\nX[g] 0 0\nM 0\nDETECTOR rec[-1]"), measurement_error=0.01)
+    inference = GateErrorInference([circuit], [0.1])
+    assert inference.detectors[0].tolist() == [[0, -1]]
+    assert inference.means([0.2]) == pytest.approx([0.98 * (1 - 4 / 3 * 0.2) ** 2])
+    assert inference.infer(exact_counts(inference, [0.2])) == pytest.approx([0.2], rel=1e-4)
+
+
 def test_no_gate_is_believed_to_be_perfect():
     circuits = bases(rounds=4)
     nominal = nominal_of(circuits[0])
