@@ -76,10 +76,19 @@ class Order:
 
 
 def names(text: str | None, default: Sequence[str]) -> Sequence[str]:
-    """Names with commas between them; the default where nothing was given."""
+    """Names with commas between them; the default where the option was not given.
+
+    Raises:
+        ConfigurationError: It was given, and has no name.
+    """
     if text is None:
         return default
-    return [name.strip() for name in text.split(",") if name.strip()]
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise ConfigurationError(
+            f"a list of names is {text!r}, which has none: give some, such as {', '.join(default)}"
+        )
+    return found
 
 
 def reproduce(paper: Reproduction[P, R], order: Order, *, afterwards: Callable[[Store], None] | None = None) -> None:

@@ -36,6 +36,8 @@ class LocalExecutor(Executor):
 
     def run(self, plans: Sequence[RunPlan], options: RunOptions, listener: RunListener) -> list[RunOutcome]:
         """See `Executor.run`."""
+        if not plans:
+            return []
         workers = min(self.workers, len(plans))
         share = max(1, available_cores() // workers)
         options = replace(options, workers=options.workers or share)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qecforge import Store
+from qecforge import RunListener, RunOptions, Store
 from qecforge._signals import children_deaf_to_sigint
+from qecforge.executors import make_executor
 from qecforge.executors._local import _inherited
 
 MANIFEST = """\
@@ -66,6 +67,10 @@ def interrupt(process, times):
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     return errors
+
+
+def test_local_without_runs_starts_no_process():
+    assert make_executor("local", 2).run([], RunOptions(), RunListener()) == []
 
 
 def test_local_carries_out_each_seed_and_skips_what_is_finished(folder):
