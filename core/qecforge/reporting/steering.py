@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge._yaml import parse_yaml, plain
+from qecforge.errors import ConfigurationError
 from qecforge.manifest import load_manifest
 from qecforge.reporting.reproduction import check_names, finished
 
@@ -152,18 +153,23 @@ def plan_runs(
         overrides: `path=value` texts put into every manifest; what is about an evaluation into those that have it.
 
     Raises:
-        ConfigurationError: An unknown result.
+        ConfigurationError: An unknown result, or an override about an evaluation that no manifest has.
         ManifestError, PluginError: A manifest does not fit the plugins that are installed.
     """
     check_names("result", chosen, experiments())
-    planned = []
+    planned, unused = [], dict.fromkeys(overrides)
     for experiment in (experiments()[name] for name in dict.fromkeys(chosen)):
         for name, smaller in experiment.manifests.items():
             with as_file(files(_EXAMPLES) / "steering" / f"{name}.yaml") as path:
                 texts = [*(smaller if quick else ()), f"seeds={json.dumps(list(seeds))}"]
-                texts += [text for text in overrides if _concerns(path, text)]
+                own = [text for text in overrides if _concerns(path, text)]
+                texts += own
+                for text in own:
+                    unused.pop(text, None)
                 manifest = load_manifest(path, registry=registry, overrides=texts)
             planned += [Planned(experiment.name, name, plan) for plan in manifest.runs()]
+    if unused and planned:
+        raise ConfigurationError(f"--set {next(iter(unused))}: no manifest of these results has this evaluation")
     return planned
 
 

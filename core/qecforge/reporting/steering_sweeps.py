@@ -65,7 +65,7 @@ def map_table(results: Sequence[Result]) -> Table:
                     "note": note,
                 }
             )
-        critical, note = numbers.over_seeds(critical_frequencies(runs))
+        critical, note = numbers.over_seeds(critical_frequencies(runs), all_needed=True)
         seeds = len({each.seed for each in runs})
         rows.append({"entropy": entropy, "seeds": seeds, "critical": critical, "theirs": 1 / 150, "note": note})
     return Table(columns, rows, "Steering in real time: (N_stoch - N_fixed) / (N_opt - N_fixed)")
@@ -217,9 +217,9 @@ def baselines_table(results: Sequence[Result]) -> Table:
             notes = []
             for share in SHARES:
                 needed = numbers.over_seeds((numbers.efficiency(each, share) for each in runs), all_needed=True)
-                row[f"epochs_{share:.0%}"[:-1]] = needed[0]
+                row[f"epochs_{round(100 * share)}"] = needed[0]
                 notes += [f"{share:.0%} {needed[1]}"] if needed[1] else []
-            first = row[f"epochs_{SHARES[0]:.0%}"[:-1]]
+            first = row[f"epochs_{round(100 * SHARES[0])}"]
             each_epoch = runs[0].agent["candidates"] * runs[0].environment["cycles"]
             row["cycles"] = None if first is None else first["mean"] * each_epoch
             row["left"] = row_of(Spread.of(float(left[-1]) for each in runs if len(left := numbers.excess(each)[1])))

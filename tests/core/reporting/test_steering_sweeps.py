@@ -1,0 +1,31 @@
+"""Tables over many devices or drifts, where some seeds have no number, and overrides of the runs that they are of."""
+
+import numpy as np
+import pytest
+from steering_records import file_run, planned_runs
+
+from qecforge import Store
+from qecforge.errors import ConfigurationError
+from qecforge.reporting.steering import collect
+from qecforge.reporting.steering_sweeps import map_table
+
+
+def test_a_critical_frequency_that_one_seed_has_not_has_no_mean(tmp_path):
+    """The improvement of seed 0 vanishes between the frequencies, that of seed 1 below the lowest."""
+    planned = planned_runs("map", overrides=["sweep.agent.entropy=[0.1]"])
+    with Store(tmp_path / "results.db") as store:
+        for each in planned:
+            (profile,) = each.plan.environment.config.drift
+            improved = each.plan.seed == 0 and profile.frequency < 0.01
+            totals = {f"steering/{name}/total": ([1000], rate) for name, rate in (("fixed", 0.05), ("optimal", 0.04))}
+            file_run(store, each, {"true_cost": (np.arange(10, 1001, 10), 0.045 if improved else 0.055)} | totals)
+        rows = map_table(collect(store, planned)).rows
+    assert sorted({round(row["improvement"]["mean"], 9) for row in rows[:-1]}) == [-0.5, 0]
+    assert rows[-1]["critical"] is None
+    assert rows[-1]["note"] == "below 0.001 (1 of 2 seeds)"
+
+
+def test_an_override_about_an_evaluation_that_none_has_is_refused():
+    with pytest.raises(ConfigurationError, match=r"^--set evaluation\.steerin\.shots=7: no manifest of these results"):
+        planned_runs("map", "drift", overrides=["agent.clip=0.1", "evaluation.steerin.shots=7"])
+    assert planned_runs("gradient_relation", "drift", overrides=["evaluation.steering.shots=7"])
