@@ -8,6 +8,7 @@ from qecforge.errors import MissingDependency
 from qecforge.hookspecs import PluginConfig
 from qecforge.parameters import ParameterAgentConfig
 from qecforge_surface_steering.config import SurfaceSteeringConfig
+from qecforge_surface_steering.drift import Table
 from qecforge_surface_steering.evaluation_config import GradientRelationConfig, SteeringEvaluationConfig
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, conf
     """Of the evaluation `steering`.
 
     Raises:
-        ValueError: An agent whose policy keeps no snapshots, `settle` beyond its last epoch, or as for decoders.
+        ValueError: An agent whose policy keeps no snapshots, `settle` beyond its last epoch, a drift table that ends
+            before it, or as for decoders.
         DecoderError, MissingDependency, ConfigurationError: As for decoders: pymatching on faults that are not
             graph-like, a package that is not installed, a circuit without observables.
     """
@@ -34,8 +36,18 @@ def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, conf
             raise ValueError(
                 f"settle: {config.settle} epochs leave nothing of a run of {agent.total_epochs}: give fewer"
             )
+        _check_tables(environment, agent.total_epochs)
     if config.ler_epochs:
         _check_decoder(environment, config.decoder)
+
+
+def _check_tables(environment: SurfaceSteeringConfig, epochs: int) -> None:
+    for number, profile in enumerate(environment.drift):
+        if isinstance(profile, Table) and profile.beyond == "refuse" and profile.ends < epochs:
+            raise ValueError(
+                f"the table of environment.drift[{number}] ends at epoch {profile.ends} of the agent's {epochs}: add "
+                "rows, or set beyond to hold or repeat"
+            )
 
 
 def check_gradient_relation(
