@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qecforge.evaluation.statistics import bootstrap_mean_interval
@@ -13,7 +13,8 @@ __all__ = ["Spread", "hundred", "row_of", "small", "spread", "three"]
 
 @dataclass(frozen=True)
 class Spread:
-    """A number over seeds: mean, sample standard deviation (NaN for one seed) and 95 % bootstrap interval."""
+    """A number over seeds: mean, sample standard deviation (NaN for one seed) and 95 % interval of the mean, which for
+    one seed is the number itself."""
 
     mean: float
     std: float
@@ -23,18 +24,43 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """Of those that are there; None where none is."""
-        sample = [value for value in values if value is not None and math.isfinite(value)]
+        """Of those that are there, with the bootstrap's interval; None where none is."""
+        sample = _present(values)
         if not sample:
             return None
         interval = bootstrap_mean_interval(sample)
-        mean = interval.estimate
-        std = math.sqrt(sum((x - mean) ** 2 for x in sample) / (len(sample) - 1)) if len(sample) > 1 else math.nan
-        return cls(mean, std, interval.low, interval.high, len(sample))
+        return cls(interval.estimate, _deviation(sample), interval.low, interval.high, len(sample))
+
+    @classmethod
+    def student(cls, values: Iterable[float | None]) -> Spread | None:
+        """Of those that are there, with Student's interval; None where none is.
+
+        Exact for normal numbers however few; of two seeds the bootstrap's 95 % hold the mean every other time, of five
+        in 86 % of cases.
+        """
+        from scipy.stats import t
+
+        sample = _present(values)
+        if not sample:
+            return None
+        mean, std, seeds = sum(sample) / len(sample), _deviation(sample), len(sample)
+        half = float(t.ppf(0.975, seeds - 1)) * std / math.sqrt(seeds) if seeds > 1 else 0.0
+        return cls(mean, std, mean - half, mean + half, seeds)
 
     def row(self) -> dict[str, float]:
         """As JSON values."""
         return {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high, "seeds": self.seeds}
+
+
+def _present(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def _deviation(sample: Sequence[float]) -> float:
+    if len(sample) < 2:
+        return math.nan
+    mean = sum(sample) / len(sample)
+    return math.sqrt(sum((x - mean) ** 2 for x in sample) / (len(sample) - 1))
 
 
 def row_of(value: Spread | None) -> dict[str, float] | None:

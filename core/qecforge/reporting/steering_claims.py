@@ -132,8 +132,9 @@ def _decoder_steering(group: Sequence[Result]) -> Iterator[_Claim]:
         yield _Claim("drift", claim, "7 %", ours, percent, "interval above 0", _above(0), note)
 
 
-def _above(goal: float) -> Callable[[Cell], bool]:
-    return lambda ours: ours["low"] > goal
+def _above(goal: float) -> Callable[[Cell], bool | None]:
+    """One seed has no interval, and cannot tell."""
+    return lambda ours: ours["low"] > goal if ours["seeds"] > 1 else None
 
 
 def _at_most(goal: float) -> Callable[[Cell], bool]:

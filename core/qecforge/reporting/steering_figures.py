@@ -203,7 +203,7 @@ def _reductions(group: Sequence[Result]) -> dict[str, dict[float, Spread]]:
 
 
 def _spreads(values: Mapping[float, Sequence[Fitted]]) -> dict[float, Spread]:
-    found = {at: Spread.of(v for v in seeds if not isinstance(v, Missing)) for at, seeds in values.items()}
+    found = {at: Spread.student(v for v in seeds if not isinstance(v, Missing)) for at, seeds in values.items()}
     return {at: each for at, each in found.items() if each is not None}
 
 

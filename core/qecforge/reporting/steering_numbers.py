@@ -79,7 +79,7 @@ def over_seeds(values: Iterable[Fitted], *, all_needed: bool = False) -> tuple[d
     note = "; ".join(f"{reason} ({count} of {len(found)} seeds)" for reason, count in reasons.items())
     if reasons and all_needed:
         return None, note
-    return row_of(Spread.of(value for value in found if not isinstance(value, Missing))), note
+    return row_of(Spread.student(value for value in found if not isinstance(value, Missing))), note
 
 
 def gradient_slope(result: Result) -> Fitted:

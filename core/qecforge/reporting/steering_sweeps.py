@@ -135,7 +135,7 @@ def trend_table(results: Sequence[Result]) -> Table:
             by_seed = grouped((each for each, _ in known), lambda each: each.seed)
             means = [float(np.mean([g for each, g in known if each.seed == seed])) for seed in by_seed]
             row: dict[str, Any] = {"parameters_per_gate": P, "of": what, "points": len(known)}
-            row["mean"] = row_of(Spread.of(means))
+            row["mean"] = row_of(Spread.student(means))
             if isinstance(slope, Missing):
                 row["note"] = slope.reason
             else:
@@ -222,7 +222,9 @@ def baselines_table(results: Sequence[Result]) -> Table:
             first = row[f"epochs_{round(100 * SHARES[0])}"]
             each_epoch = runs[0].agent["candidates"] * runs[0].environment["cycles"]
             row["cycles"] = None if first is None else first["mean"] * each_epoch
-            row["left"] = row_of(Spread.of(float(left[-1]) for each in runs if len(left := numbers.excess(each)[1])))
+            row["left"] = row_of(
+                Spread.student(float(left[-1]) for each in runs if len(left := numbers.excess(each)[1]))
+            )
             row["note"] = "; ".join(notes)
             rows.append(row)
     return Table(columns, rows, "Sample efficiency beside other optimizers")

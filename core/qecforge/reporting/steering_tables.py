@@ -1,4 +1,4 @@
-"""Tables of the steering paper's results on one device, ours beside theirs: each number a `Spread` over seeds."""
+"""Tables of the steering paper's results on one device, ours beside theirs: numbers are `Spread.student`s over seeds."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def first_of_drift(field: str) -> Callable[[Result], float]:
 
 
 def _lasts(group: Iterable[Result], name: str) -> dict[str, float] | None:
-    return row_of(Spread.of(each.last(name) for each in group))
+    return row_of(Spread.student(each.last(name) for each in group))
 
 
 def _distance(result: Result) -> int:

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from steering_records import file_run, planned_runs
+from steering_records import file_run, file_runs, planned_runs
 
 from qecforge import Store
 from qecforge.errors import ConfigurationError
 from qecforge.reporting.steering import collect
+from qecforge.reporting.steering_claims import claims_table
 from qecforge.reporting.steering_sweeps import map_table
 
 
@@ -29,3 +30,10 @@ def test_an_override_about_an_evaluation_that_none_has_is_refused():
     with pytest.raises(ConfigurationError, match=r"^--set evaluation\.steerin\.shots=7: no manifest of these results"):
         planned_runs("map", "drift", overrides=["agent.clip=0.1", "evaluation.steerin.shots=7"])
     assert planned_runs("gradient_relation", "drift", overrides=["evaluation.steering.shots=7"])
+
+
+def test_one_seed_cannot_tell_whether_an_interval_is_above_a_goal(tmp_path):
+    with Store(tmp_path / "results.db") as store:
+        one = collect(store, file_runs(store, "fine_tuning", seeds=1))
+    claims = [row for row in claims_table(one).rows if row["result"] == "fine-tuning"]
+    assert [(row["seeds"], row["holds"]) for row in claims] == [(1, None), (1, None)]
