@@ -48,7 +48,7 @@ class SurfaceSteeringConfig(PluginConfig):
     rounds: int = Field(
         default=25,
         ge=1,
-        description="Cycles of one shot (25 on hardware, arXiv 2511.08493); your circuit's own number.",
+        description="Cycles of one shot (25 on hardware, arXiv 2511.08493); a circuit of your own needs its number.",
     )
     memory: Literal["x", "z", "both"] = Field(
         default="both", description="Basis of the memory experiment of the surface code; both: half the shots each."
@@ -145,6 +145,8 @@ class SurfaceSteeringConfig(PluginConfig):
                 raise ValueError("circuit: it is missing, and code is circuit: give it, or set code to surface")
             if self.distance is not None:
                 raise ValueError("distance: your circuit has its own: leave it out")
+            if "rounds" not in self.model_fields_set:
+                raise ValueError("rounds: it is missing, and rates are per cycle: give your circuit's number")
         else:
             if self.circuit is not None:
                 raise ValueError(f"circuit: code is {self.code}, which brings its own: set code to circuit")

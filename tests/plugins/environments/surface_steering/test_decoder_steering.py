@@ -215,7 +215,7 @@ def test_bad_parameters_are_refused_and_nothing_happens():
             id="hyperedges",
         ),
         pytest.param(
-            {"device": {"code": "circuit", "circuit": "R 0\nX[x{}] 0\nM 0\nDETECTOR rec[-1]\n"}},
+            {"device": {"code": "circuit", "rounds": 1, "circuit": "R 0\nX[x{}] 0\nM 0\nDETECTOR rec[-1]\n"}},
             ConfigurationError,
             "circuit: it has no logical observable, .*: add OBSERVABLE_INCLUDE lines",
             id="no observable",

@@ -69,7 +69,7 @@ def test_depends_on_seed_epoch_and_parameters_alone():
             id="hyperedges",
         ),
         pytest.param(
-            {"code": "circuit", "distance": None, "circuit": "R 0\nX[x{}] 0\nM 0\nDETECTOR rec[-1]\n"},
+            {"code": "circuit", "distance": None, "rounds": 1, "circuit": "R 0\nX[x{}] 0\nM 0\nDETECTOR rec[-1]\n"},
             ConfigurationError,
             "circuit: it has no logical observable, .*: add OBSERVABLE_INCLUDE lines",
             id="no observable",

@@ -26,7 +26,8 @@ FULL = {
 
 
 @pytest.mark.parametrize(
-    "given", [FULL, {"distance": 3}, {"code": "color", "distance": 5}, {"code": "circuit", "circuit": CIRCUIT}]
+    "given",
+    [FULL, {"distance": 3}, {"code": "color", "distance": 5}, {"code": "circuit", "circuit": CIRCUIT, "rounds": 1}],
 )
 def test_round_trip(given):
     config = SurfaceSteeringConfig.model_validate(given)
@@ -58,7 +59,7 @@ def test_shots_are_the_cycles():
 
 def test_own_circuit():
     config = SurfaceSteeringConfig(
-        code="circuit", circuit=CIRCUIT, parameters_per_gate=1, measurement_error=0.01, objectives="detector"
+        code="circuit", circuit=CIRCUIT, rounds=1, parameters_per_gate=1, measurement_error=0.01, objectives="detector"
     )
     assert config.parameter_names() == ("h0.amplitude", "h1.amplitude", "cz0-1.strength")
     assert config.model().num_objectives == 2
@@ -67,7 +68,7 @@ def test_own_circuit():
 
 def test_circuit_and_table_are_read_at_once(tmp_path):
     (tmp_path / "own.stim").write_text(CIRCUIT, encoding="utf-8")
-    config = SurfaceSteeringConfig(code="circuit", circuit=str(tmp_path / "own.stim"))
+    config = SurfaceSteeringConfig(code="circuit", circuit=str(tmp_path / "own.stim"), rounds=1)
     assert config.circuit == CIRCUIT
 
 
@@ -97,7 +98,7 @@ def test_calibrated_is_the_optimum_of_the_first_epoch():
 def test_given_optimum():
     optimum = tuple(range(3))
     config = SurfaceSteeringConfig(
-        code="circuit", circuit=CIRCUIT, parameters_per_gate=1, optimum=optimum, start="calibrated"
+        code="circuit", circuit=CIRCUIT, rounds=1, parameters_per_gate=1, optimum=optimum, start="calibrated"
     )
     np.testing.assert_array_equal(config.initial_parameters(0), optimum)
 
@@ -110,10 +111,10 @@ def test_given_optimum():
         ({"distance": 3, "code": "circuit", "circuit": CIRCUIT}, "distance: your circuit has its own"),
         ({"code": "circuit"}, "circuit: it is missing"),
         ({"distance": 3, "circuit": CIRCUIT}, "circuit: code is surface, which brings its own"),
-        ({"code": "circuit", "circuit": "H[h] 0"}, "circuit: it has no detectors"),
-        ({"code": "circuit", "circuit": CIRCUIT.replace("[h{}]", "")}, "the gate 'H 0' has no tag"),
-        ({"code": "circuit", "circuit": CIRCUIT.replace("[h{}]", "[h{]")}, "the tag 'h{' of 'H 0' has a lone brace"),
-        ({"code": "circuit", "circuit": "HH 0"}, "circuit: stim cannot read it"),
+        ({"code": "circuit", "circuit": CIRCUIT}, "rounds: it is missing, and rates are per cycle"),
+        ({"code": "circuit", "rounds": 1, "circuit": "H[h] 0"}, "circuit: it has no detectors"),
+        ({"code": "circuit", "rounds": 1, "circuit": CIRCUIT.replace("[h{}]", "")}, "the gate 'H 0' has no tag"),
+        ({"code": "circuit", "rounds": 1, "circuit": "HH 0"}, "circuit: stim cannot read it"),
         ({"code": "circuit", "circuit": "/nowhere/at/all.stim"}, "cannot be read"),
         ({"code": "color", "distance": 3, "memory": "x"}, "memory: x is a choice for the surface code only"),
         ({"code": "color", "distance": 3, "rounds": 1}, "rounds: 1 is too few"),
