@@ -1,4 +1,4 @@
-"""Tables of the steering paper's results on one device, ours beside theirs: numbers are `Spread.student`s over seeds."""
+"""Tables of the steering paper's results on one device, ours beside theirs: each number a `Spread` over seeds."""
 
 from __future__ import annotations
 
