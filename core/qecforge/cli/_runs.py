@@ -272,7 +272,12 @@ def _lines(store: Store, run: Run) -> list[str]:
         lines += ["", "artifacts", *(f"    {each.kind} {each.name}, {number(each.size)} bytes" for each in artifacts)]
     for event in store.events(run.id):
         lines += ["", f"{event.kind} at {event.created_at:%Y-%m-%d %H:%M:%S} UTC", *_event_lines(event.payload)]
-    return [*lines, "", "manifest", run.manifest_source.rstrip()]
+    return [
+        *lines,
+        "",
+        "manifest, as in its file (with what --set changed: --format json)",
+        run.manifest_source.rstrip(),
+    ]
 
 
 def _metric_rows(store: Store, run_id: str) -> list[dict[str, Any]]:

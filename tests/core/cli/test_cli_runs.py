@@ -45,7 +45,12 @@ def test_show_has_all_of_a_run(filled):
     run_id = ids("--seed", 5)[0]
     text = invoke("runs", "show", run_id[:6]).stdout
     assert text.startswith(f"run {run_id}: walk, seed 5\nfinished, after ")
-    for part in ("[[5,1,3]]", "policy.safetensors", "visits", MANIFEST.strip()):
+    for part in (
+        "[[5,1,3]]",
+        "policy.safetensors",
+        "visits",
+        f"manifest, as in its file (with what --set changed: --format json)\n{MANIFEST.strip()}",
+    ):
         assert part in text
     document = json.loads(invoke("runs", "show", run_id, "--format", "json").stdout)
     assert document["manifest"]["seed"] == 5
