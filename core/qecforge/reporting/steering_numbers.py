@@ -68,8 +68,8 @@ def over_seeds(values: Iterable[Fitted], *, all_needed: bool = False) -> tuple[d
     """A number over seeds as a table's cell, and what is to be said of the seeds that have none.
 
     Args:
-        all_needed: No number where a seed has none: of those that never reach a goal, or cross a level outside what was
-            measured, a mean of the others tells nothing.
+        all_needed: No number where a seed has none: of those that never reach a goal, cross a level outside what was
+            measured or fluctuate less than counting shows, a mean of the others would be one of a selection.
     """
     found = list(values)
     reasons: dict[str, int] = {}

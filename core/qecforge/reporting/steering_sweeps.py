@@ -172,8 +172,12 @@ def natural_drift_table(results: Sequence[Result]) -> Table:
     rows = []
     for what, quantity in (("log LER", "ler"), ("log detection rate", "rate")) if group else ():
         filters = [numbers.filter_of(each, "ler" if quantity == "ler" else "rate") for each in group]
-        quieter, note = numbers.over_seeds(f if isinstance(f, Missing) else f.suppression for f in filters)
-        corner, second = numbers.over_seeds(f if isinstance(f, Missing) else f.corner for f in filters)
+        quieter, note = numbers.over_seeds(
+            (f if isinstance(f, Missing) else f.suppression for f in filters), all_needed=True
+        )
+        corner, second = numbers.over_seeds(
+            (f if isinstance(f, Missing) else f.corner for f in filters), all_needed=True
+        )
         rows.append(
             {
                 "of": what,

@@ -146,7 +146,9 @@ def _held(group: Sequence[Result], name: str) -> dict[str, Any] | None:
     """None where no run has that policy's rates with that prior."""
     policy, prior = VARIANTS[name]
     reduced, note = numbers.over_seeds(numbers.reduction(each, policy, prior, "ler") for each in group)
-    stable, second = numbers.over_seeds(numbers.stability(each, policy, prior, "ler") for each in group)
+    stable, second = numbers.over_seeds(
+        (numbers.stability(each, policy, prior, "ler") for each in group), all_needed=True
+    )
     if reduced is None and prior != "nominal":
         return None
     exact: dict[str, Any] = {}

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from steering_records import file_run, file_runs, planned_runs
+from steering_records import error_rates, file_run, file_runs, planned_runs
 
 from qecforge import Store
 from qecforge.errors import ConfigurationError
 from qecforge.reporting.steering import collect
 from qecforge.reporting.steering_claims import claims_table
 from qecforge.reporting.steering_sweeps import map_table
+from qecforge.reporting.steering_tables import drift_table
 
 
 def test_a_critical_frequency_that_one_seed_has_not_has_no_mean(tmp_path):
@@ -37,3 +38,22 @@ def test_one_seed_cannot_tell_whether_an_interval_is_above_a_goal(tmp_path):
         one = collect(store, file_runs(store, "fine_tuning", seeds=1))
     claims = [row for row in claims_table(one).rows if row["result"] == "fine-tuning"]
     assert [(row["seeds"], row["holds"]) for row in claims] == [(1, None), (1, None)]
+
+
+def test_a_stability_that_counting_hides_in_one_seed_has_no_mean(tmp_path):
+    """Seed 0 fluctuates half as much with steering, seed 1 less than counting 2,000 shots shows."""
+    epochs = np.arange(0, 3001, 50)
+    wave = np.sin(2 * np.pi * epochs / 1000)
+    planned = planned_runs("drift")
+    with Store(tmp_path / "results.db") as store:
+        for each, shots, share in zip(planned, (10**9, 2000), (0.5, 0.001), strict=True):
+            file_run(
+                store,
+                each,
+                error_rates("fixed", epochs, 4e-3 + 2e-3 * wave, rounds=25, shots=shots)
+                | error_rates("steered", epochs, 3e-3 + share * 2e-3 * wave, rounds=25, shots=shots),
+            )
+        row = drift_table(collect(store, planned)).rows[0]
+    assert (row["control"], row["reduction"]["seeds"]) == ("steered", 2)
+    assert row["stability"] is None
+    assert row["note"] == "fluctuation within counting noise (1 of 2 seeds)"
