@@ -170,7 +170,7 @@ def _sizes(results: Sequence[Result]) -> Iterator[_Claim]:
         criterion = f"γ(15)/γ(3) within a factor {GROWTH}, whole interval"
         note = row.get("note", "")
         if ours is not None and _flat(ours) is None:
-            note = "the interval holds 0, and is too wide to tell"
+            note = "; ".join(filter(None, (note, "the interval holds 0, and is too wide to tell")))
         yield _Claim("scaling", claim, "0", ours, three, criterion, _flat, note)
 
 

@@ -136,10 +136,13 @@ def trend_table(results: Sequence[Result]) -> Table:
             means = [float(np.mean([g for each, g in known if each.seed == seed])) for seed in by_seed]
             row: dict[str, Any] = {"parameters_per_gate": P, "of": what, "points": len(known)}
             row["mean"] = row_of(Spread.student(means))
+            unknown = len(group) - len(known)
+            notes = [f"{unknown} of {len(group)} runs have no γ"] if unknown else []
             if isinstance(slope, Missing):
-                row["note"] = slope.reason
+                notes.append(slope.reason)
             else:
                 row |= {"exponent": slope.estimate, "interval": [slope.low, slope.high]}
+            row["note"] = "; ".join(notes)
             rows.append(row)
     return Table(columns, rows, "Scaling: γ over the distance, γ ~ d^exponent")
 

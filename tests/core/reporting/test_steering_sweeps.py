@@ -8,7 +8,7 @@ from qecforge import Store
 from qecforge.errors import ConfigurationError
 from qecforge.reporting.steering import collect
 from qecforge.reporting.steering_claims import claims_table
-from qecforge.reporting.steering_sweeps import map_table
+from qecforge.reporting.steering_sweeps import map_table, trend_table
 from qecforge.reporting.steering_tables import drift_table
 
 
@@ -57,3 +57,19 @@ def test_a_stability_that_counting_hides_in_one_seed_has_no_mean(tmp_path):
     assert (row["control"], row["reduction"]["seeds"]) == ("steered", 2)
     assert row["stability"] is None
     assert row["note"] == "fluctuation within counting noise (1 of 2 seeds)"
+
+
+def test_a_trend_says_how_many_runs_have_no_rate(tmp_path):
+    """At d = 9 nothing converges."""
+    planned = [each for each in planned_runs("scaling", seeds=1) if each.manifest == "scaling_p1"]
+    epochs = np.arange(0, 401, 4)
+    with Store(tmp_path / "results.db") as store:
+        for each in planned:
+            gap = 0.5 if each.plan.environment.config.distance == 9 else 0.5 * np.exp(-0.03 * epochs)
+            rates = {"steering/steered/rate": (epochs, 0.04 / (1 - gap)), "steering/optimal/rate": (epochs, 0.04)}
+            file_run(store, each, rates)
+        results = collect(store, planned)
+    row = trend_table(results).rows[0]
+    assert (row["points"], row["note"]) == (3, "1 of 4 runs have no γ")
+    assert row["exponent"] == pytest.approx(0, abs=1e-3)
+    assert claims_table(results).rows[0]["note"] == "1 of 4 runs have no γ"
