@@ -70,9 +70,11 @@ class _Announcer(RunListener):
         self._say(f"{label(plan)}: run {run_id} {'continues from its checkpoint' if resumed else 'starts'}")
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
-        """Say so of the phases that a quantizer brings."""
+        """Say so of the phases that a quantizer brings, and which evaluations of the environment's follow."""
         if phase in _LINES:
             self._say(f"{label(plan)}: {_LINES[phase]}")
+        if phase == "evaluate" and plan.evaluation.others:
+            self._say(f"{label(plan)}: evaluates {', '.join(spec.name for spec, _ in plan.evaluation.others)}")
 
     def on_code(self, plan: RunPlan, record: CodeRecord) -> None:
         """Say so where the code has a greater distance, or fewer gates, than all that this run found before."""

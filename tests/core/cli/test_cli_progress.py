@@ -13,9 +13,9 @@ from qecforge.evaluation.records import ErrorCounts
 from qecforge.run import RunOutcome
 
 
-def plan(seed=0, **sweep):
+def plan(seed=0, others=(), **sweep):
     rate = SimpleNamespace(strengths=(1e-3, 2e-3, 3e-3), max_codes=1)
-    evaluation = SimpleNamespace(logical_error_rate=rate)
+    evaluation = SimpleNamespace(logical_error_rate=rate, others=tuple((SimpleNamespace(name=n), None) for n in others))
     return SimpleNamespace(
         name="walk", seed=seed, sweep_point=sweep, identity=f"id{seed}{sweep}", evaluation=evaluation
     )
@@ -81,6 +81,12 @@ def test_shots_are_summed(listener, lines, clock):
     clock.now = 12.0
     listener.on_measure(plan(), task(2e-3), ErrorCounts(shots=500))
     assert lines == ["walk seed 0: measuring error rates, p = 0.002, 1,500 shots"]
+
+
+def test_what_the_environment_evaluates_is_said_when_it_begins(listener, lines):
+    listener.on_phase(plan(others=("gradient_relation", "steering")), "train")
+    listener.on_phase(plan(others=("gradient_relation", "steering")), "evaluate")
+    assert lines == ["walk seed 0: evaluates gradient_relation, steering"]
 
 
 @pytest.mark.parametrize(

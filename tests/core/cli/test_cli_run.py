@@ -68,8 +68,9 @@ def test_progress_is_plain_lines_on_stderr(manifest):
     plan = load_manifest(manifest, registry=Registry.load()).runs()[0]
     assert lines[0] == f"walk seed 5: run {plan.identity[:12]} starts"
     assert lines[1].startswith("walk seed 5: found [[5,1,3]] with ")
-    assert lines[2].startswith("walk seed 5: finished in ")
-    assert len(lines) == 6
+    assert lines[2] == "walk seed 5: evaluates count"
+    assert lines[3].startswith("walk seed 5: finished in ")
+    assert len(lines) == 8
 
 
 QUANTIZED = MANIFEST.replace(
