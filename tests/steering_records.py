@@ -185,7 +185,14 @@ def baselines(planned):
     return {"steering/steered/rate": (epochs, 0.04 + 0.02 * left), "steering/optimal/rate": (epochs, 0.04)}
 
 
+def decoder(planned):
+    """The tuned prior takes away half of the errors, the device's own a little more."""
+    rates = {"nominal": 4e-3, "start": 4e-3, "tuned": 2e-3, "learned": 2.2e-3, "true": 1.9e-3}
+    return {f"decoder_priors/{prior}/ler": ([0], rate) for prior, rate in rates.items()}
+
+
 RECORDS = {
+    "decoder": decoder,
     "gradient_relation": gradient_relation,
     "fine_tuning": fine_tuning,
     "drift": drift,

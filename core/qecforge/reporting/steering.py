@@ -39,6 +39,7 @@ __all__ = ["Experiment", "Planned", "Result", "collect", "experiments", "manifes
 _FILE = Path(__file__).parent / "experiments" / "steering.yaml"
 _EXAMPLES = "qecforge_examples"
 _KEPT = ("detection_rate", "true_cost", "sigma", "displacement", "time/epochs_per_second")
+_EVALUATIONS = ("steering/", "gradient_relation/", "decoder_priors/")
 _STABILIZERS = "steering/stabilizer/"
 
 
@@ -186,7 +187,7 @@ def _series(store: Store, run: Run, experiment: str) -> dict[str, Series]:
     names = [
         name
         for name in store.metric_names(run.id)
-        if name in _KEPT or (name.startswith(("steering/", "gradient_relation/")) and _wanted(name, experiment))
+        if name in _KEPT or (name.startswith(_EVALUATIONS) and _wanted(name, experiment))
     ]
     return {name: store.metrics(run.id, name) for name in names}
 

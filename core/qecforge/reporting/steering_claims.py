@@ -22,6 +22,7 @@ from qecforge.reporting.steering_sweeps import (
     trend_table,
 )
 from qecforge.reporting.steering_tables import (
+    decoder_table,
     drift_table,
     fine_tuning_table,
     gradient_table,
@@ -115,6 +116,10 @@ def _gains(results: Sequence[Result]) -> Iterator[_Claim]:
         theirs = number(row["stability_theirs"])
         yield _Claim("drift", stabler, theirs, row["stability"], three, "interval above 1", _above(1), row["note"])
     yield from _decoder_steering(of(results, "drift"))
+    for row in decoder_table(results).rows:
+        if row["prior"] == "tuned":
+            claim = "a prior tuned on the LER lowers it, on a device with a few bad gates"
+            yield _Claim("decoder", claim, "", row["reduction"], percent, "interval above 0", _above(0), row["note"])
 
 
 def _decoder_steering(group: Sequence[Result]) -> Iterator[_Claim]:

@@ -40,6 +40,7 @@ __all__ = [
     "improvement",
     "late_reduction",
     "over_seeds",
+    "prior_reduction",
     "ratio_to",
     "recovery",
     "reduction",
@@ -146,6 +147,14 @@ def late_reduction(result: Result, policy: str, quantity: Quantity = "ler") -> F
         return fixed
     before, after = (float(np.mean(each[1][each[0] >= LATE * each[0][-1]])) for each in (fixed, mine))
     return 1 - after / before if before > 0 else Missing("no logical error of the fixed policy")
+
+
+def prior_reduction(result: Result, prior: str) -> Fitted:
+    """1 - LER with a decoder's prior / LER with the nominal one, of the evaluation `decoder_priors`."""
+    mine, nominal = (result.last(f"decoder_priors/{name}/ler") for name in (prior, "nominal"))
+    if mine is None or nominal is None:
+        return Missing(f"no logical error rates with the priors {prior} and nominal")
+    return 1 - mine / nominal if nominal > 0 else Missing("no logical error with the nominal prior")
 
 
 def stability(result: Result, policy: str, prior: str, quantity: Quantity) -> Fitted:

@@ -22,6 +22,7 @@ def report_tables(results: Sequence[Result]) -> dict[str, Table]:
         "fine_tuning": tables.fine_tuning_table(results),
         "drift": tables.drift_table(results),
         "amplitudes": tables.amplitudes_table(results),
+        "decoder": tables.decoder_table(results),
         "response": tables.response_table(results),
         "recovery": tables.recovery_table(results),
         "map": sweeps.map_table(results),

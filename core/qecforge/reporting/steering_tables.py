@@ -15,6 +15,7 @@ __all__ = [
     "NOTE",
     "SEEDS",
     "amplitudes_table",
+    "decoder_table",
     "drift_table",
     "fine_tuning_table",
     "first_of_drift",
@@ -131,7 +132,7 @@ def drift_table(results: Sequence[Result]) -> Table:
 
 
 def amplitudes_table(results: Sequence[Result]) -> Table:
-    """The same over the amplitude of a sinusoid."""
+    """The same over the amplitude of the first profile, with which the others grow."""
     rows = [
         {"amplitude": amplitude, **row}
         for amplitude, group in grouped(of(results, "amplitudes"), first_of_drift("amplitude")).items()
@@ -140,6 +141,32 @@ def amplitudes_table(results: Sequence[Result]) -> Table:
     ]
     shown = [column for column in _HELD if not column.key.endswith("theirs")]
     return Table((Column("amplitude"), Column("control"), *shown), rows, "Injected drift over its amplitude")
+
+
+def decoder_table(results: Sequence[Result]) -> Table:
+    """A decoder whose prior is tuned on the logical error rate, beside other priors, on the same shots."""
+    columns = (
+        Column("prior"),
+        SEEDS,
+        Column("ler", "LER per cycle", show=spread(number), justify="right"),
+        Column("reduction", "lower than nominal by", show=spread(percent), justify="right"),
+        NOTE,
+    )
+    group = of(results, "decoder")
+    rows = []
+    for prior in ("nominal", "tuned", "learned", "true") if group else ():
+        reduced, note = numbers.over_seeds(numbers.prior_reduction(each, prior) for each in group)
+        rates = Spread.student(each.last(f"decoder_priors/{prior}/ler") for each in group)
+        rows.append(
+            {
+                "prior": prior,
+                "seeds": len(group),
+                "ler": row_of(rates),
+                "reduction": None if prior == "nominal" else reduced,
+                "note": note,
+            }
+        )
+    return Table(columns, rows, "Decoder tuned on the logical error rate of a device with a few bad gates")
 
 
 def _held(group: Sequence[Result], name: str) -> dict[str, Any] | None:

@@ -146,8 +146,14 @@ def read_circuit(text: str) -> stim.Circuit:
         raise ConfigurationError(f"circuit: stim cannot read it ({reason}): correct it") from error
 
 
+MAX_DISTANCE = 101
+"""Beyond, circuits take minutes and gigabytes; d = 101 has 60,801 gates."""
+
+
 def check_distance(distance: int) -> None:
-    """Raises `ConfigurationError` where a distance is even or below 3."""
+    """Raises `ConfigurationError` where a distance is even, below 3, or above `MAX_DISTANCE`."""
+    if distance > MAX_DISTANCE:
+        raise ConfigurationError(f"distance: {distance} is too large: set it to {MAX_DISTANCE} or less")
     if distance < 3 or distance % 2 == 0:
         nearest = max(3, distance + 1)
         raise ConfigurationError(f"distance: {distance} is not an odd number from 3: set it to {nearest}, say")

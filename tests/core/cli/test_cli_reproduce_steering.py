@@ -21,6 +21,7 @@ def test_quick_is_every_result_with_two_seeds(tmp_path):
         "fine_tuning",
         "drift",
         "amplitudes",
+        "decoder",
         "response",
         "recovery",
         "map",

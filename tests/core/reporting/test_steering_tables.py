@@ -103,6 +103,14 @@ def test_injected_drift(filled):
     assert rows["optimal control"]["note"] == "no logical error rates of optimal, nominal (2 of 2 seeds)"
 
 
+def test_a_tuned_decoder(filled):
+    rows = {row["prior"]: row for row in tables.decoder_table(filled("decoder")).rows}
+    assert list(rows) == ["nominal", "tuned", "learned", "true"]
+    assert rows["tuned"]["reduction"]["mean"] == pytest.approx(0.5)
+    assert rows["true"]["reduction"]["mean"] == pytest.approx(1 - 1.9 / 4)
+    assert (rows["nominal"]["reduction"], rows["nominal"]["ler"]["mean"]) == (None, 4e-3)
+
+
 def test_counting_noise_is_not_instability(store):
     """What fluctuates by counting alone has no stability; what fluctuates more keeps its own."""
     (planned,) = planned_runs("drift", seeds=1)

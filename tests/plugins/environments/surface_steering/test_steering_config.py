@@ -107,6 +107,7 @@ def test_given_optimum():
     ("given", "message"),
     [
         ({"distance": 4}, "distance: 4 is not an odd number from 3: set it to 5, say"),
+        ({"distance": 1001}, "distance: 1001 is too large: set it to 101 or less"),
         ({}, "distance: the surface code needs one"),
         ({"distance": 3, "code": "circuit", "circuit": CIRCUIT}, "distance: your circuit has its own"),
         ({"code": "circuit"}, "circuit: it is missing"),
