@@ -92,6 +92,7 @@ def run(
     codes = _codes_of(outcomes, store)
     if form is Format.TABLE:
         _report_policies(loaded, outcomes, store)
+        _report_steering(outcomes, store)
         _report(loaded, outcomes, codes, store, show)
     else:
         from qecforge.cli._render import codes_table
@@ -207,6 +208,22 @@ def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url
     measured = [each for each in found if each[2]]
     if measured:
         typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
+
+
+def _report_steering(outcomes: Sequence[RunOutcome], store_url: str) -> None:
+    """What control and decoders were worth, where the runs measured that, and how to see more of it."""
+    from qecforge.reporting.steering_summary import steering_summary
+    from qecforge.reporting.tables import to_text
+
+    with open_store(store_url) as store:
+        table = steering_summary(store, [outcome.run_id for outcome in outcomes])
+    if not table.rows:
+        return
+    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    typer.echo(f"\nsteering\n{to_text(table, _width())}\n\nin the shell")
+    typer.echo(f"  qecforge runs show {table.rows[0]['run']}{option}")
+    if any(row["control"] is not None for row in table.rows):
+        typer.echo(f"  qecforge runs figures {table.rows[0]['run']} --out figures{option}")
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:

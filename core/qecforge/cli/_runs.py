@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +50,7 @@ METRICS = (
     Column("last"),
     Column("least"),
     Column("greatest"),
-    Column("steps"),
+    Column("steps", "last step"),
 )
 
 COMPARISONS = (
@@ -262,7 +263,7 @@ def _lines(store: Store, run: Run) -> list[str]:
     lines += [f"{path} = {value}" for path, value in sorted(run.sweep_point.items())]
     lines += _provenance_lines(run)
     if metrics := _metric_rows(store, run.id):
-        lines += ["", "metrics", to_text(Table(METRICS, metrics))]
+        lines += ["", "metrics", to_text(Table(METRICS, _folded(metrics)))]
     if evaluations := store.policy_evaluations(run.id):
         lines += ["", "evaluations of the policy"]
         lines += [f"    {name} = {number(value)}" for each in evaluations for name, value in each.values.items()]
@@ -278,6 +279,31 @@ def _lines(store: Store, run: Run) -> list[str]:
         "manifest, as in its file (with what --set changed: --format json)",
         run.manifest_source.rstrip(),
     ]
+
+
+FAMILY = 8
+"""Series of one family, alike but for the last part of their names, from which on they share a line."""
+
+
+def _folded(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Large families of metrics as one row each: their number, and the least and greatest of all."""
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        families.setdefault(row["metric"].rpartition("/")[0], []).append(row)
+    found = []
+    for family, members in families.items():
+        if not family or len(members) < FAMILY:
+            found += members
+            continue
+        found.append(
+            {
+                "metric": f"{family}/… ({len(members)} of these: --format json)",
+                "least": min(row["least"] for row in members),
+                "greatest": max(row["greatest"] for row in members),
+                "steps": max(row["steps"] for row in members),
+            }
+        )
+    return found
 
 
 def _metric_rows(store: Store, run_id: str) -> list[dict[str, Any]]:

@@ -21,3 +21,22 @@ def test_a_run_that_recorded_nothing_is_one_line(filled):
     line = one_line(invoke("runs", "figures", run.id, "--out", "drawn"))
     assert line.startswith(f"run {run.id} (walk) has no record that a figure could be drawn from: it takes ")
     assert not (filled / "drawn").exists()
+
+
+def test_a_steered_run_ends_with_what_steering_was_worth(tmp_path):
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        "qecforge: 1\nname: short\nenvironment: {plugin: surface_steering, distance: 3, rounds: 3, cycles: 300}\n"
+        "agent: {plugin: parameter_ppo, total_epochs: 20, candidates: 4}\n"
+        "evaluation: {steering: {ler_epochs: 2, shots: 200, priors: [nominal]}}\n",
+        encoding="utf-8",
+    )
+    url = f"sqlite:///{tmp_path}/results.db"
+    result = invoke("run", str(manifest), "--store", url)
+    assert result.exit_code == 0, result.output
+    rows = [line.split()[1:3] for line in result.stdout.splitlines() if " nominal " in line]
+    assert [control for control, _ in rows] == ["fixed", "steered", "optimal"]
+    run = result.stdout.split("qecforge runs show ")[1].split()[0]
+    shown = invoke("runs", "show", run, "--store", url).stdout
+    assert "steering/stabilizer/fixed/… (8 of these: --format json)" in shown
+    assert "steering/stabilizer/fixed/(" not in shown
