@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from qecforge.errors import ConfigurationError
 from qecforge.evaluation.config import DecoderName
 from qecforge.hookspecs import PluginConfig
 from qecforge_surface_steering.drift import CompiledDrift, Drift, Table
@@ -137,6 +138,8 @@ class SurfaceSteeringConfig(PluginConfig):
                     profile.check(len(chosen), self.horizon)
             except ValueError as error:
                 raise ValueError(f"drift[{number}]: {error}") from error
+        if self.code == "circuit":
+            _check_seen(self)
         return self
 
     def _check_code(self) -> None:
@@ -242,6 +245,14 @@ class SurfaceSteeringConfig(PluginConfig):
         from qecforge_surface_steering.tagged import TaggedCircuit
 
         return TaggedCircuit(circuit, measurement_error=self.measurement_error, reset_error=self.reset_error)
+
+
+def _check_seen(config: SurfaceSteeringConfig) -> None:
+    """Whether some detector sees every gate, of which our own codes are known."""
+    try:
+        config.model()
+    except ConfigurationError as error:
+        raise ValueError(f"circuit: {error}") from error
 
 
 def _check_optimum(optimum: tuple[float, ...], expected: int) -> None:

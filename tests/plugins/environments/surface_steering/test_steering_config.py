@@ -162,3 +162,9 @@ def test_drawn_floor_above_a_half():
     config = SurfaceSteeringConfig(distance=3, floor={"single_qubit": 0.4, "two_qubit": 0.4, "spread": 3})
     with pytest.raises(ValueError, match=r"floor: .* lower it, or its spread"):
         config.landscape(0)
+
+
+def test_a_gate_that_no_detector_sees_is_refused_with_the_manifest():
+    blind = "R 0 1\nH[seen{}] 0\nH[seen{}] 0\nH[blind] 1\nM 0\nDETECTOR(0, 0, 0) rec[-1]"
+    with pytest.raises(ValidationError, match=r"circuit: factor graph: 1 of 2 gates are seen by no detector \(blind\)"):
+        SurfaceSteeringConfig(code="circuit", circuit=blind, rounds=1)
