@@ -320,7 +320,7 @@ def train(module, x, steps, target):
     return loss.item()
 
 
-@pytest.mark.parametrize("bits", [3, 4])
+@pytest.mark.parametrize("bits", [pytest.param(3, marks=pytest.mark.slow), 4])
 def test_learned_steps_alone_bring_the_student_closer(bits):
     x = observations(256, 20)
     net = network(20, 32, 24, 9)

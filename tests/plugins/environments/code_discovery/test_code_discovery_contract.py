@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pytest
 from code_discovery_reference import BitsReward, BruteForceReward
 
 from qecforge.testing.environments import EnvironmentContract
@@ -66,6 +67,7 @@ class TestLookAhead(EnvironmentContract):
     reward = BruteForceReward()
 
 
+@pytest.mark.slow
 class TestLookAheadUnderSampledNoise(EnvironmentContract):
     spec = SPEC
     settings: ClassVar = {

@@ -173,7 +173,12 @@ def distill(seed, steps=300, **settings):
     return decision_fidelity(logits, run_reference(integers, held_out.astype(np.uint8)), mask)
 
 
-@pytest.mark.parametrize("ranking", ["kl", "softsort", "permutahedron"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "ranking", ["kl", pytest.param("softsort", marks=SLOW), pytest.param("permutahedron", marks=SLOW)]
+)
 def test_training_keeps_more_decisions_at_four_bits(ranking):
     """Every listwise term, with the pairwise one, brings agreement and order well above the calibrated start's."""
     start = distill(0, steps=0, bits=4)
@@ -182,6 +187,7 @@ def test_training_keeps_more_decisions_at_four_bits(ranking):
     assert trained.tau > start.tau + 0.05
 
 
+@pytest.mark.slow
 def test_training_the_steps_alone_helps_too():
     """PTQ+rank: less than with the weights, more than nothing."""
     start = distill(1, steps=0, bits=4)
