@@ -139,13 +139,16 @@ def reduction(result: Result, policy: str, prior: str, quantity: Quantity) -> Fi
 
 
 def late_reduction(result: Result, policy: str, quantity: Quantity = "ler") -> Fitted:
-    """1 - mean over the last quarter of the epochs / that of the fixed policy at the same epochs, nominal prior."""
+    """1 - mean over the last quarter of the epochs / that of the fixed policy, nominal prior: at the same epochs, or at
+    all where nothing drifts and it is the same device throughout."""
     mine, fixed = _over_time(result, policy, "nominal", quantity), _over_time(result, *_FIXED, quantity)
     if isinstance(mine, Missing):
         return mine
     if isinstance(fixed, Missing):
         return fixed
-    before, after = (float(np.mean(each[1][each[0] >= LATE * each[0][-1]])) for each in (fixed, mine))
+    after = float(np.mean(mine[1][mine[0] >= LATE * mine[0][-1]]))
+    alike = LATE * fixed[0][-1] if result.environment.get("drift") else 0
+    before = float(np.mean(fixed[1][fixed[0] >= alike]))
     return 1 - after / before if before > 0 else Missing("no logical error of the fixed policy")
 
 
