@@ -10,6 +10,7 @@ from functools import cache
 from typing import Annotated, Any, cast
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 from typer.main import get_group
 
@@ -137,10 +138,19 @@ def _explain(error: Exception) -> int:
         message = (
             one_line(cast(typer.BadParameter, error).format_message()).replace("Value error, ", "").removesuffix(".")
         )
-        say(f"{message}; see `{context.command_path if context else 'qecforge'} --help`")
+        say(f"{message}{_got(error)}; see `{context.command_path if context else 'qecforge'} --help`")
         return BAD_INPUT
     say(one_line(error))
     return BAD_INPUT if isinstance(error, UserError) else FAILED if isinstance(error, RunFailed) else INTERRUPTED
+
+
+def _got(error: Exception) -> str:
+    """What was given instead, where a check of a value's kind or range is behind the error and does not say so."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return ""
+    first = cause.errors()[0]
+    return "" if first["type"] == "value_error" else f", got {first['input']!r}"
 
 
 def _leave_quietly() -> int:

@@ -85,7 +85,9 @@ class SurfaceSteeringConfig(PluginConfig):
         description="closed_form: exact rates with independent shot noise for each objective, true covariance ignored; "
         "stim: every candidate's circuit sampled.",
     )
-    cycles: int = Field(default=1000, ge=1, description="Cycles run with each candidate in an epoch, in whole shots.")
+    cycles: int = Field(
+        default=1000, ge=1, description="Cycles run with each candidate in an epoch, in whole shots, one at least."
+    )
     objectives: Literal["stabilizer", "detector"] = Field(
         default="stabilizer",
         description="stabilizer: one entry of the reward for each, the mean over its detectors; detector: for each.",

@@ -26,13 +26,17 @@ USAGE = [
     (["ruN"], "Did you mean 'run'", "qecforge --help"),
     (["run"], "Missing argument 'MANIFEST'", "qecforge run --help"),
     (["run", "walk.yaml", "--bla"], "No such option", "qecforge run --help"),
-    (["run", "walk.yaml", "--workers", "0"], "--workers", "qecforge run --help"),
+    (
+        ["run", "walk.yaml", "--workers", "0"],
+        "'--workers': Input should be greater than or equal to 1, got '0'",
+        "qecforge run --help",
+    ),
     (["run", "walk.yaml", "--executor", "ray"], "'process', 'local'", "qecforge run --help"),
     (["run", "walk.yaml", "extra"], "extra", "qecforge run --help"),
     (["runs", "list", "--format", "xml"], "'table', 'json', 'csv'", "qecforge runs list --help"),
     (["runs", "list", "--status", "lost"], "'finished'", "qecforge runs list --help"),
     (["codes", "export", "ab", "--format", "svg"], "'qasm3'", "qecforge codes export --help"),
-    (["codes", "list", "--n", "many"], "--n", "qecforge codes list --help"),
+    (["codes", "list", "--n", "many"], "got 'many'", "qecforge codes list --help"),
     (["--version", "--store"], "--store", "qecforge --help"),
 ]
 
