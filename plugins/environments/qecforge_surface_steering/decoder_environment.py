@@ -15,8 +15,9 @@ from qecforge_surface_steering._clocked import ClockedEnvironment
 from qecforge_surface_steering.decoder_config import DecoderSteeringConfig
 from qecforge_surface_steering.environment import SurfaceSteering
 from qecforge_surface_steering.logical import LogicalCounts, LogicalMemory, LogicalShots
+from qecforge_surface_steering.predictors import DistinctShots
 from qecforge_surface_steering.priors import GateErrorInference, nominal_errors
-from qecforge_surface_steering.reweighting import DistinctShots, ReweightedDecoder
+from qecforge_surface_steering.reweighting import ReweightedDecoder
 
 __all__ = ["DecoderSteering"]
 

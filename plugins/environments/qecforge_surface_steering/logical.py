@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
-import pymatching
 import stim
 from numpy.typing import ArrayLike, NDArray
 
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.decoders import compile_decoder, resolve_decoder
 from qecforge.evaluation.statistics import Interval, wilson_interval
+from qecforge_surface_steering.predictors import DecodeDistinct, MatchingPredictor, Predictor
 from qecforge_surface_steering.tagged import TaggedCircuit
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "LogicalDecoder",
     "LogicalMemory",
     "LogicalShots",
-    "Predictor",
     "measure_logical",
     "per_cycle",
 ]
@@ -94,14 +93,6 @@ class LogicalShots:
     events: tuple[NDArray[np.uint8], ...]
     observables: tuple[NDArray[np.uint8], ...]
     rounds: int
-
-
-class Predictor(Protocol):
-    """A decoder with one prior: `sinter.CompiledDecoder`."""
-
-    def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(S, ceil(D/8)) events -> (S, ceil(L/8)) predicted flips."""
-        ...
 
 
 class LogicalDecoder:
@@ -186,7 +177,9 @@ class LogicalMemory:
         """The decoder that believes the gates to err with (G,) probabilities, each above 0."""
         return LogicalDecoder(
             [
-                _Matching(circuit) if name == "pymatching" else _EachOnce(compile_decoder(name, circuit))
+                MatchingPredictor.of(circuit)
+                if name == "pymatching"
+                else DecodeDistinct(compile_decoder(name, circuit))
                 for name, circuit in zip(self.decoder_names, self.noisy(prior), strict=True)
             ]
         )
@@ -199,30 +192,10 @@ def measure_logical(
     return memory.decoder(prior).count(memory.sample(errors, shots=shots, seed=seed))
 
 
-class _Matching:
-    """Minimum-weight perfect matching; stim's error model keeps its loops folded, which is several times faster."""
-
-    def __init__(self, circuit: stim.Circuit) -> None:
-        model = circuit.detector_error_model(decompose_errors=True, approximate_disjoint_errors=True)
-        self._matching = pymatching.Matching.from_detector_error_model(model)
-
-    def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        predictions: NDArray[np.uint8] = self._matching.decode_batch(
-            bit_packed_detection_event_data, bit_packed_shots=True, bit_packed_predictions=True
-        )
-        return predictions
-
-
-class _EachOnce:
-    """Decodes each distinct syndrome once: sorting them is quick beside decoders other than matching."""
-
-    def __init__(self, decoder: Predictor) -> None:
-        self._decoder = decoder
-
-    def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        rows, which = np.unique(bit_packed_detection_event_data, axis=0, return_inverse=True)
-        rows = np.ascontiguousarray(rows)
-        return self._decoder.decode_shots_bit_packed(bit_packed_detection_event_data=rows)[which.ravel()]
+def _predictor(name: str, circuit: stim.Circuit) -> Predictor:
+    if name == "pymatching":
+        return MatchingPredictor.of(circuit)
+    return DecodeDistinct(compile_decoder(name, circuit))
 
 
 def _seed(seed: int, number: int) -> int:

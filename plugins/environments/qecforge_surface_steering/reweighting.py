@@ -23,10 +23,10 @@ from scipy.sparse import csc_matrix, csr_array
 
 from qecforge.evaluation.decoders import make_decoder
 from qecforge_surface_steering.fault_model import FaultModel
-from qecforge_surface_steering.logical import Predictor
+from qecforge_surface_steering.predictors import MatchingPredictor, Predictor
 from qecforge_surface_steering.tagged import TaggedCircuit
 
-__all__ = ["DistinctShots", "ReweightedDecoder"]
+__all__ = ["ReweightedDecoder"]
 
 FloatArray = NDArray[np.float64]
 
@@ -109,18 +109,7 @@ class _Edges:
             faults_matrix=self._observables,
             use_virtual_boundary_node=True,
         )
-        return _Matching(graph)
-
-
-class _Matching:
-    def __init__(self, graph: pymatching.Matching) -> None:
-        self._graph = graph
-
-    def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        predictions: NDArray[np.uint8] = self._graph.decode_batch(
-            bit_packed_detection_event_data, bit_packed_shots=True, bit_packed_predictions=True
-        )
-        return predictions
+        return MatchingPredictor(graph)
 
 
 def _parts(targets: tuple[stim.DemTarget, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -142,35 +131,3 @@ def _columns(columns: list[tuple[int, ...]], rows: int) -> csc_matrix:
     indices = np.array([row for column in columns for row in column], dtype=np.int32)
     indptr = np.cumsum([0, *(len(column) for column in columns)], dtype=np.int32)
     return csc_matrix((np.ones(len(indices), np.uint8), indices, indptr), shape=(rows, len(columns)))
-
-
-class DistinctShots:
-    """Shots of one circuit, to be decoded by many: each distinct syndrome is decoded once.
-
-    Args:
-        events: (S, ceil(D/8)) uint8, detection events, bits from the lowest.
-        flips: (S, ceil(L/8)) uint8, which observables flipped.
-    """
-
-    def __init__(self, events: NDArray[np.uint8], flips: NDArray[np.uint8]) -> None:
-        first, self._which = _distinct(events)
-        self.events = np.ascontiguousarray(events[first])
-        self._flips = flips
-
-    def errors(self, predictor: Predictor) -> int:
-        """Shots whose observables are not all as predicted."""
-        predicted = predictor.decode_shots_bit_packed(bit_packed_detection_event_data=self.events)
-        return int(np.count_nonzero((predicted[self._which] != self._flips).any(axis=1)))
-
-
-def _distinct(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First of each distinct row, and which one each row is: eight bytes at a time, which sorts faster than rows do."""
-    words = -(-rows.shape[1] // 8)
-    padded = np.zeros((len(rows), 8 * words), np.uint8)
-    padded[:, : rows.shape[1]] = rows
-    columns = padded.view(np.uint64)
-    first, which = np.unique(columns[:, 0], return_index=True, return_inverse=True)[1:]
-    for column in columns.T[1:]:
-        other = np.unique(column, return_inverse=True)[1]
-        first, which = np.unique(which * len(rows) + other, return_index=True, return_inverse=True)[1:]
-    return first, which

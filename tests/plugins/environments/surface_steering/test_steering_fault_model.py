@@ -10,7 +10,8 @@ from qecforge.errors import ConfigurationError, DecoderError
 from qecforge.evaluation.decoders import compile_decoder
 from qecforge_surface_steering.circuits import color_code, surface_code
 from qecforge_surface_steering.fault_model import FaultModel
-from qecforge_surface_steering.reweighting import DistinctShots, ReweightedDecoder
+from qecforge_surface_steering.predictors import DistinctShots
+from qecforge_surface_steering.reweighting import ReweightedDecoder
 from qecforge_surface_steering.tagged import TaggedCircuit
 
 OWN = """
