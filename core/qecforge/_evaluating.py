@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qecforge._cores import available_cores
-from qecforge._quantizing import one_torch_thread
 from qecforge._training import METRIC_FLUSH_SECONDS, Attempt, file_discovery
+from qecforge.inference.threads import torch_threads
 from qecforge.policies import build_environment
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _decision_fidelity(attempt: Attempt, teacher: Policy, student: Policy) -> No
             continue
         attempt.stop_if_cancelled()
         suffix = "" if whose == "teacher" else "_student"
-        with one_torch_thread():
+        with torch_threads(1):
             visited = collect_states(
                 _environment(attempt),
                 actor,
@@ -110,12 +110,8 @@ def _runtime(policy: Policy, config: SearchConfig) -> Iterator[tuple[Policy, dic
         chosen = policy.with_runtime(config.runtime, threads=config.threads)
         yield chosen, dataclasses.asdict(chosen.runtime_report())
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
-    try:
+    with torch_threads(config.threads):
         yield policy, {"runtime": "torch", "version": torch.__version__, "threads": config.threads}
-    finally:
-        torch.set_num_threads(before)
 
 
 def _measure_error_rates(attempt: Attempt) -> None:

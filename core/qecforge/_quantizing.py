@@ -6,13 +6,13 @@ fine-tuning, where the quantizer trains; `quantized`, the integer policy, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qecforge._training import Attempt, RunContext
 from qecforge.errors import ConfigurationError, PluginError, StoreError
+from qecforge.inference.threads import torch_threads
 from qecforge.policies import QUANTIZED_ARTIFACT, build_environment, fill_policy, policy_bytes
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qecforge.inference.policy import QuantizedPolicy
     from qecforge.manifest import RunPlan
 
-__all__ = ["one_torch_thread", "quantized_policy", "teacher_policy"]
+__all__ = ["quantized_policy", "teacher_policy"]
 
 
 def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Policy:
@@ -64,7 +64,7 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
         if choice.spec.kind == "training_aware":
             student = _fine_tuned(attempt, quantizer, teacher, restored)
             attempt.begin_phase("quantize")
-            with one_torch_thread():
+            with torch_threads(1):
                 policy = quantizer.convert(student)
         else:
             attempt.begin_phase("quantize")
@@ -72,19 +72,6 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
             policy = _post_training(attempt, quantizer, teacher)
         kept = [_keep(attempt, policy)]
     return load_quantized(attempt.store.read_artifact(kept[-1]))
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Sums in an order that does not depend on how many cores there are."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _teacher_plan(attempt: Attempt) -> RunPlan:
@@ -135,7 +122,7 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
     plan = attempt.plan
     agent = plan.agent.spec.make(plan.fine_tuning)
     aside = build_environment(plan, agent)  # the quantizer may play in it; the training's own is not touched
-    with one_torch_thread():
+    with torch_threads(1):
         student = quantizer.prepare(teacher, aside)
         extra_loss = quantizer.extra_loss(teacher, student, aside)
     attempt.begin_phase("fine_tune")
@@ -157,7 +144,7 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
     from qecforge.evaluation import collect_states
 
     env = build_environment(attempt.plan, attempt.plan.agent.spec.make(attempt.plan.agent.config))
-    with one_torch_thread():
+    with torch_threads(1):
         visited = collect_states(env, teacher, quantizer.calibration_states, seed=attempt.seed("calibration"))
         return quantizer.quantize(teacher, visited.observations)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qecforge._cores import available_cores
+from qecforge.inference.threads import torch_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,7 +100,7 @@ def rollout_speed(env: Environment, policy: Policy, *, seconds: float = 1.0, see
 
     actor = policy.with_runtime("native", threads=1) if isinstance(policy, QuantizedPolicy) else policy
     rng = np.random.default_rng(seed)
-    with _torch_threads(1):
+    with torch_threads(1):
         observations, infos = env.reset(seed=seed)
         steps, started = -20, time.perf_counter()
         while steps <= 0 or time.perf_counter() - started < seconds:
@@ -131,7 +131,7 @@ def _float(policy: Policy, samples: dict[int, NDArray[Any]], threads: int, budge
     import torch
 
     session = _float_session(policy, threads)
-    with _torch_threads(threads), torch.inference_mode():
+    with torch_threads(threads), torch.inference_mode():
         for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
             module = copy.deepcopy(policy.module).cpu().to(dtype)
             for batch, sample in samples.items():
@@ -161,15 +161,3 @@ def _float_session(policy: Policy, threads: int) -> Callable[[NDArray[Any]], Any
         return session.run(["logits"], {"observations": x.reshape(len(x), -1).astype(np.float32, copy=False)})
 
     return call
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

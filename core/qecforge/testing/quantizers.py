@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import Policy, Quantizer, QuantizerSpec, TrainingBatch
-from qecforge.inference._acting import choose_actions
 from qecforge.inference.integer import run_reference
+from qecforge.inference.module_policy import ModulePolicy
 from qecforge.inference.policy import QuantizedPolicy
 from qecforge.testing.agents import IdentityEnvironment
 
@@ -32,7 +32,7 @@ __all__ = ["PerceptronPolicy", "QuantizerContract"]
 _ACTIONS = 12
 
 
-class PerceptronPolicy(Policy):
+class PerceptronPolicy(ModulePolicy):
     """A float policy with random weights, spread widely enough that its logits differ.
 
     Args:
@@ -64,47 +64,7 @@ class PerceptronPolicy(Policy):
                 layers += [linear, activation()]
             return nn.Sequential(*layers[:-1])
 
-        self._module = perceptron(inputs, *hidden, actions)
-        self.value_module = perceptron(inputs, 8, 1)
-        self.start = start
-
-    @property
-    def module(self) -> nn.Module:
-        """From observations to logits."""
-        return self._module
-
-    def logits(self, observations: NDArray[Any]) -> NDArray[np.float32]:
-        """(B, N)."""
-        with torch.no_grad():
-            logits: NDArray[np.float32] = self._module(torch.from_numpy(observations).float()).numpy()
-        return logits
-
-    def act(
-        self,
-        observations: NDArray[Any],
-        *,
-        action_mask: NDArray[np.bool_] | None = None,
-        deterministic: bool = True,
-        rng: np.random.Generator | None = None,
-    ) -> NDArray[Any]:
-        """The likeliest actions, or drawn ones."""
-        logits = self.logits(observations)
-        return choose_actions(logits, action_mask=action_mask, deterministic=deterministic, rng=rng, start=self.start)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Weights of both networks."""
-        return {
-            **{f"policy.{name}": tensor for name, tensor in self._module.state_dict().items()},
-            **{f"value.{name}": tensor for name, tensor in self.value_module.state_dict().items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over weights."""
-        if state.keys() != self.state_dict().keys():
-            raise CheckpointError("perceptron: names of weights differ: this is another network")
-        with torch.no_grad():
-            for name, tensor in self.state_dict().items():
-                tensor.copy_(state[name])
+        super().__init__(perceptron(inputs, *hidden, actions), perceptron(inputs, 8, 1), start=start)
 
 
 class QuantizerContract:

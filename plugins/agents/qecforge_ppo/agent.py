@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
 from qecforge.hookspecs import Agent, Environment, ExtraLoss, Policy, StatefulExtraLoss, TrainingContext
+from qecforge.inference.threads import torch_threads
 from qecforge_ppo.batch import Batch, Minibatch
 from qecforge_ppo.config import PPOConfig, network_of, value_at
 from qecforge_ppo.int8 import Int8Actors, calibration_states
@@ -75,7 +75,7 @@ class PPO(Agent):
             ConfigurationError: The environment's spaces or reward are not for this agent, or several agents were
                 asked for together with `policy` or `extra_loss`.
         """
-        with _torch_threads(self.config.threads):
+        with torch_threads(self.config.threads):
             training = _Training(self.config, env, context.seed, policy, extra_loss)
             if context.restored is None:
                 training.start()
@@ -389,13 +389,3 @@ def _copied(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_copied(item) for item in value]
     return value
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

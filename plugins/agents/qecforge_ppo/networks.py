@@ -5,20 +5,16 @@ Shapes: A agents, M samples per agent, D observation elements, N actions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Policy
+from qecforge.inference.module_policy import ModulePolicy
 from qecforge_ppo.config import NetworkConfig
 
-__all__ = ["ActorCritic", "MlpPolicy", "ModuleActor", "StackedMlp", "masked_log_softmax", "sample_actions"]
+__all__ = ["ActorCritic", "ModuleActor", "StackedMlp", "masked_log_softmax", "sample_actions"]
 
 _MASKED = -1e9
 """Logit of a forbidden action: its probability is exactly 0 in float32, its contribution p log p to the entropy too."""
@@ -179,7 +175,7 @@ class ActorCritic(nn.Module):
         torso = [] if self.torso is None else self.torso.layers(agent)
         return nn.Sequential(*torso, *self.actor.layers(agent))
 
-    def policy(self, agent: int, observation_shape: tuple[int, ...], start: int) -> MlpPolicy:
+    def policy(self, agent: int, observation_shape: tuple[int, ...], start: int) -> ModulePolicy:
         """One agent's policy with its value network, weights copied to the CPU."""
         if not (isinstance(self.actor, StackedMlp) and isinstance(self.critic, StackedMlp)):
             raise TypeError("the actor is a given policy's module: that policy is the result")
@@ -188,71 +184,4 @@ class ActorCritic(nn.Module):
         module = nn.Sequential(*flatten, *torso, *self.actor.layers(agent))
         torso = [] if self.torso is None else self.torso.layers(agent)
         value = nn.Sequential(*flatten, *torso, *self.critic.layers(agent))
-        return MlpPolicy(module.cpu(), value.cpu(), start=start)
-
-
-class MlpPolicy(Policy):
-    """A softmax policy over N actions, with the value network that was trained beside it.
-
-    Args:
-        module: (M, *observation_shape) float32 -> logits (M, N).
-        value_module: (M, *observation_shape) float32 -> (M, 1).
-        start: First action's number in the environment's action space.
-    """
-
-    def __init__(self, module: nn.Module, value_module: nn.Module, *, start: int = 0) -> None:
-        self._module = module
-        self.value_module = value_module
-        self.start = start
-
-    @property
-    def module(self) -> nn.Module:
-        """From observations to logits; `torch.nn.Sequential` of `Linear` and activations."""
-        return self._module
-
-    def act(
-        self,
-        observations: NDArray[Any],
-        *,
-        action_mask: NDArray[np.bool_] | None = None,
-        deterministic: bool = True,
-        rng: np.random.Generator | None = None,
-    ) -> NDArray[Any]:
-        """Actions (B,) int64: the most likely ones, or drawn with `rng` (Gumbel-max)."""
-        device = next(self._module.parameters()).device
-        with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(observations)).to(device=device, dtype=torch.float32)
-            logits = self._module(x).cpu().numpy()
-        if not deterministic:
-            if rng is None:
-                raise ConfigurationError(
-                    "MlpPolicy.act: deterministic is False and rng is missing: pass a numpy.random.Generator"
-                )
-            logits = logits + rng.gumbel(size=logits.shape)
-        if action_mask is not None:
-            logits = np.where(action_mask, logits, -np.inf)
-        actions: NDArray[np.int64] = logits.argmax(-1) + self.start
-        return actions
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Weights of both networks: names start with `policy.` and `value.`."""
-        return {
-            **{f"policy.{name}": tensor for name, tensor in self._module.state_dict().items()},
-            **{f"value.{name}": tensor for name, tensor in self.value_module.state_dict().items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the weights of both networks. Raises `CheckpointError` where names or shapes differ."""
-        own = self.state_dict()
-        if set(state) != set(own):
-            names = sorted(set(state) ^ set(own))
-            raise CheckpointError(f"policy weights: names differ ({', '.join(names[:4])}): this is another network")
-        for name, tensor in own.items():
-            if tensor.shape != state[name].shape:
-                raise CheckpointError(
-                    f"policy weights: {name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}: "
-                    "build the policy with the configuration that it was trained with"
-                )
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(state[name])
+        return ModulePolicy(module.cpu(), value.cpu(), start=start)

@@ -8,15 +8,15 @@ from torch import nn
 from toy_plugin import WalkConfig, WalkEnvironment, WalkerPolicy
 
 from qecforge.inference.latency import measure_latency, rollout_speed, seconds_per_call
+from qecforge.inference.module_policy import ModulePolicy
 from qecforge.inference.policy import QuantizedPolicy
-from qecforge_ppo.networks import MlpPolicy
 from qecforge_ptq import PtqConfig, make_ptq
 
 
-def small_policy() -> MlpPolicy:
+def small_policy() -> ModulePolicy:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.GELU(), nn.Linear(16, 5))
-    return MlpPolicy(module, nn.Sequential(nn.Flatten(), nn.Linear(12, 1)))
+    return ModulePolicy(module, nn.Sequential(nn.Flatten(), nn.Linear(12, 1)))
 
 
 def test_float_policies_run_in_three_precisions_and_two_runtimes():

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
+from qecforge.inference.module_policy import ModulePolicy
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext
 from qecforge_ppo import PPOConfig, make_ppo
-from qecforge_ppo.networks import MlpPolicy
 
 QUICK = {"num_envs": 8, "horizon": 16, "learning_rate": 3e-3, "device": "cpu", "threads": 1}
 
@@ -165,7 +165,7 @@ def test_initial_weights_are_orthogonal_with_their_gains():
 
 def test_sampling_needs_a_generator():
     policy = make_ppo(PPOConfig()).build_policy(IdentityEnvironment(4))
-    with pytest.raises(ConfigurationError, match="pass a numpy"):
+    with pytest.raises(ConfigurationError, match="pass rng, a numpy.random.Generator"):
         policy.act(np.eye(5), deterministic=False)
 
 
@@ -229,7 +229,7 @@ def test_weights_of_another_shape_are_refused():
     env = IdentityEnvironment(4)
     small = make_ppo(PPOConfig()).build_policy(env)
     wide = make_ppo(PPOConfig.model_validate({"policy": {"hidden_sizes": [65, 64]}})).build_policy(env)
-    assert isinstance(wide, MlpPolicy)
+    assert isinstance(wide, ModulePolicy)
     with pytest.raises(CheckpointError, match=r"policy.0.weight has shape \(65, 5\), expected \(64, 5\)"):
         small.load_state_dict(wide.state_dict())
 

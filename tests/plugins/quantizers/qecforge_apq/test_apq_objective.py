@@ -11,6 +11,7 @@ from torch import nn
 
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import TrainingBatch
+from qecforge.inference.module_policy import ModulePolicy
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge_apq.config import Anneal, ApqConfig, value_at
 from qecforge_apq.objective import ApqLoss
@@ -18,7 +19,6 @@ from qecforge_apq.residuals import peek_changes, record_teacher
 from qecforge_code_discovery import CodeDiscoveryConfig
 from qecforge_code_discovery.environment import CodeDiscovery
 from qecforge_knill_laflamme import KnillLaflamme, KnillLaflammeConfig
-from qecforge_ppo.networks import MlpPolicy
 
 RANK = {"safe": "none", "margin": 0.2, "temperature": 1.0}
 
@@ -31,7 +31,7 @@ class Fixed(nn.Module):
 
 
 def fixed_teacher():
-    return MlpPolicy(Fixed(), nn.Identity())
+    return ModulePolicy(Fixed(), nn.Identity())
 
 
 def batch_of(teacher, student, mask=None, *, states=None, progress=0.0):
@@ -210,7 +210,7 @@ def discovery(num_envs=8, **settings):
 def network_for(env, seed=0):
     torch.manual_seed(seed)
     D, N = int(np.prod(env.single_observation_space.shape)), int(env.single_action_space.n)
-    return MlpPolicy(nn.Sequential(nn.Linear(D, 16), nn.GELU(), nn.Linear(16, N)), nn.Linear(D, 1))
+    return ModulePolicy(nn.Sequential(nn.Linear(D, 16), nn.GELU(), nn.Linear(16, N)), nn.Linear(D, 1))
 
 
 def discovery_batch(env, teacher, steps=3, *, noise=0.05, seed=0):

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from qecforge.errors import ConfigurationError
+from qecforge.inference.module_policy import ModulePolicy
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge_apq.residuals import TeacherSteps, fit_sensitivity, peek_changes, record_teacher
 from qecforge_code_discovery import CodeDiscoveryConfig
 from qecforge_code_discovery.environment import CodeDiscovery
 from qecforge_knill_laflamme import KnillLaflamme, KnillLaflammeConfig
-from qecforge_ppo.networks import MlpPolicy
 
 
 def discovery(num_envs=6, form="residual", **settings):
@@ -26,7 +26,7 @@ def teacher_for(env, seed=0):
     torch.manual_seed(seed)
     D, N = int(np.prod(env.single_observation_space.shape)), int(env.single_action_space.n)
     module, value = nn.Sequential(nn.Linear(D, 16), nn.GELU(), nn.Linear(16, N)), nn.Linear(D, 1)
-    return MlpPolicy(module, value, start=int(env.single_action_space.start))
+    return ModulePolicy(module, value, start=int(env.single_action_space.start))
 
 
 def masked_actions(infos, num_actions, members, rng):

@@ -11,12 +11,12 @@ from qecforge.errors import ConfigurationError
 from qecforge.evaluation.fidelity import decision_fidelity
 from qecforge.hookspecs import TrainingBatch
 from qecforge.inference.integer import run_reference
+from qecforge.inference.module_policy import ModulePolicy
 from qecforge.plugins import Registry
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext
 from qecforge_apq import ApqConfig, make_apq, qecforge_quantizers
 from qecforge_ppo import PPOConfig, make_ppo
-from qecforge_ppo.networks import MlpPolicy
 
 REWARD = {"residual_component": "reward"}  # what the identity task looks up
 
@@ -24,7 +24,7 @@ REWARD = {"residual_component": "reward"}  # what the identity task looks up
 def identity_teacher(seed=0):
     torch.manual_seed(seed)
     module = nn.Sequential(nn.Linear(5, 16), nn.GELU(), nn.Linear(16, 5))
-    return MlpPolicy(module, nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1)))
+    return ModulePolicy(module, nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1)))
 
 
 def apq(**settings):
@@ -136,7 +136,7 @@ def random_teacher(seed):
         scale = 2.0 / logits.std(0)
         last.weight.mul_(scale[:, None])
         last.bias.copy_((last.bias - logits.mean(0)) * scale)
-    return MlpPolicy(module, nn.Linear(24, 1))
+    return ModulePolicy(module, nn.Linear(24, 1))
 
 
 class BitsEnvironment(IdentityEnvironment):
@@ -151,7 +151,7 @@ def distill(seed, steps=300, **settings):
     """Train a student on APQ's terms alone; its fidelity on states not trained on."""
     teacher, env = random_teacher(seed), BitsEnvironment(256, num_actions=24)
     quantizer = apq(safe="none", **settings)
-    student = quantizer.prepare(MlpPolicy(teacher.module, teacher.value_module), env)
+    student = quantizer.prepare(ModulePolicy(teacher.module, teacher.value_module), env)
     loss = quantizer.extra_loss(teacher, student, env)
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(
