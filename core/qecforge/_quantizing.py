@@ -11,12 +11,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qecforge._training import Attempt, RunContext
+from qecforge._validation import unfit_teacher
 from qecforge.errors import ConfigurationError, PluginError, StoreError
 from qecforge.inference.threads import torch_threads
 from qecforge.policies import QUANTIZED_ARTIFACT, build_environment, fill_policy, policy_bytes
 
 if TYPE_CHECKING:
-    from qecforge.hookspecs import Environment, Policy, Quantizer
+    from qecforge.hookspecs import Policy, Quantizer
     from qecforge.inference.policy import QuantizedPolicy
     from qecforge.manifest import RunPlan
 
@@ -30,13 +31,13 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
         carry_out: Sees to it that a run is finished and gives its id; it trains the teacher where nobody has.
 
     Raises:
-        UserError: the teacher is from another environment, is quantized itself, or has left no policy.
+        UserError: the teacher is from another environment or for another reward, is quantized itself, or has left no
+            policy.
     """
     attempt.begin_phase("teacher")
     plan, store = _teacher_plan(attempt), attempt.store
     agent = plan.agent.spec.make(plan.agent.config)
     env = build_environment(plan, agent, num_envs=1)
-    _check_fits(attempt.plan, env)
     kept = store.artifacts(attempt.run_id, kind="teacher")
     if not kept:
         named = attempt.plan.teacher.run if attempt.plan.teacher is not None else None
@@ -77,44 +78,32 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
 def _teacher_plan(attempt: Attempt) -> RunPlan:
     """What the teacher was, or is to be, trained by."""
     plan = attempt.plan
-    if plan.teacher_plan is not None:
+    if plan.teacher is None:
+        assert plan.teacher_plan is not None
         return plan.teacher_plan
-    assert plan.teacher is not None
-    assert plan.teacher.run is not None
+    named, teacher = "the manifest's run", plan.teacher_plan
+    if teacher is None:
+        named, teacher = _stored_teacher(attempt)
+    if (reason := unfit_teacher(teacher.canonical, plan.canonical)) is not None:
+        raise ConfigurationError(f"quantizer.teacher: {named} {reason}")
+    return teacher
+
+
+def _stored_teacher(attempt: Attempt) -> tuple[str, RunPlan]:
+    """The run of the store that the manifest names: how messages name it, and its plan."""
+    assert attempt.plan.teacher is not None
+    assert attempt.plan.teacher.run is not None
     from qecforge.manifest import RunPlan
     from qecforge.plugins import Registry
 
-    run = attempt.store.run(plan.teacher.run)
+    run = attempt.store.run(attempt.plan.teacher.run)
     if run.quantizer is not None:
         raise ConfigurationError(
             f"quantizer.teacher: run {run.id} is quantized itself (by {run.quantizer}): name a float run"
         )
-    if run.environment != plan.environment.spec.name:
-        raise _other_environment(plan, f"it acts in {run.environment}, this run in {plan.environment.spec.name}")
     if not attempt.store.artifacts(run.id, kind="policy"):
         raise StoreError(f"quantizer.teacher: run {run.id} ({run.status}) left no policy: run its manifest to the end")
-    return RunPlan.from_canonical(run.manifest, Registry.load())
-
-
-def _check_fits(plan: RunPlan, theirs: Environment) -> None:
-    """Refuse a teacher whose observations or actions are of another shape."""
-    if plan.teacher is None:
-        return
-    ours = build_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=1)
-    for what in ("single_observation_space", "single_action_space"):
-        own, got = getattr(ours, what), getattr(theirs, what)
-        if own != got:
-            name = what.removeprefix("single_").replace("_", " ")
-            raise _other_environment(plan, f"its {name} is {got}, this run's is {own}")
-
-
-def _other_environment(plan: RunPlan, difference: str) -> ConfigurationError:
-    assert plan.teacher is not None
-    named = f"run {plan.teacher.run}" if plan.teacher.run else "the manifest's run"
-    return ConfigurationError(
-        f"quantizer.teacher: {named} is from another environment ({difference}): name a teacher that was trained in "
-        "this one"
-    )
+    return f"run {run.id}", RunPlan.from_canonical(run.manifest, Registry.load())
 
 
 def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:

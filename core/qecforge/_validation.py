@@ -14,7 +14,7 @@ from qecforge._complaints import Complaint, Path, complaints, one_line
 from qecforge._yaml import JSONValue, Node, Place, plain, shown
 from qecforge.errors import ManifestError, PluginError, UserError
 
-__all__ = ["canonical_json", "config_values", "dotted", "validated"]
+__all__ = ["canonical_json", "config_values", "dotted", "unfit_teacher", "validated"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -70,6 +70,35 @@ def config_values(config: BaseModel, owner: str) -> dict[str, Any]:
 def canonical_json(values: Any) -> str:
     """The one JSON text of these values: sorted keys, no spaces, shortest floats. Raises `ValueError` for NaN, inf."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def unfit_teacher(theirs: str, ours: str) -> str | None:
+    """Why a teacher cannot be quantized for a run: its environment or reward is another. None where neither is.
+
+    Args:
+        theirs, ours: Canonical texts of the two runs.
+    """
+    sections = ("environment", "reward")
+    got, expected = ({section: json.loads(text)[section] for section in sections} for text in (theirs, ours))
+    difference = _first_difference(got, expected, ())
+    if difference is None:
+        return None
+    path, there, here = difference
+    return (
+        f"is from another environment (its {dotted(path)} is {shown(there)}, this run's is {shown(here)}): name a "
+        "teacher that was trained in this one"
+    )
+
+
+def _first_difference(theirs: JSONValue, ours: JSONValue, path: Path) -> tuple[Path, JSONValue, JSONValue] | None:
+    """Path and both values of the first setting that two canonical forms have otherwise; plugins come before what they
+    are given."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted(theirs.keys() & ours.keys(), key=lambda key: (key != "plugin", key)):
+            found = _first_difference(theirs[key], ours[key], (*path, key))
+            if found is not None:
+                return found
+    return None if theirs == ours else (path, theirs, ours)
 
 
 def dotted(path: Sequence[str | int]) -> str:

@@ -29,7 +29,7 @@ from qecforge._resolve import Choice, Evaluation, Resolved, resolve
 from qecforge._schema import manifest_schema
 from qecforge._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN, SECTIONS, Budget, Checkpoint, Teacher
 from qecforge._sweep import Point, overridden, points
-from qecforge._validation import canonical_json, validated
+from qecforge._validation import canonical_json, unfit_teacher, validated
 from qecforge._yaml import MAX_BYTES, Entry, Node, Place, mapping, parse_yaml, plain, shown
 from qecforge.errors import ManifestError, PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, PluginConfig, QuantizerSpec, RewardSpec
@@ -247,11 +247,8 @@ class _Teachers:
                 f"{path} has {len(runs)} runs of seed {seed}, a teacher is one: remove its sweep", where
             )
         (teacher,) = runs
-        theirs, ours = teacher.environment.spec.name, resolved.environment.spec.name
-        if theirs != ours:
-            raise node.place.error(
-                f"the teacher's environment is {theirs}, this manifest's is {ours}: name a teacher from {ours}", where
-            )
+        if (reason := unfit_teacher(teacher.canonical, resolved.canonical(seed))) is not None:
+            raise node.place.error(f"the teacher {reason}", where)
         return teacher
 
     def _manifest(self, path: Path, place: Place) -> Manifest:

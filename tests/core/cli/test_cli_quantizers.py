@@ -116,7 +116,7 @@ def test_a_teacher_from_another_environment(quantizers, monkeypatch, name):
     Path("other.yaml").write_text(float_text.replace("size: 9", "size: 12"))
     named = MANIFEST.replace("plugin: ptq", "plugin: ptq, teacher: {manifest: other.yaml}")
     line = refused(named, name)
-    assert line.startswith("quantizer.teacher: the manifest's run is from another environment (its observation space")
+    assert "the teacher is from another environment (its environment.size is 12, this run's is 9)" in line
     assert line.endswith("name a teacher that was trained in this one")
     with Store("sqlite:///results.db") as store:
-        assert [run.name for run in store.runs()] == ["walk"], "the teacher was not trained for nothing"
+        assert not store.runs(), "the teacher was not trained for nothing"

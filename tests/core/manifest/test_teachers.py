@@ -115,8 +115,19 @@ def refusal(source, registry):
         (
             TEACHER.replace("environment: {plugin: codes, n: 7}", "environment: both"),
             "[1]",
-            "the teacher's environment is both, this manifest's is codes: name a teacher from codes",
+            "the teacher is from another environment (its environment.plugin is 'both', this run's is 'codes')",
         ),
+        (
+            TEACHER.replace("n: 7", "n: 7, noise: {high: 0.5}, masked: true"),
+            "[1]",
+            "(its environment.masked is true, this run's is false): name a teacher that was trained in this one",
+        ),
+        (
+            TEACHER.replace("n: 7", "n: 7, noise: {high: 0.5}"),
+            "[1]",
+            "(its environment.noise is {high: 0.5, low: 0.0}, this run's is 'none'): name",
+        ),
+        (TEACHER.replace("scale: 10", "scale: 9.5"), "[1]", "(its reward.scale is 9.5, this run's is 10.0): name"),
     ],
 )
 def test_teachers_that_cannot_be_one(registry, folder, teacher, seeds, message):
