@@ -21,11 +21,14 @@ def planned_runs(experiments=("e1",), methods=MAIN, seeds=2) -> list[Planned]:
 
 
 def made_fidelity(top1: float, *, states: int = 1000) -> DecisionFidelity:
-    """Three actions, margin 0.05; exactly a share `top1` of the states keeps the argmax, tau is 1 there, 1/3 else."""
+    """Three actions, margin 0.05; exactly a share `top1` of the states keeps the argmax, tau is 1 there, 1/3 else.
+
+    Each state is there twice.
+    """
     teacher = np.tile(np.array([1.0, 0.95, 0.0], np.float32), (states, 1))
     student = teacher.copy()
     student[round(states * top1) :, :2] = [0.95, 1.0]
-    return decision_fidelity(teacher, student, distinct_states=7)
+    return decision_fidelity(teacher, student, identities=np.arange(states) // 2)
 
 
 def file_run(store: Store, planned: Planned, *, errors: int = 180, latency: bool = True) -> str:

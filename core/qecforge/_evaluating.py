@@ -66,7 +66,7 @@ def _decision_fidelity(attempt: Attempt, teacher: Policy, student: Policy) -> No
                 policy_logits(teacher, visited.observations),
                 policy_logits(student, visited.observations),
                 visited.masks,
-                distinct_states=visited.distinct,
+                identities=visited.identities(),
             )
         attempt.store.add_policy_evaluation(
             attempt.run_id, f"decision_fidelity{suffix}", fidelity.values(suffix), payload=fidelity.to_payload()

@@ -14,7 +14,7 @@ from typing import Any
 
 from qecforge._cores import available_cores
 
-__all__ = ["provenance"]
+__all__ = ["cpu_model", "provenance"]
 
 
 def provenance() -> dict[str, Any]:
@@ -25,7 +25,7 @@ def provenance() -> dict[str, Any]:
         "dependencies": _dependency_versions(),
         "git": _git_revision(),
         "platform": platform.platform(),
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
         "gpu": _gpu(),
         "threads": _threads(),
@@ -67,7 +67,7 @@ def _git_revision() -> dict[str, Any] | None:
 
 
 @functools.cache
-def _cpu_model() -> str:
+def cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

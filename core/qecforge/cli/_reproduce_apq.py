@@ -76,12 +76,13 @@ def apq(
 
 
 def _measure_latencies(store: Store, planned: Sequence[Planned], registry: Registry) -> None:
-    """Of one policy of each experiment and method, where the store has it not yet: it does not depend on the seed."""
+    """Of one policy of each experiment and method, where the store has it not from this CPU: no seed changes it."""
+    from qecforge._provenance import cpu_model
     from qecforge.reporting.apq import LATENCY, add_latency, collect
     from qecforge.reporting.apq_tables import grouped
 
     for (experiment, method), group in grouped(collect(store, planned)).items():
-        if any(result.latency for result in group):
+        if any(result.latency.get("cpu") == cpu_model() for result in group):
             continue
         with working(f"{LATENCY} of {experiment} {method}"):
             add_latency(store, group[0].run.id, registry)

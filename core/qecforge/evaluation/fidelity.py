@@ -2,11 +2,15 @@
 
     visited = collect_states(env, teacher, 10_000, seed=0)
     fidelity = decision_fidelity(
-        policy_logits(teacher, visited.observations), policy_logits(student, visited.observations), visited.masks
+        policy_logits(teacher, visited.observations),
+        policy_logits(student, visited.observations),
+        visited.masks,
+        identities=visited.identities(),
     )
-    print(fidelity.top1, fidelity.tau, [bucket.interval for bucket in fidelity.buckets])
+    print(fidelity.top1, fidelity.top1_distinct, fidelity.tau, [bucket.once.interval for bucket in fidelity.buckets])
 
-S states, A actions, D observation elements. Forbidden actions never count.
+A sharp policy visits the same states again and again, and visits of one state are no independent trials: what has an
+interval counts each distinct state once. S states, A actions, D observation elements. Forbidden actions never count.
 """
 
 from __future__ import annotations
@@ -49,12 +53,19 @@ HISTOGRAM_EDGES: NDArray[np.float64] = np.arange(0, 51) / 10
 
 @dataclass(frozen=True)
 class MarginBucket:
-    """States whose teacher margin lies in [low, high), and on how many of them the student decides otherwise."""
+    """States whose teacher margin lies in [low, high), and on how many of them the student decides otherwise.
+
+    Attributes:
+        states, flips: Each visit counted.
+        distinct, distinct_flips: Each distinct state counted once; None where that was not looked at.
+    """
 
     low: float
     high: float
     states: int
     flips: int
+    distinct: int | None = None
+    distinct_flips: int | None = None
 
     @property
     def rate(self) -> float:
@@ -63,8 +74,15 @@ class MarginBucket:
 
     @property
     def interval(self) -> Interval:
-        """Wilson's 95 % interval of the rate; (0, NaN, 1) where there is no state."""
+        """Wilson's 95 % interval of the rate, for states that are independent; (0, NaN, 1) where there is none."""
         return wilson_interval(self.flips, self.states)
+
+    @property
+    def once(self) -> MarginBucket | None:
+        """The bucket with each distinct state counted once, None where that was not looked at."""
+        if self.distinct is None or self.distinct_flips is None:
+            return None
+        return MarginBucket(self.low, self.high, self.distinct, self.distinct_flips, self.distinct, self.distinct_flips)
 
     @property
     def label(self) -> str:
@@ -99,6 +117,7 @@ class DecisionFidelity:
         buckets: Flips by the teacher's margin, in the order of `MARGIN_BUCKETS`.
         margin_histogram: Counts between `HISTOGRAM_EDGES`; `margins_above` lie beyond the last edge, the infinite
             margin of a single legal action included.
+        distinct_agreeing: As `agreeing`, each distinct state counted once; None where that was not looked at.
     """
 
     states: int
@@ -112,11 +131,19 @@ class DecisionFidelity:
     buckets: tuple[MarginBucket, ...]
     margin_histogram: tuple[int, ...]
     margins_above: int
+    distinct_agreeing: int | None = None
 
     @property
     def top1(self) -> float:
         """Fraction of states where both choose the same action."""
         return self.agreeing / self.states
+
+    @property
+    def top1_distinct(self) -> float | None:
+        """The same with each distinct state counted once."""
+        if self.distinct_states is None or self.distinct_agreeing is None:
+            return None
+        return self.distinct_agreeing / self.distinct_states
 
     def values(self, suffix: str = "") -> dict[str, float]:
         """The numbers by which runs are compared, for `Store.add_policy_evaluation`; what is undefined is left out.
@@ -126,6 +153,7 @@ class DecisionFidelity:
         """
         named = {
             "top1_agreement": self.top1,
+            "top1_agreement_distinct": math.nan if self.top1_distinct is None else self.top1_distinct,
             "kendall_tau": self.tau,
             "logit_noise_mean": self.noise.mean,
             "logit_noise_p95": self.noise.p95,
@@ -174,10 +202,11 @@ class VisitedStates:
     masks: NDArray[np.bool_] | None
     visited: int
 
-    @property
-    def distinct(self) -> int:
-        """Different observations among them."""
-        return len(np.unique(self.observations.reshape(len(self.observations), -1), axis=0))
+    def identities(self) -> NDArray[np.int64]:
+        """(S,) which state each is: equal numbers, from 0, for equal observations."""
+        flat = self.observations.reshape(len(self.observations), -1)
+        numbers: NDArray[np.int64] = np.unique(flat, axis=0, return_inverse=True)[1].reshape(-1)
+        return numbers
 
 
 def decision_fidelity(
@@ -185,14 +214,15 @@ def decision_fidelity(
     student_logits: NDArray[Any],
     mask: NDArray[np.bool_] | None = None,
     *,
-    distinct_states: int | None = None,
+    identities: NDArray[np.int64] | None = None,
 ) -> DecisionFidelity:
     """Compare the logits of both policies on the same states.
 
     Args:
         teacher_logits, student_logits: (S, A), finite where allowed; compared in float32. Not mutated.
         mask: (S, A) bool, True where an action is allowed, at least one in each row; None: all are.
-        distinct_states: Kept as it is.
+        identities: (S,) which state each is, equal numbers for equal states, as `VisitedStates.identities` gives;
+            None: distinct states are not looked at.
 
     Raises:
         ConfigurationError: no state, other shapes, a NaN or infinite logit of a legal action, a state without one.
@@ -212,14 +242,18 @@ def decision_fidelity(
     noise = np.maximum(np.abs(highest), np.abs(lowest))
     tau = kendall_tau(teacher, student, allowed)
     defined = ~np.isnan(tau)
+    first = None if identities is None else _first_visits(identities, states)
     buckets = []
     for low, high in MARGIN_BUCKETS:
         inside = (margins >= low) & ((margins < high) | math.isinf(high))
-        buckets.append(MarginBucket(low, high, int(inside.sum()), int((inside & flipped).sum())))
+        counts = [int(inside.sum()), int((inside & flipped).sum())]
+        if first is not None:
+            counts += [int(inside[first].sum()), int((inside & flipped)[first].sum())]
+        buckets.append(MarginBucket(low, high, *counts))
     within = margins[margins < HISTOGRAM_EDGES[-1]]
     return DecisionFidelity(
         states=states,
-        distinct_states=distinct_states,
+        distinct_states=None if first is None else len(first),
         agreeing=states - int(flipped.sum()),
         tau=float(tau[defined].mean()) if defined.any() else math.nan,
         tau_undefined=int((~defined).sum()),
@@ -229,6 +263,7 @@ def decision_fidelity(
         buckets=tuple(buckets),
         margin_histogram=tuple(np.histogram(within, HISTOGRAM_EDGES)[0].tolist()),
         margins_above=states - len(within),
+        distinct_agreeing=None if first is None else len(first) - int(flipped[first].sum()),
     )
 
 
@@ -343,13 +378,28 @@ def policy_logits(policy: Policy, observations: NDArray[Any], *, batch: int = 40
 
 
 def pooled_buckets(fidelities: Sequence[DecisionFidelity]) -> tuple[MarginBucket, ...]:
-    """The buckets of several runs as one: their counts added."""
-    return tuple(
-        MarginBucket(
-            low, high, sum(f.buckets[i].states for f in fidelities), sum(f.buckets[i].flips for f in fidelities)
+    """The buckets of several runs as one: their counts added, those of distinct states where every run has them."""
+    pooled = []
+    for i, (low, high) in enumerate(MARGIN_BUCKETS):
+        each = [f.buckets[i] for f in fidelities]
+        once = [bucket.once for bucket in each]
+        known = [bucket for bucket in once if bucket is not None]
+        counts = [sum(b.states for b in each), sum(b.flips for b in each)]
+        if len(known) == len(once):
+            counts += [sum(b.states for b in known), sum(b.flips for b in known)]
+        pooled.append(MarginBucket(low, high, *counts))
+    return tuple(pooled)
+
+
+def _first_visits(identities: NDArray[np.int64], states: int) -> NDArray[np.int64]:
+    """Of each distinct state, where it stands first."""
+    numbers = np.asarray(identities)
+    if numbers.shape != (states,):
+        raise ConfigurationError(
+            f"decision fidelity: got identities of shape {numbers.shape}, expected one for each state, {(states,)}"
         )
-        for i, (low, high) in enumerate(MARGIN_BUCKETS)
-    )
+    first: NDArray[np.int64] = np.unique(numbers, return_index=True)[1]
+    return first
 
 
 def _checked(

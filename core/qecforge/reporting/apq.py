@@ -122,6 +122,8 @@ class Result:
         fidelity: On states that the teacher visits, and on those that the student visits; None for the float policy.
         code: The run's best: greatest distance, then fewest gates. None where none was found.
         rates: Of that code, as the run's manifest asks for them, by p.
+        seconds_to_code: From the run's beginning to its first code of the target distance; None without one. The store
+            keeps of each code when its shortest encoder was found, so that this is an upper bound.
         search: Numbers of the evaluation `search`, and `successes_per_hour`, episodes that reached the target.
         latency: Payload of the evaluation `latency`, empty where it was not measured.
     """
@@ -134,6 +136,7 @@ class Result:
     fidelity_student: DecisionFidelity | None = None
     code: CodeRecord | None = None
     rates: tuple[ErrorRate, ...] = ()
+    seconds_to_code: float | None = None
     search: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, Any] = field(default_factory=dict)
 
@@ -217,6 +220,7 @@ def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float 
         budget: Seconds for each latency, a third of those for the rollouts.
     """
     from qecforge._cores import available_cores
+    from qecforge._provenance import cpu_model
     from qecforge.evaluation.fidelity import collect_states
     from qecforge.inference.latency import measure_latency, rollout_speed
     from qecforge.policies import load_policy
@@ -229,6 +233,7 @@ def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float 
     payload = {
         "rows": [row.row() for row in rows],
         "threads": available_cores(),
+        "cpu": cpu_model(),
         "rollout_steps_per_second": steps_per_second,
         "num_envs": env.num_envs,
     }
@@ -253,9 +258,20 @@ def _result(store: Store, planned: Planned, run: Run) -> Result:
         fidelity_student=fidelity(f"{FIDELITY}_student"),
         code=codes[0] if codes else None,
         rates=_rates(store, planned.plan, codes[0]) if codes else (),
+        seconds_to_code=_seconds_to_code(store, run.id),
         search=_search(evaluations[SEARCH]) if SEARCH in evaluations else {},
         latency=(evaluations[LATENCY].payload or {}) if LATENCY in evaluations else {},
     )
+
+
+def _seconds_to_code(store: Store, run_id: str) -> float | None:
+    times = [
+        found.wall_time
+        for code in store.codes(run=run_id)
+        for found in code.discoveries
+        if found.run_id == run_id and found.target_distance is not None and code.distance >= found.target_distance
+    ]
+    return min(times, default=None)
 
 
 def _search(evaluation: PolicyEvaluation) -> dict[str, float]:

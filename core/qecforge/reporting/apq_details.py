@@ -16,7 +16,10 @@ __all__ = ["flips_table", "latency_table", "noise_table", "search_table"]
 
 
 def flips_table(results: Sequence[Result]) -> Table:
-    """Flips of the argmax by the teacher's margin, states of all seeds pooled, and the noise of the logits."""
+    """Flips of the argmax by the teacher's margin, states of all seeds pooled.
+
+    Visits of one state are no independent trials: the interval is Wilson's of the distinct states, each counted once.
+    """
     columns = (
         Column("experiment"),
         Column("method"),
@@ -24,8 +27,10 @@ def flips_table(results: Sequence[Result]) -> Table:
         Column("states"),
         Column("flips"),
         Column("rate", "flips %", show=hundred, justify="right"),
-        Column("interval", "95 %", show=lambda ends: f"[{hundred(ends[0])}, {hundred(ends[1])}]"),
-        Column("theirs", "theirs", show=lambda rate: "" if rate is None else f"{100 * rate:.0f}", justify="right"),
+        Column("theirs", "theirs", show=_theirs, justify="right"),
+        Column("distinct", "distinct states"),
+        Column("rate_distinct", "flips %, each once", show=hundred, justify="right"),
+        Column("interval", "95 %", show=_percents),
         Column("states_student", "states, student's", detail=True),
         Column("flips_student", "flips, student's", detail=True),
     )
@@ -36,7 +41,7 @@ def flips_table(results: Sequence[Result]) -> Table:
         if not found:
             continue
         for index, (bucket, second) in enumerate(zip(pooled_buckets(found), pooled_buckets(own), strict=True)):
-            interval = bucket.interval
+            once = bucket.once
             rows.append(
                 {
                     "experiment": experiment,
@@ -45,13 +50,24 @@ def flips_table(results: Sequence[Result]) -> Table:
                     "states": bucket.states,
                     "flips": bucket.flips,
                     "rate": bucket.rate if bucket.states else None,
-                    "interval": [interval.low, interval.high],
+                    "distinct": None if once is None else once.states,
+                    "rate_distinct": once.rate if once is not None and once.states else None,
+                    "interval": None if once is None else [once.interval.low, once.interval.high],
                     "theirs": group[0].method.paper.flips if index == 0 else None,
                     "states_student": second.states,
                     "flips_student": second.flips,
                 }
             )
     return Table(columns, rows, "Flips of the argmax by the teacher's margin")
+
+
+def _theirs(rate: float | None) -> str:
+    """The upper end of what the paper says, `< 10`."""
+    return "" if rate is None else f"<= {100 * rate:.0f}"
+
+
+def _percents(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"[{hundred(ends[0])}, {hundred(ends[1])}]"
 
 
 def noise_table(results: Sequence[Result]) -> Table:
@@ -92,15 +108,15 @@ def noise_table(results: Sequence[Result]) -> Table:
 def search_table(results: Sequence[Result]) -> Table:
     """What the final policy finds when it plays: how often it reaches the target, and the speed of its actors.
 
-    Codes per hour are episodes that reached the target; the environment keeps only the best of the distinct codes.
+    Successes are episodes that reached the target, many with one code; the float actor is torch's.
     The search may have shared the machine with another run; the rollouts measured with the latency had it alone.
     """
     columns = (
         *WHO,
         Column("success", "success %", show=spread(hundred), justify="right"),
-        Column("first", "first code, s", show=spread(number), justify="right"),
-        Column("codes_per_hour", "codes per hour", show=spread(number), justify="right"),
-        Column("codes_ratio", "to float", show=number, justify="right"),
+        Column("first", "first code of the search, s", show=spread(number), justify="right"),
+        Column("successes_per_hour", "successes per hour", show=spread(number), justify="right"),
+        Column("successes_ratio", "to float", show=number, justify="right"),
         Column("steps_per_second", "steps per second", show=spread(number), justify="right"),
         Column("steps_ratio", "to float", show=number, justify="right"),
         Column("rollouts", "steps per second, alone", show=number, justify="right"),
@@ -128,8 +144,8 @@ def search_table(results: Sequence[Result]) -> Table:
                 "seeds": len(group),
                 "success": row_of(speeds["success_rate"]),
                 "first": row_of(speeds["seconds_to_first_code"]),
-                "codes_per_hour": row_of(speeds["successes_per_hour"]),
-                "codes_ratio": _ratio(speeds["successes_per_hour"], base["successes_per_hour"]),
+                "successes_per_hour": row_of(speeds["successes_per_hour"]),
+                "successes_ratio": _ratio(speeds["successes_per_hour"], base["successes_per_hour"]),
                 "steps_per_second": row_of(speeds["steps_per_second"]),
                 "steps_ratio": _ratio(speeds["steps_per_second"], base["steps_per_second"]),
                 "rollouts": None if alone is None else alone.mean,
@@ -141,7 +157,10 @@ def search_table(results: Sequence[Result]) -> Table:
 
 
 def latency_table(results: Sequence[Result]) -> Table:
-    """Latency by precision and runtime, one policy of each method; the paper's FP16 is torch's on a CPU at batch 1."""
+    """Latency by precision and runtime, one policy of each method; the paper's FP16 is torch's on a CPU at batch 1.
+
+    Ratios are to the float policy's numbers from the same model of CPU.
+    """
     columns = (
         Column("experiment"),
         Column("method"),
@@ -155,6 +174,7 @@ def latency_table(results: Sequence[Result]) -> Table:
         Column("speedup_best", "to best float", show=number, justify="right"),
         Column("theirs", "to FP16, theirs", show=number, justify="right"),
         Column("kernel", detail=True),
+        Column("cpu", detail=True),
     )
     rows: list[dict[str, Any]] = []
     groups = grouped(results)
@@ -162,7 +182,12 @@ def latency_table(results: Sequence[Result]) -> Table:
         measured = next((result for result in group if result.latency), None)
         if measured is None:
             continue
-        floats = [row for result in _teacher(groups, experiment) for row in result.latency.get("rows", ())]
+        floats = [
+            row
+            for result in _teacher(groups, experiment)
+            if result.latency.get("cpu") == measured.latency.get("cpu")
+            for row in result.latency.get("rows", ())
+        ]
         paper = measured.method.paper.latency_ms
         for row in measured.latency["rows"]:
             same = [each for each in floats if each["batch"] == row["batch"]]
@@ -183,6 +208,7 @@ def latency_table(results: Sequence[Result]) -> Table:
                     "speedup_best": min(each["seconds"] for each in same) / row["seconds"] if same else None,
                     "theirs": 2.74 / paper if paper and integer and row["batch"] == 1 else None,
                     "kernel": row.get("kernel"),
+                    "cpu": measured.latency.get("cpu"),
                 }
             )
     return Table(columns, rows, "Latency")

@@ -11,8 +11,10 @@ from qecforge.evaluation.fidelity import HISTOGRAM_EDGES, pooled_buckets
 from qecforge.evaluation.statistics import wilson_interval
 from qecforge.reporting import figures
 from qecforge.reporting.apq import Result
+from qecforge.reporting.apq_claims import claims_table
+from qecforge.reporting.apq_codes import codes_table, once_each
 from qecforge.reporting.apq_details import flips_table, latency_table, noise_table, search_table
-from qecforge.reporting.apq_tables import ablation_table, claims_table, decision_table, grouped
+from qecforge.reporting.apq_tables import ablation_table, decision_table, grouped
 from qecforge.reporting.reproduction import write_files
 from qecforge.reporting.spread import Spread
 from qecforge.reporting.tables import Table
@@ -30,6 +32,7 @@ def report_tables(results: Sequence[Result]) -> dict[str, Table]:
     found = {
         "table2": decision_table(results),
         "table3": ablation_table(results),
+        "codes": codes_table(results),
         "claims": claims_table(results),
         "flips": flips_table(results),
         "noise": noise_table(results),
@@ -65,13 +68,14 @@ def write_report(results: Sequence[Result], folder: Path) -> list[Path]:
 
 
 def error_rate_curves(group: Sequence[Result]) -> list[figures.Point]:
-    """Logical error rates of one method by p: counts of all its seeds' codes added, with Wilson's interval.
+    """Logical error rates of one method by p: counts of all its codes added, each once, with Wilson's interval.
 
-    A rate that was computed exactly enters as the mean over seeds, without an interval.
+    A rate that was computed exactly enters as the mean over codes, without an interval.
     """
     points = []
-    for p in sorted({rate.p for result in group for rate in result.rates}):
-        found = [rate for result in group for rate in result.rates if rate.p == p]
+    rates = [rate for result in once_each(group) for rate in result.rates]
+    for p in sorted({rate.p for rate in rates}):
+        found = [rate for rate in rates if rate.p == p]
         if any(rate.counts.exact_rate is not None for rate in found):
             mean = sum(rate.rate for rate in found) / len(found)
             points.append(figures.Point(p, mean, mean, mean))
@@ -89,8 +93,8 @@ def _figures(experiment: str, groups: Sequence[Sequence[Result]]) -> list[tuple[
     }
     compared = {label: fidelities for label, fidelities in compared.items() if fidelities}
     if compared:
-        # every method is compared on states of the same teachers: the first's histogram is everyone's
-        first = next(iter(compared.values()))
+        # every method is compared on states of the same teachers: the one with most seeds shows them all
+        first = max(compared.values(), key=len)
         summed = [sum(counts) for counts in zip(*(each.margin_histogram for each in first), strict=True)]
         above = sum(each.margins_above for each in first)
         name = "teacher's states"

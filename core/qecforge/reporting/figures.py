@@ -98,12 +98,16 @@ def margin_figure(
 
 
 def flips_figure(buckets: Mapping[str, Sequence[MarginBucket]], title: str = "") -> Figure:
-    """Flips of the argmax in each bucket of margins, a bar for each method, with Wilson's intervals."""
+    """Flips of the argmax in each bucket of margins, a bar for each method, with Wilson's intervals.
+
+    Where distinct states were counted, each enters once: visits of one state are no independent trials.
+    """
     figure, axes = _axes(title, "teacher's margin", "flips of the argmax, %")
     names = list(buckets)
     width = 0.8 / max(len(names), 1)
     for place, name in enumerate(names):
-        filled = [(number, bucket) for number, bucket in enumerate(buckets[name]) if bucket.states]
+        once = [bucket.once or bucket for bucket in buckets[name]]
+        filled = [(number, bucket) for number, bucket in enumerate(once) if bucket.states]
         x = [number - 0.4 + (place + 0.5) * width for number, _ in filled]
         bars = [Bar("", each.rate, each.interval.low, each.interval.high) for _, each in filled]
         axes.bar(x, [100 * bar.value for bar in bars], width, yerr=_errors(bars, 100), label=name, capsize=2)

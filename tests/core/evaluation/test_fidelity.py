@@ -25,6 +25,7 @@ from qecforge.evaluation.fidelity import (
     pooled_buckets,
     top1_margin,
 )
+from qecforge.evaluation.statistics import wilson_interval
 from qecforge.hookspecs import Environment, Policy
 
 
@@ -114,11 +115,32 @@ def test_a_random_student_agrees_by_chance_alone() -> None:
 def test_payload_is_json_and_gives_an_equal_record_back() -> None:
     rng = np.random.default_rng(3)
     teacher = rng.normal(size=(200, 5))
-    found = decision_fidelity(teacher, teacher + 0.1 * rng.normal(size=(200, 5)), distinct_states=200)
+    found = decision_fidelity(teacher, teacher + 0.1 * rng.normal(size=(200, 5)), identities=np.arange(200) // 2)
     text = json.dumps(found.to_payload(), allow_nan=False)
     assert DecisionFidelity.from_payload(json.loads(text)) == found
     with pytest.raises(StoreError, match="no decision fidelity"):
         DecisionFidelity.from_payload({"states": 3})
+
+
+def test_each_distinct_state_is_counted_once() -> None:
+    """One near tie, visited eight times and flipped, beside two states visited once: 20 % by visit, 2 of 3 by state."""
+    teacher = np.array([[0.0, 0.05]] * 8 + [[0.0, 3.0], [0.0, 0.08]])
+    student = np.array([[0.1, 0.05]] * 8 + [[0.0, 3.0], [0.0, 0.08]])
+    found = decision_fidelity(teacher, student, identities=np.array([5] * 8 + [7, 2]))
+    assert (found.states, found.distinct_states, found.top1) == (10, 3, 0.2)
+    assert found.top1_distinct == pytest.approx(2 / 3)
+    assert found.values()["top1_agreement_distinct"] == pytest.approx(2 / 3)
+    lowest = found.buckets[0]
+    assert (lowest.states, lowest.flips, lowest.distinct, lowest.distinct_flips) == (9, 8, 2, 1)
+    assert lowest.once is not None
+    assert (lowest.once.rate, lowest.once.interval) == (0.5, wilson_interval(1, 2))
+    pooled = pooled_buckets([found, found])[0]
+    assert (pooled.states, pooled.distinct, pooled.distinct_flips) == (18, 4, 2)
+    unlooked = decision_fidelity(teacher, student)
+    assert (unlooked.distinct_states, unlooked.top1_distinct, unlooked.buckets[0].once) == (None, None, None)
+    assert pooled_buckets([found, unlooked])[0].once is None
+    with pytest.raises(ConfigurationError, match="one for each state"):
+        decision_fidelity(teacher, student, identities=np.arange(3))
 
 
 def test_values_name_what_is_compared() -> None:
@@ -217,7 +239,8 @@ def test_states_are_drawn_from_whole_episodes() -> None:
     assert (abs(counts - 100) < 45).all()  # 4.7 standard deviations
     assert visited.masks is not None
     assert (visited.masks[:, 1] == (visited.observations[:, 0] % 2 == 0)).all()
-    assert visited.distinct == 10
+    numbers = visited.identities()
+    assert len(set(zip(numbers, visited.observations[:, 0], strict=True))) == len(set(numbers)) == 10
 
 
 def test_few_members_play_on_until_there_are_enough_states() -> None:

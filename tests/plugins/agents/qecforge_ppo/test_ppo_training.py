@@ -165,7 +165,7 @@ def test_initial_weights_are_orthogonal_with_their_gains():
 
 def test_sampling_needs_a_generator():
     policy = make_ppo(PPOConfig()).build_policy(IdentityEnvironment(4))
-    with pytest.raises(ConfigurationError, match="pass rng, a numpy.random.Generator"):
+    with pytest.raises(ConfigurationError, match="pass rng, a numpy"):
         policy.act(np.eye(5), deterministic=False)
 
 
