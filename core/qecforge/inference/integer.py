@@ -125,26 +125,10 @@ class IntegerMlp:
     def __post_init__(self) -> None:
         if not self.layers:
             raise ConfigurationError("an integer policy has at least one layer, got none")
+        if not 2 <= self.bits <= 8:
+            raise ConfigurationError(f"an integer policy has 2 to 8 bits, got {self.bits}")
         for number, (layer, following) in enumerate(zip(self.layers, (*self.layers[1:], None), strict=True)):
-            where = f"layer {number}"
-            outputs, inputs = layer.weight.shape
-            if (layer.outputs is None) != (following is None) or (layer.table is None) != (following is None):
-                raise ConfigurationError(f"{where}: exactly the last layer goes without levels and table")
-            if layer.weight.dtype != np.int8 or layer.bias.dtype != np.int32 or layer.weight_scale.dtype != np.float32:
-                raise ConfigurationError(f"{where}: expected int8 weights, int32 biases and float32 scales")
-            if layer.bias.shape != (outputs,) or layer.weight_scale.shape != (outputs,):
-                raise ConfigurationError(f"{where}: biases and scales do not fit weights of shape {layer.weight.shape}")
-            if following is not None and following.weight.shape[1] != outputs:
-                raise ConfigurationError(
-                    f"{where}: {outputs} outputs, but the next layer takes {following.weight.shape}"
-                )
-            if layer.table is not None and layer.table.shape not in ((256,), (outputs, 256)):
-                raise ConfigurationError(
-                    f"{where}: got a table of shape {layer.table.shape}, expected (256,) or (O, 256)"
-                )
-            # one product is at most 255 * 128; the sum must stay an int32
-            if inputs * 255 * 128 + np.abs(layer.bias.astype(np.int64)).max(initial=0) >= 2**31:
-                raise ConfigurationError(f"{where}: {inputs} inputs and its biases could overflow 32 bits: use fewer")
+            _check_layer(f"layer {number}", layer, following)
 
     @property
     def num_inputs(self) -> int:
@@ -196,6 +180,8 @@ class IntegerMlp:
             if name not in tensors:
                 return None
             scale, zero_point, bits = np.asarray(tensors[name]).tolist()
+            if int(zero_point) != zero_point or int(bits) != bits:
+                raise ValueError(f"{name}: got zero point {zero_point} and {bits} bits, expected whole numbers")
             return Levels(scale, int(zero_point), int(bits))
 
         def text(name: str) -> str:
@@ -219,8 +205,45 @@ class IntegerMlp:
                     )
                 )
             return cls(tuple(layers), int(np.asarray(tensors["bits"]).item()), text("method"))
-        except (KeyError, ValueError, TypeError, ConfigurationError) as error:
+        except (KeyError, ValueError, OverflowError, TypeError, ConfigurationError) as error:
             raise CheckpointError(f"this integer policy is damaged ({error}): quantize the policy anew") from error
+
+
+def _check_layer(where: str, layer: IntegerLayer, following: IntegerLayer | None) -> None:
+    """Refuse what runtimes could not compute, or not alike. `following` is the next layer, None for the last."""
+    if layer.weight.dtype != np.int8 or layer.bias.dtype != np.int32 or layer.weight_scale.dtype != np.float32:
+        raise ConfigurationError(f"{where}: expected int8 weights, int32 biases and float32 scales")
+    if layer.weight.ndim != 2 or not layer.weight.size:
+        raise ConfigurationError(
+            f"{where}: got weights of shape {layer.weight.shape}, expected (O, I), at least one of each"
+        )
+    outputs, inputs = layer.weight.shape
+    if layer.bias.shape != (outputs,) or layer.weight_scale.shape != (outputs,):
+        raise ConfigurationError(f"{where}: biases and scales do not fit weights of shape {layer.weight.shape}")
+    positive = np.isfinite(layer.weight_scale) & (layer.weight_scale > 0)
+    if not positive.all():
+        got = layer.weight_scale[~positive][0]
+        raise ConfigurationError(f"{where}: got a weight scale of {got}, expected positive numbers")
+    # one product is at most 255 * 128; the sum must stay an int32
+    if inputs * 255 * 128 + np.abs(layer.bias.astype(np.int64)).max() >= 2**31:
+        raise ConfigurationError(f"{where}: {inputs} inputs and its biases could overflow 32 bits: use fewer")
+    if following is None or layer.outputs is None or layer.table is None:
+        if not (following is None and layer.outputs is None and layer.table is None):
+            raise ConfigurationError(f"{where}: exactly the last layer goes without levels and table")
+        return
+    if following.weight.shape[1:] != (outputs,):
+        raise ConfigurationError(f"{where}: {outputs} outputs, but the next layer takes {following.weight.shape}")
+    if layer.table.shape not in ((256,), (outputs, 256)) or layer.table.dtype != np.uint8:
+        raise ConfigurationError(
+            f"{where}: got a table of {layer.table.dtype} and shape {layer.table.shape}, expected uint8 and (256,) or "
+            f"({outputs}, 256)"
+        )
+    greatest = int(layer.table[..., : layer.outputs.highest + 1].max())
+    if greatest > following.inputs.highest:
+        raise ConfigurationError(
+            f"{where}: its table gives level {greatest}, expected at most {following.inputs.highest}, the highest that "
+            "the next layer takes"
+        )
 
 
 def run_reference(mlp: IntegerMlp, observations: NDArray[Any]) -> NDArray[np.float32]:

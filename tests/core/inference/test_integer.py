@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from integer_nets import ACTIVATIONS, random_mlp, random_observations
+from safetensors.numpy import save
 
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.inference.integer import IntegerLayer, IntegerMlp, Levels, run_reference
+from qecforge.inference.policy import load_quantized
 
 
 def layer(weight, bias, *, scale=1.0, inputs=None, outputs=None, table=None):
@@ -152,13 +154,57 @@ def test_a_damaged_policy_is_refused(name):
         ("layers.0.table", np.zeros(255, np.uint8)),
         ("layers.1.table", np.zeros(256, np.uint8)),
         ("layers.0.activation", np.array([255, 255], np.uint8)),
+        ("layers.0.inputs", np.array([1.0, 0, 7.5])),
+        ("layers.0.inputs", np.array([1.0, np.inf, 8])),
     ],
 )
 def test_a_policy_with_a_foreign_tensor_is_refused(name, value):
-    tensors = {**random_mlp(np.random.default_rng(0), (4, 3, 2)).tensors(), name: value}
-    with pytest.raises(CheckpointError, match=r"damaged|no integer policy") as caught:
+    refused({**random_mlp(np.random.default_rng(0), (4, 3, 2)).tensors(), name: value}, "damaged|no integer policy")
+
+
+def refused(tensors, message):
+    with pytest.raises(CheckpointError, match=message) as caught:
         IntegerMlp.from_tensors(tensors)
     assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError) as loaded:
+        load_quantized(save({**tensors, "start": np.zeros(1, np.int64)}))
+    assert str(loaded.value) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("bits", np.array([99]), "2 to 8 bits, got 99"),
+        ("bits", np.array([1]), "2 to 8 bits, got 1"),
+        ("layers.0.table", np.full(256, 300), r"layer 0: got a table of int64 and shape \(256,\), expected uint8 and"),
+        ("layers.0.table", np.full(256, 3, np.float32), "layer 0: got a table of float32"),
+        (
+            "layers.0.table",
+            np.full((3, 256), 16, np.uint8),
+            "layer 0: its table gives level 16, expected at most 15, t",
+        ),
+        ("layers.0.weight_scale", np.array([1, np.nan, 1], np.float32), "layer 0: got a weight scale of nan, expected"),
+        ("layers.0.weight_scale", np.array([1, 1, np.inf], np.float32), "layer 0: got a weight scale of inf"),
+        ("layers.0.weight_scale", np.array([1, -0.5, 1], np.float32), "layer 0: got a weight scale of -0.5"),
+        ("layers.1.weight_scale", np.array([0, 1], np.float32), "layer 1: got a weight scale of 0.0"),
+    ],
+)
+def test_what_runtimes_would_not_compute_alike_is_refused(name, value, message):
+    refused({**random_mlp(np.random.default_rng(0), (4, 3, 2), bits=4).tensors(), name: value}, message)
+
+
+def test_a_layer_without_outputs_is_refused():
+    for sizes in ((4, 0, 2), (4, 3, 0), (0, 3, 2)):
+        weights = [np.zeros(shape, np.int8) for shape in zip(sizes[1:], sizes[:-1], strict=True)]
+        hidden = layer(weights[0], np.zeros(sizes[1]), outputs=Levels(1.0, 0), table=np.zeros(256, np.uint8))
+        with pytest.raises(ConfigurationError, match=r"layer [01]: got weights of shape .* at least one of each"):
+            IntegerMlp((hidden, layer(weights[1], np.zeros(sizes[2]))), 8, "ptq")
+
+
+def test_entries_of_a_table_that_are_never_used_may_be_anything():
+    tensors = random_mlp(np.random.default_rng(0), (4, 3, 2), bits=4).tensors()
+    tensors["layers.0.table"][16:] = 255
+    IntegerMlp.from_tensors(tensors)
 
 
 def test_what_could_overflow_32_bits_is_refused():
