@@ -50,6 +50,7 @@ __all__ = [
     "Policy",
     "Quantizer",
     "QuantizerSpec",
+    "ReportingExtraLoss",
     "Reward",
     "RewardBuffers",
     "RewardSpec",
@@ -319,6 +320,16 @@ class StatefulExtraLoss(ExtraLoss, Protocol):
         ...
 
 
+@runtime_checkable
+class ReportingExtraLoss(ExtraLoss, Protocol):
+    """A term that says what it did: an agent logs its metrics beside its own, as `quantizer/NAME`."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Of the latest call; empty before the first."""
+        ...
+
+
 class TrainingContext(Protocol):
     """What the core gives to an agent: seed, budget, log, checkpoints, discoveries, progress and cancellation.
 
@@ -378,7 +389,7 @@ class Agent(ABC):
             env: Reset by the agent at a fresh start with `context.seed`, left alone on resume.
             policy: Start from this one (a quantizer's student, say) instead of a fresh one.
             extra_loss: Added to the objective of each minibatch. The state of a `StatefulExtraLoss` is part of the
-                agent's.
+                agent's, the metrics of a `ReportingExtraLoss` are logged with its own.
         """
 
     @abstractmethod

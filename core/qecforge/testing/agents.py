@@ -196,6 +196,10 @@ class _GrowingPull(_PullTowardsFirstAction):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.calls = int(state["calls"])
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {"calls": float(self.calls)}
+
 
 class AgentContract:
     """Runs as a pytest class: subclass it, set `spec` and `settings`.
@@ -367,6 +371,19 @@ class AgentContract:
         resumed = agent.train(context.env, context, extra_loss=loss)
         _assert_equal_weights(whole, resumed)
         assert loss.calls > len(loss.batches)
+
+    def test_the_metrics_of_an_extra_loss_are_logged(self) -> None:
+        """As `quantizer/NAME`, from the first iteration on."""
+        if not self.trains_further:
+            pytest.skip("the agent takes no extra loss")
+        loss = _GrowingPull()
+        _, context = self.train(stop_after=4, extra_loss=loss)
+        logged = context.metrics["quantizer/calls"]
+        assert logged == sorted(logged)
+        assert len(logged) >= 3
+        assert logged[-1] == loss.calls
+        _, plain = self.train(stop_after=4)
+        assert not any(name.startswith("quantizer/") for name in plain.metrics)
 
 
 def _assert_equal_weights(first: Policy, second: Policy) -> None:

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
-from qecforge.hookspecs import Agent, Environment, ExtraLoss, Policy, StatefulExtraLoss, TrainingContext
+from qecforge.hookspecs import (
+    Agent,
+    Environment,
+    ExtraLoss,
+    Policy,
+    ReportingExtraLoss,
+    StatefulExtraLoss,
+    TrainingContext,
+)
 from qecforge.inference.threads import torch_threads
 from qecforge_ppo.batch import Batch, Minibatch
 from qecforge_ppo.config import PPOConfig, network_of, value_at
@@ -267,6 +275,8 @@ class _Training:
         metrics = dict(zip(names, diagnostics, strict=True))
         metrics["explained_variance"] = explained_variance(values[:-1], advantages + values[:-1])
         metrics["learning_rate"] = learning_rate
+        if isinstance(self.extra_loss, ReportingExtraLoss):
+            metrics |= {f"quantizer/{name}": value for name, value in self.extra_loss.metrics.items()}
         returns, lengths, members = self.episodes.add(self.rollout)
         metrics["episodes"] = float(len(returns))
         if len(returns):
