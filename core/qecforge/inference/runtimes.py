@@ -34,16 +34,19 @@ DEFAULT_RUNTIME = "onnxruntime"
 
 _MULTIPLY_ADD_SETS = (
     ("amx-int8", "amx_int8"),
-    ("avxvnni", "avx_vnni"),
     ("avx512vnni", "avx512_vnni"),
     ("avx512bw", "avx512bw"),
+    ("avxvnni", "avx_vnni"),
     ("avx2", "avx2"),
     ("sse4.1", "sse4_1"),
     ("i8mm", "i8mm"),
     ("dotprod", "asimddp"),
     ("neon", "asimd"),
 )
-"""LLVM's names of what multiplies bytes, and the kernel's (those of /proc/cpuinfo), in ONNX Runtime's preference."""
+"""LLVM's names of what multiplies bytes, and the kernel's (those of /proc/cpuinfo), in ONNX Runtime's preference.
+
+Source: onnxruntime/core/mlas/lib/platform.cpp, where each set that is found overrides those before it.
+"""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integer_nets import ACTIVATIONS, random_mlp, random_observations
+from llvmlite import binding
 
 from qecforge.errors import ConfigurationError
 from qecforge.inference.integer import run_reference
@@ -140,6 +141,22 @@ def test_onnxruntime_reports_integer_products_alone():
         kernel = OnnxRuntime(random_mlp(np.random.default_rng(8), activation=activation)).report().kernel
         assert "QGemm x3" in kernel
         assert not {"Gemm x", "MatMul x"} & {part.rstrip("0123456789") for part in kernel.split(", ")}
+
+
+@pytest.mark.parametrize(
+    ("features", "name"),
+    [
+        ({"avx2", "avxvnni"}, "avx_vnni"),
+        ({"avx2", "avx512bw", "avx512vnni"}, "avx512_vnni"),
+        ({"avx2", "avxvnni", "avx512bw", "avx512vnni"}, "avx512_vnni"),  # since Sapphire Rapids, Zen 5
+        ({"avx2", "avxvnni", "avx512bw", "avx512vnni", "amx-int8"}, "amx_int8"),
+        ({"neon", "dotprod"}, "asimddp"),
+        (set(), "none"),
+    ],
+)
+def test_the_instruction_set_is_the_one_that_onnxruntime_prefers(monkeypatch, features, name):
+    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: dict.fromkeys(features, True))
+    assert host_instruction_set.__wrapped__() == name
 
 
 def test_unknown_runtimes_and_threads_are_refused():
