@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
+from numba.np.ufunc.parallel import get_thread_count
 from numpy.typing import NDArray
 
 from qecforge._cores import available_cores
@@ -55,7 +57,7 @@ class NativeRuntime:
         self._kernel = next(one for one in KERNELS if one.name == (kernel or usable[0]))
         self._mlp = mlp
         self._inputs, self._outputs = mlp.num_inputs, mlp.num_outputs
-        self._threads = threads or available_cores()
+        self._threads = min(threads or available_cores(), get_thread_count())  # type: ignore[no-untyped-call]
         self._program = pack(mlp, self._kernel)
         self._serial, self._threaded = compiled[self._kernel.name]
 
@@ -92,8 +94,6 @@ class NativeRuntime:
 
     def report(self) -> RuntimeReport:
         """See `Runtime.report`."""
-        import numba
-
         version = f"numba {numba.__version__}"
         return RuntimeReport(self.name, version, self._kernel.name, self._kernel.instruction_set, self._threads)
 

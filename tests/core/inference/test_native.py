@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -167,10 +168,15 @@ def test_a_cpu_without_the_instructions_takes_the_portable_kernel(tmp_path):
     assert done.stdout.split() == ["portable"]
 
 
+def test_no_more_threads_are_reported_than_numba_has():
+    mlp = random_mlp(np.random.default_rng(0))
+    assert NativeRuntime(mlp, threads=10_000).report().threads == numba.config.NUMBA_NUM_THREADS
+
+
 def test_report():
-    report = make_runtime("native", random_mlp(np.random.default_rng(0)), threads=2).report()
+    report = make_runtime("native", random_mlp(np.random.default_rng(0)), threads=1).report()
     best = next(kernel for kernel in KERNELS if kernel.name == usable_kernels()[0])
-    assert (report.runtime, report.kernel, report.threads) == ("native", best.name, 2)
+    assert (report.runtime, report.kernel, report.threads) == ("native", best.name, 1)
     assert report.instruction_set == best.instruction_set
     assert report.version.startswith("numba ")
 
