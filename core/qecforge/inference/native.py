@@ -6,11 +6,13 @@ the CPU can, and a batch is split over threads.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
 from typing import Any
 
 import numba
 import numpy as np
-from numba.np.ufunc.parallel import get_thread_count
+from numba.np.ufunc.parallel import get_thread_count, threading_layer
 from numpy.typing import NDArray
 
 from qecforge._cores import available_cores
@@ -29,6 +31,9 @@ _LINE = 64
 """Bytes of a cache line and of the widest register."""
 
 
+_ALONE = Lock()
+
+
 def usable_kernels() -> tuple[str, ...]:
     """Names of the kernels that this CPU can run, best first."""
     features = cpu_features()
@@ -37,6 +42,9 @@ def usable_kernels() -> tuple[str, ...]:
 
 class NativeRuntime:
     """Logits by the compiled pass, equal to those of `run_reference` to the bit.
+
+    Python threads may share one. On numba's layer `workqueue` (what is left where neither TBB nor OpenMP is there)
+    calls that use several threads wait for each other; other parallel functions of numba must not run beside them.
 
     Args:
         mlp: The policy.
@@ -78,7 +86,8 @@ class NativeRuntime:
             flat_observations(self._mlp, x, out)  # refuses it
         tasks = min(self._threads, len(x) // _ROWS_PER_THREAD)
         if tasks > 1:
-            self._threaded(self._program, x, out, tasks)
+            with _parallel_region():
+                self._threaded(self._program, x, out, tasks)
         else:
             self._serial(self._program, x, out)
         return out
@@ -96,6 +105,16 @@ class NativeRuntime:
         """See `Runtime.report`."""
         version = f"numba {numba.__version__}"
         return RuntimeReport(self.name, version, self._kernel.name, self._kernel.instruction_set, self._threads)
+
+
+def _parallel_region() -> AbstractContextManager[Any]:
+    """What a call on numba's threads is made in: numba's layer `workqueue` ends the process where Python threads make
+    two at once, so there they wait for each other."""
+    try:
+        waits = threading_layer() == "workqueue"  # type: ignore[no-untyped-call]
+    except ValueError:  # not chosen before the first region
+        waits = True
+    return _ALONE if waits else nullcontext()
 
 
 def pack(mlp: IntegerMlp, kernel: Kernel) -> NDArray[np.int64]:

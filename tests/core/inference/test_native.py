@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -113,6 +114,30 @@ def test_one_runtime_serves_several_python_threads():
         found = list(pool.map(runtime.logits, batches))
     for got, batch in zip(found, batches, strict=True):
         np.testing.assert_array_equal(got, run_reference(mlp, batch))
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "default"])
+def test_python_threads_share_numbas_threads(layer):
+    code = """if True:
+        from concurrent.futures import ThreadPoolExecutor
+        import numba, numpy
+        from integer_nets import random_mlp, random_observations
+        from qecforge.inference.integer import run_reference
+        from qecforge.inference.native import NativeRuntime
+        rng = numpy.random.default_rng(9)
+        mlp = random_mlp(rng, (50, 65, 64, 33))
+        runtime = NativeRuntime(mlp, threads=2)
+        batches = [random_observations(rng, mlp, 400) for _ in range(100)]
+        with ThreadPoolExecutor(2) as pool:
+            for got, batch in zip(pool.map(runtime.logits, batches), batches):
+                numpy.testing.assert_array_equal(got, run_reference(mlp, batch))
+        print(numba.threading_layer())
+    """
+    here = str(Path(__file__).parent)
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2", "PYTHONPATH": here}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert layer in ("default", done.stdout.strip())
 
 
 def test_out_is_filled_and_nothing_beyond_it():
