@@ -1,74 +1,121 @@
-"""How far fine-tuning alone moves a policy from its teacher: the float policy, and LSQ's INT8 student, tuned alike.
+"""How far fine-tuning alone moves a policy: the float policy, LSQ's and APQ's INT8 students, tuned alike.
 
 A quantized student that is fine-tuned with the agent's own objective disagrees with the frozen teacher for two reasons:
-its integers, and what it has learned since. Here the same teacher (E1, the APQ paper's network) is fine-tuned twice by
-the same agent, once as the float network that it is and once as LSQ's student, at several learning rates; the share of
-the teacher's states on which the best action stays the same is given for both, and for PTQ, which is not tuned.
+its integers, and what it has learned since. Here the same teacher (E1, the APQ paper's network) is fine-tuned by the
+same agent as the float network that it is, as LSQ's student and as APQ's, at several learning rates. Given is the share
+of the teacher's states on which the best action stays the same, each visit counted and each distinct state counted
+once, and the same for PTQ, which is not tuned.
 
-    python benchmarks/fine_tuning_drift.py [--quick] [--store URL]
+    python benchmarks/fine_tuning_drift.py [--quick] [--store URL] [--seeds N]
 
 Args:
-    --store: Take the teacher from this store, where `qecforge reproduce apq` has trained it (experiment e1, seed 0).
+    --store: Take the teachers from this store, where `qecforge reproduce apq` has trained them (experiment e1).
+    --seeds: Teachers, seeds 0..N-1.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 from qecforge import Registry, Store, load_policy
-from qecforge.evaluation import collect_states, decision_fidelity, policy_logits
+from qecforge.evaluation import DecisionFidelity, collect_states, decision_fidelity, policy_logits
 from qecforge.hookspecs import Policy
 from qecforge.manifest import RunPlan
 from qecforge.policies import build_environment
 from qecforge.reporting.apq import plan_runs
+from qecforge.reporting.spread import Spread
 from qecforge.testing.contexts import RecordingContext
 
 STATES = 10_000
 STEPS = 50_000
-RATES = (1.0e-4, 3.0e-5, 1.0e-5)
+RATES = (3.0e-5, 3.0e-6, 3.0e-7)
 
 
-def run(quick: bool, store: str | None = None) -> list[dict[str, Any]]:
-    """A row for PTQ, and one for each learning rate."""
-    registry = Registry.load()
-    plan = plan_of("fp32", registry)
-    teacher = trained(plan, quick) if store is None else stored(store, registry)
-    visited = collect_states(build_environment(plan, agent_of(plan)), teacher, 1_000 if quick else STATES, seed=1)
-
-    def agreement(policy: Policy) -> float:
-        logits = (policy_logits(each, visited.observations) for each in (teacher, policy))
-        return decision_fidelity(*logits, visited.masks).top1
-
-    quantizers = {name: registry.quantizers[name].spec for name in ("ptq", "lsq")}
-    ptq = quantizers["ptq"].make(quantizers["ptq"].config())
-    calibration = collect_states(build_environment(plan, agent_of(plan)), teacher, ptq.calibration_states, seed=2)
-    quantized = agreement(ptq.quantize(copy.deepcopy(teacher), calibration.observations))
-    rows = [row("PTQ, not tuned", quantized, 1.0, "the teacher itself")]
-    for rate in RATES[1:2] if quick else RATES:
-        agent = agent_of(plan, total_steps=4_096 if quick else STEPS, learning_rate=rate, entropy=0.0)
-        env = build_environment(plan, agent)
-        tuned = agent.train(env, RecordingContext(env, seed=3), policy=copy.deepcopy(teacher))
-        lsq = quantizers["lsq"].make(quantizers["lsq"].config())
-        env = build_environment(plan, agent)
-        student = lsq.prepare(teacher, env)
-        loss = lsq.extra_loss(teacher, student, env)
-        agent.train(env, RecordingContext(env, seed=3), policy=student, extra_loss=loss)
-        converted = agreement(lsq.convert(student))
-        rows.append(row(f"LSQ, learning rate {rate:g}", converted, agreement(tuned), "float policy tuned alike"))
+def run(quick: bool, store: str | None = None, seeds: int = 1) -> list[dict[str, Any]]:
+    """A row for PTQ, and two for each learning rate: LSQ and APQ beside the float policy."""
+    found: dict[str, list[DecisionFidelity]] = {}
+    for seed in range(seeds):
+        for what, fidelity in fidelities(quick, store, seed):
+            found.setdefault(what, []).append(fidelity)
+    rows = [row("PTQ, not tuned", found["PTQ"], None)]
+    for rate in rates(quick):
+        tuned = found[f"float {rate:g}"]
+        rows += [row(f"{name}, learning rate {rate:g}", found[f"{name} {rate:g}"], tuned) for name in ("LSQ", "APQ")]
     return rows
 
 
-def row(claim: str, ours: float, peer: float, peer_name: str) -> dict[str, Any]:
-    """Top-1 agreement with the teacher, beside a peer's."""
-    ratio = ours / peer
-    return {"claim": claim, "ours": ours, "unit": "top-1", "peer": peer, "peer_name": peer_name, "ratio": ratio}
+def rates(quick: bool) -> tuple[float, ...]:
+    """Learning rates of the fine-tuning; the first is the reproduction's."""
+    return RATES[:1] if quick else RATES
 
 
-def plan_of(method: str, registry: Registry) -> RunPlan:
-    """E1's run of the reproduction with seed 0."""
-    (planned,) = plan_runs(["e1"], [method], seeds=[0], registry=registry)
+def fidelities(quick: bool, store: str | None, seed: int) -> Iterator[tuple[str, DecisionFidelity]]:
+    """Of one teacher's descendants: PTQ, and for each learning rate the float policy and both students."""
+    registry = Registry.load()
+    plan = plan_of("fp32", registry, seed)
+    teacher = trained(plan, quick) if store is None else stored(store, registry, seed)
+    env = build_environment(plan, agent_of(plan))
+    visited = collect_states(env, teacher, 1_000 if quick else STATES, seed=1)
+    expected = policy_logits(teacher, visited.observations)
+    identities = visited.identities()
+
+    def fidelity(policy: Policy) -> DecisionFidelity:
+        logits = policy_logits(policy, visited.observations)
+        return decision_fidelity(expected, logits, visited.masks, identities=identities)
+
+    ptq = registry.quantizers["ptq"].spec
+    quantizer = ptq.make(ptq.config())
+    calibration = collect_states(env, teacher, quantizer.calibration_states, seed=2)
+    yield "PTQ", fidelity(quantizer.quantize(copy.deepcopy(teacher), calibration.observations))
+    for rate in rates(quick):
+        agent = agent_of(plan, total_steps=4_096 if quick else STEPS, learning_rate=rate, entropy=0.0)
+        env = build_environment(plan, agent)
+        yield (
+            f"float {rate:g}",
+            fidelity(agent.train(env, RecordingContext(env, seed=3), policy=copy.deepcopy(teacher))),
+        )
+        for name in ("lsq", "apq"):
+            chosen = plan_of(name, registry, seed).quantizer
+            assert chosen is not None
+            quantizer = chosen.spec.make(chosen.config)
+            env = build_environment(plan, agent)
+            student = quantizer.prepare(teacher, env)
+            loss = quantizer.extra_loss(teacher, student, env)
+            agent.train(env, RecordingContext(env, seed=3), policy=student, extra_loss=loss)
+            yield f"{name.upper()} {rate:g}", fidelity(quantizer.convert(student))
+
+
+def row(claim: str, ours: list[DecisionFidelity], tuned: list[DecisionFidelity] | None) -> dict[str, Any]:
+    """Top-1 agreement with the teacher, beside that of the float policy tuned alike; means over seeds."""
+
+    def means(each: list[DecisionFidelity]) -> tuple[float, float]:
+        distinct = Spread.student(one.top1_distinct for one in each)
+        assert distinct is not None
+        return sum(one.top1 for one in each) / len(each), distinct.mean
+
+    (visits, once), (peer, peer_once) = means(ours), (1.0, 1.0) if tuned is None else means(tuned)
+    spread = Spread.student(one.top1 for one in ours)
+    assert spread is not None
+    return {
+        "claim": claim,
+        "ours": visits,
+        "unit": "top-1",
+        "peer": peer,
+        "peer_name": "the teacher itself" if tuned is None else "float policy tuned alike",
+        "ratio": visits / peer,
+        "once": once,
+        "peer_once": peer_once,
+        "interval": [spread.low, spread.high],
+        "seeds": len(ours),
+    }
+
+
+def plan_of(method: str, registry: Registry, seed: int) -> RunPlan:
+    """E1's run of the reproduction with that seed."""
+    (planned,) = plan_runs(["e1"], [method], seeds=[seed], registry=registry)
     return planned.plan
 
 
@@ -85,13 +132,13 @@ def trained(plan: RunPlan, quick: bool) -> Policy:
     return policy
 
 
-def stored(url: str, registry: Registry) -> Policy:
+def stored(url: str, registry: Registry, seed: int) -> Policy:
     """The teacher that a reproduction has left in a store."""
     with Store(url, read_only=True) as store:
-        wanted = plan_of("fp32", registry).identity
-        found = [each for each in store.runs(status="finished", seed=0) if each.identity == wanted]
+        wanted = plan_of("fp32", registry, seed).identity
+        found = [each for each in store.runs(status="finished", seed=seed) if each.identity == wanted]
         if not found:
-            raise SystemExit(f"{url}: holds no finished run of e1 with seed 0: qecforge reproduce apq makes it")
+            raise SystemExit(f"{url}: holds no finished run of e1 with seed {seed}: qecforge reproduce apq makes it")
         return load_policy(store, found[0].id, registry=registry)[1]
 
 
@@ -100,9 +147,13 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--store", metavar="URL")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N")
     arguments = parser.parse_args(argv)
-    for each in run(arguments.quick, arguments.store):
-        print(f"{each['claim']:28} top-1 {each['ours']:.4f}   {each['peer_name']:26} {each['peer']:.4f}")
+    print(f"{'top-1 with the teacher':28} {'each visit':>10} {'95 %':>18} {'each state once':>16}   float tuned alike")
+    for each in run(arguments.quick, arguments.store, arguments.seeds):
+        interval = "[{:.4f}, {:.4f}]".format(*each["interval"])
+        ours = f"{each['claim']:28} {each['ours']:10.4f} {interval:>18} {each['once']:16.4f}"
+        print(f"{ours}   {each['peer']:.4f}, {each['peer_once']:.4f}")
 
 
 if __name__ == "__main__":
