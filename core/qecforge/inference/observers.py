@@ -16,7 +16,6 @@ from qecforge.inference.integer import Levels
 
 __all__ = [
     "FEWEST_STATES",
-    "EmaMinMaxObserver",
     "MeanSquaredErrorObserver",
     "MinMaxObserver",
     "Observer",
@@ -130,30 +129,6 @@ class MinMaxObserver(Observer):
     def _watch(self, values: Tensor) -> None:
         self.low = min(self.low, float(values.min()))
         self.high = max(self.high, float(values.max()))
-
-    def _range(self, bits: int) -> tuple[float, float]:
-        return self.low, self.high
-
-
-class EmaMinMaxObserver(Observer):
-    """Exponential moving averages of each batch's least and greatest value.
-
-    Args:
-        momentum: Weight of the past, 0..1; the first batch counts whole.
-
-    Source: Jacob et al. 2018, section 3.1; APQ paper, section 4.3 (i).
-    """
-
-    def __init__(self, momentum: float = 0.99) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.low = self.high = 0.0
-
-    def _watch(self, values: Tensor) -> None:
-        low, high = float(values.min()), float(values.max())
-        past = self.momentum if self.seen > 1 else 0.0
-        self.low = past * self.low + (1.0 - past) * low
-        self.high = past * self.high + (1.0 - past) * high
 
     def _range(self, bits: int) -> tuple[float, float]:
         return self.low, self.high

@@ -39,14 +39,11 @@ _CLEARANCE = 1e-4
 times at most 255 levels is 3e-5, and ONNX Runtime's are within 4e-5 (its Sigmoid, 4e-4, is not: SiLU is looked up)."""
 
 
-def qdq_model(mlp: IntegerMlp, *, real_activations: bool = True) -> onnx.ModelProto:
+def qdq_model(mlp: IntegerMlp) -> onnx.ModelProto:
     """An integer policy as an ONNX model: `observations` (batch, D) -> `logits` (batch, N) float32.
 
     Observations are uint8 where `mlp.takes_bits` (they are the levels), else float32. The model's metadata say
     `qecforge.format`, `.version`, `.method`, `.bits`.
-
-    Args:
-        real_activations: Whether activations are computed in float32 where that is exact; else all are look-ups.
     """
     graph = _Graph()
     first = mlp.layers[0].inputs
@@ -61,7 +58,7 @@ def qdq_model(mlp: IntegerMlp, *, real_activations: bool = True) -> onnx.ModelPr
         following = mlp.layers[number + 1].inputs
         name = f"layer_{number}"
         before = graph.quantize(graph.gemm(levels, layer, name), layer.outputs, f"{name}.before")
-        if real_activations and real_activation_is_exact(layer, following):
+        if real_activation_is_exact(layer, following):
             real = graph.activation(layer.activation, graph.dequantize(before, layer.outputs, f"{name}.before"), name)
             levels = graph.quantize(real, following, f"{name}.after")
         else:

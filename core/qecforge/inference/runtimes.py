@@ -171,19 +171,18 @@ class OnnxRuntime:
 
     Args:
         mlp: The policy.
-        threads: At most so many for one call; None for the cores that the process may use.
-        spin: Whether waiting threads spin. Off, they leave the cores to the simulator between calls.
+        threads: At most so many for one call; None for the cores that the process may use. Waiting ones do not spin:
+            they leave the cores to the simulator between calls.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, mlp: IntegerMlp, *, threads: int | None = None, spin: bool = False) -> None:
+    def __init__(self, mlp: IntegerMlp, *, threads: int | None = None) -> None:
         from qecforge.inference.onnx_model import qdq_model
 
         check_runtime(self.name, threads)
         self._mlp = mlp
         self._threads = threads or available_cores()
-        self._spin = spin
         self._takes_levels = mlp.takes_bits
         self._model = qdq_model(mlp).SerializeToString(deterministic=True)
         self._session = self._open(None)
@@ -230,7 +229,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # at 2 it warns that an optimised model fits this machine alone
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self._spin else "0")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.x64quantprecision", "1")
         if optimised is not None:
             options.optimized_model_filepath = str(optimised)

@@ -152,6 +152,8 @@ class ActivationLevels(nn.Module):
         """Average the extents of `values` (B, N) in, and let the calibrated step follow.
 
         What was learned of the step stays on top of it. `minimum` is the values' known lower end.
+
+        Source: Jacob et al. 2018, section 3.1; APQ paper, section 4.3 (i).
         """
         extents = torch.stack(torch.aminmax(values.detach(), dim=0))
         extent = torch.stack([extents[0].min(), extents[1].max()])

@@ -15,6 +15,7 @@ from qecforge.inference.convert import to_integer
 from qecforge.inference.fake_quantize import FakeQuantizedMlp, holds_levels
 from qecforge.inference.integer import Levels, run_reference
 from qecforge.inference.network import ACTIVATIONS, read_mlp
+from qecforge.inference.observers import levels_between
 from qecforge.inference.step_sizes import ActivationLevels, FakeQuantizedLinear, round_ste, scale_gradient
 from qecforge.inference.student import StudentPolicy
 
@@ -332,6 +333,17 @@ def test_learned_steps_alone_bring_the_student_closer(bits):
         after = (module(torch.from_numpy(x)) - target).square().mean().item()
     assert after < 0.9 * before
     np.testing.assert_array_equal(run_reference(to_integer(module, "test"), x), logits_of(module, x))
+
+
+def test_moving_averages_by_hand():
+    activations = ActivationLevels(8, 2, learned=False, anchored=False)
+    activations.calibrate(torch.tensor([[-1.0, 0.0], [-0.5, 1.0]]), Levels(1.0, 0))
+    activations.observe(torch.tensor([[0.0, 5.0], [0.5, 1.0]]), 0.75, None)
+    assert activations.unit_extents.tolist() == [[-0.75, 0.25], [-0.25, 2.0]]
+    assert activations.extent.tolist() == [-0.75, 2.0]
+    assert activations.levels() == levels_between(-0.75, 2.0, 8)
+    activations.observe(torch.tensor([[-0.75, 2.0]]), 0.75, None)
+    assert activations.extent.tolist() == [-0.75, 2.0]
 
 
 def test_ranges_follow_in_training_alone():

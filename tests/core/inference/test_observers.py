@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from qecforge.errors import ConfigurationError
 from qecforge.inference.integer import Levels
 from qecforge.inference.observers import (
-    EmaMinMaxObserver,
     MeanSquaredErrorObserver,
     MinMaxObserver,
     PercentileObserver,
@@ -53,15 +52,6 @@ def test_minmax_sees_all_batches():
     observer.observe(torch.tensor([[-1.0, 0.5]]))
     observer.observe(torch.tensor([2.0]))
     assert observer.levels(2) == Levels(1.0, 1, 2)
-
-
-def test_ema_by_hand():
-    observer = EmaMinMaxObserver(momentum=0.75)
-    observer.observe(torch.tensor([-1.0, 1.0]))
-    observer.observe(torch.tensor([0.0, 5.0]))
-    assert (observer.low, observer.high) == (-0.75, 2.0)
-    observer.observe(torch.tensor([-0.75, 2.0]))
-    assert (observer.low, observer.high) == (-0.75, 2.0)
 
 
 def test_percentile_leaves_out_the_outermost():

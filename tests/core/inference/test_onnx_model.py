@@ -34,13 +34,13 @@ def operators(model):
     return [node.op_type for node in model.graph.node]
 
 
-@pytest.mark.parametrize("real_activations", [True, False])
+@pytest.mark.parametrize("per_output", [False, True])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_integer_model_in_any_session(activation, real_activations):
+def test_integer_model_in_any_session(activation, per_output):
     """With the session's defaults, and without any optimisation, where products are float32 of small integers."""
     rng = np.random.default_rng(1)
-    mlp = random_mlp(rng, activation=activation)
-    model = qdq_model(mlp, real_activations=real_activations)
+    mlp = random_mlp(rng, activation=activation, per_output=per_output)
+    model = qdq_model(mlp)
     x = random_observations(rng, mlp)
     expected = run_reference(mlp, x)
     np.testing.assert_array_equal(run(model, x), expected)
@@ -86,13 +86,13 @@ def one_layer(before, table, activation="gelu"):
     )
 
 
-def every_level(before, after, table, activation, *, real_activations):
+def every_level(before, after, table, activation):
     """What the model puts out for each level of the pre-activation, in levels of the next layer."""
     weight = np.array([[1]], np.int8)
     shift = np.array([-before.zero_point], np.int32)
     first = IntegerLayer(weight, np.array([before.scale], np.float32), shift, Levels(1.0, 0), before, table, activation)
     last = IntegerLayer(weight, np.ones(1, np.float32), np.zeros(1, np.int32), after)
-    model = qdq_model(IntegerMlp((first, last), 8, "lsq"), real_activations=real_activations)
+    model = qdq_model(IntegerMlp((first, last), 8, "lsq"))
     logits = run(model, np.arange(256, dtype=np.uint8)[:, None])[:, 0]
     return np.rint(logits / after.scale).astype(int) + after.zero_point
 
@@ -107,7 +107,7 @@ def test_real_activations_are_exact_where_they_are_taken(activation):
         after = Levels(rng.uniform(0.005, 0.05), int(rng.integers(0, 30)))
         table = activation_table(activation, before, after)
         taken += real_activation_is_exact(one_layer(before, table, activation), after)
-        np.testing.assert_array_equal(every_level(before, after, table, activation, real_activations=True), table)
+        np.testing.assert_array_equal(every_level(before, after, table, activation), table)
     assert taken > 10
 
 
@@ -125,7 +125,7 @@ def test_what_a_real_activation_could_miss_is_looked_up():
     ties = activation_table("relu", before, halves)
     assert not real_activation_is_exact(one_layer(before, ties, "relu"), halves)
     for own in (other, ties):
-        np.testing.assert_array_equal(every_level(before, after, own, "gelu", real_activations=True), own)
+        np.testing.assert_array_equal(every_level(before, after, own, "gelu"), own)
 
 
 def test_look_ups_saturate_at_the_highest_level():
@@ -133,7 +133,7 @@ def test_look_ups_saturate_at_the_highest_level():
     before, after = Levels(0.5, 3, 3), Levels(0.25, 1, 3)
     table = activation_table("relu", before, after)
     table[8:] = 99
-    found = every_level(before, after, table, "relu", real_activations=True)
+    found = every_level(before, after, table, "relu")
     np.testing.assert_array_equal(found, table[np.minimum(np.arange(256), 7)])
 
 
