@@ -156,4 +156,9 @@ class ApqConfig(LsqConfig):
                 "mode: ptq_rank trains the steps by the ranking and reward-safe terms alone, and all of them are off: "
                 "set pairwise to true or ranking to kl"
             )
+        if self.budget is not None and self.budget_quantile != ApqConfig.model_fields["budget_quantile"].default:
+            raise ValueError(
+                f"budget_quantile: {self.budget_quantile} has no effect where budget is given ({self.budget}): leave "
+                "one of the two out"
+            )
         return self

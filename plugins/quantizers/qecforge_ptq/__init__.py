@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from qecforge.hookspecs import PluginConfig, Quantizer, QuantizerSpec, hookimpl
 
@@ -35,6 +35,15 @@ class PtqConfig(PluginConfig):
     calibration_states: int = Field(
         default=1024, ge=16, description="States met by the float policy that ranges are taken from (APQ paper: 1024)."
     )
+
+    @model_validator(mode="after")
+    def _percentile_is_used(self) -> PtqConfig:
+        if self.range != "percentile" and self.percentile != PtqConfig.model_fields["percentile"].default:
+            raise ValueError(
+                f"percentile: {self.percentile} has no effect where range is {self.range}: set range to percentile, or "
+                "leave percentile out"
+            )
+        return self
 
 
 def make_ptq(config: PluginConfig) -> Quantizer:

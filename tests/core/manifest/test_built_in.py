@@ -73,3 +73,33 @@ def test_bad_input_is_refused_where_it_stands(installed, old, new, where):
     with pytest.raises(ManifestError, match=f"^{where}") as caught:
         load_manifest(STEANE.replace(old, new), registry=installed)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "refusal"),
+    [
+        (
+            "{plugin: ptq, percentile: 99}",
+            r"quantizer\.percentile: 99\.0 has no effect where range is minmax: set range to percentile, or leave",
+        ),
+        ("{plugin: ptq, range: mse, percentile: 99}", r"quantizer\.percentile: 99\.0 has no effect where range is mse"),
+        (
+            "{plugin: apq, budget: 0.5, budget_quantile: 0.9}",
+            r"quantizer\.budget_quantile: 0\.9 has no effect where budget is given \(0\.5\): leave one of the two out",
+        ),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(installed, quantizer, refusal):
+    text = STEANE.replace("seeds", f"quantizer: {quantizer}\nseeds")
+    with pytest.raises(ManifestError, match=refusal):
+        load_manifest(text, registry=installed)
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    ["{plugin: ptq, percentile: 99.9}", "{plugin: ptq, range: percentile, percentile: 99}", "{plugin: apq, budget: 0}"],
+)
+def test_settings_that_are_used_or_as_by_default_are_not(installed, quantizer):
+    text = STEANE.replace("seeds", f"quantizer: {quantizer}\nseeds")
+    for plan in load_manifest(text, registry=installed).runs():
+        assert RunPlan.from_canonical(plan.canonical, installed) == plan
