@@ -335,6 +335,25 @@ def test_learned_steps_alone_bring_the_student_closer(bits):
     np.testing.assert_array_equal(run_reference(to_integer(module, "test"), x), logits_of(module, x))
 
 
+@pytest.mark.parametrize(("bits", "inputs"), [(8, 388), (7, 1572), (6, 6442)])
+def test_the_greatest_sums_of_a_layer_are_exact_up_to_its_widest(bits, inputs):
+    """Weights of one sign at their highest level, states near theirs, and the greatest bias."""
+    rng = np.random.default_rng(bits)
+    top, greatest = 2**bits - 1, 2 ** (bits - 1) - 1
+    module = nn.Sequential(nn.Linear(inputs, 4))
+    with torch.no_grad():
+        module[0].weight.fill_(1.0)
+        module[0].weight[:, :9].uniform_(-1.0, 1.0, generator=torch.Generator().manual_seed(bits))
+        module[0].bias.fill_(2.0**22 / greatest)
+    x = (top - rng.integers(0, 2, (64, inputs)) * (rng.random((64, inputs)) < 0.05)).astype(np.uint8)
+    module = fake(module, x, bits=bits)
+    mlp = to_integer(module, "test")
+    sums = x.astype(np.int64) @ mlp.layers[0].weight.T.astype(np.int64) + mlp.layers[0].bias
+    assert 0.97 * 2**24 < sums.max() <= 2**24
+    assert (sums % 2 == 1).any()
+    np.testing.assert_array_equal(run_reference(mlp, x), logits_of(module, x))
+
+
 def test_moving_averages_by_hand():
     activations = ActivationLevels(8, 2, learned=False, anchored=False)
     activations.calibrate(torch.tensor([[-1.0, 0.0], [-0.5, 1.0]]), Levels(1.0, 0))
