@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic
@@ -142,6 +143,7 @@ def resolve(root: Node, registry: Registry) -> Resolved:
     reward = _reward(root, registry, environment.spec)
     quantizer, teacher = _quantizer(root, registry, environment.spec)
     fine_tune, fine_tuning = _fine_tuning(root, agent, quantizer)
+    _check_quantizer(root, reward, agent, quantizer, fine_tuning)
     budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
     if budget.stop_at_first_code and not environment.spec.finds_codes:
         raise _place(root, "budget", "stop_at_first_code").error(
@@ -259,6 +261,34 @@ def _fine_tuning(
     return {key: after[key] for key in after if after[key] != before.get(key)}, config
 
 
+def _check_quantizer(
+    root: Node,
+    reward: Choice[RewardSpec] | None,
+    agent: Choice[AgentSpec],
+    quantizer: Choice[QuantizerSpec] | None,
+    fine_tuning: PluginConfig | None,
+) -> None:
+    """Ask the plugins whether the quantizer fits the reward, and the agent the student's fine-tuning."""
+    if quantizer is None:
+        return
+    if (check := quantizer.spec.check) is not None:
+        components = None if reward is None else tuple(reward.spec.make(reward.config).components)
+        with _refusals(_plugin_place(root, "quantizer"), "quantizer"):
+            check(components, quantizer.config)
+    if fine_tuning is not None and (check_fine_tuning := agent.spec.check_fine_tuning) is not None:
+        with _refusals(_place(root, "quantizer", "fine_tune"), "quantizer.fine_tune"):
+            check_fine_tuning(agent.config, fine_tuning)
+
+
+@contextmanager
+def _refusals(place: Place, path: str) -> Iterator[None]:
+    """What a plugin's check refuses, as an error at this place of the manifest."""
+    try:
+        yield
+    except (ValueError, UserError) as error:
+        raise place.error(one_line(str(error)), path) from error
+
+
 def _evaluation(
     root: Node,
     environment: Choice[EnvironmentSpec],
@@ -289,12 +319,9 @@ def _evaluation(
             cores[name] = validated(_CORE_EVALUATIONS[name], entry.node, path, "qecforge")
         else:
             config = validated(own[name].config, entry.node, path, _owner(environment))
-            check = own[name].check
-            try:
-                if check is not None:
+            if (check := own[name].check) is not None:
+                with _refusals(entry.key_place, ".".join(path)):
                     check(environment.config, agent.config, config)
-            except (ValueError, UserError) as error:
-                raise entry.key_place.error(one_line(str(error)), ".".join(path)) from error
             others.append((own[name], config))
     return Evaluation(**cores, others=tuple(sorted(others, key=lambda each: each[0].name)))
 

@@ -61,10 +61,12 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
             raise PluginError(f"{where}: scores is {_shown(spec.scores)}, expected what environments show.")
     elif isinstance(spec, AgentSpec):
         _check_actions(where, "trains_on", spec.trains_on)
+        _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
     elif isinstance(spec, QuantizerSpec):
         _check_actions(where, "quantizes", spec.quantizes)
         if spec.kind not in ("post_training", "training_aware"):
             raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
+        _check_check(where, "check", spec.check)
 
 
 def _check_name(where: str, name: object) -> None:
@@ -96,11 +98,15 @@ def _check_evaluations(where: str, evaluations: Any) -> None:
             raise PluginError(f"{where}: evaluations holds {_shown(each)}, expected EvaluationSpec.")
         _check_name(f"{where}: evaluation {each.name!r}", each.name)
         _check_config(f"{where}: evaluation {each.name!r}", each.config, set())
-        if not (each.check is None or callable(each.check)):
-            raise PluginError(f"{where}: evaluation {each.name!r}: check is {_shown(each.check)}, expected a function.")
+        _check_check(f"{where}: evaluation {each.name!r}", "check", each.check)
         names.append(each.name)
     if repeated := sorted({name for name in names if names.count(name) > 1 or name in _RESERVED_EVALUATIONS}):
         raise PluginError(f"{where}: the evaluation name {repeated[0]!r} is taken. Choose another.")
+
+
+def _check_check(where: str, field: str, check: object) -> None:
+    if not (check is None or callable(check)):
+        raise PluginError(f"{where}: {field} is {_shown(check)}, expected a function.")
 
 
 def _shown(value: object) -> str:

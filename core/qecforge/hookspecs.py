@@ -481,18 +481,29 @@ class RewardSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSpec:
-    """An agent. `make(config)` -> `Agent`; `trains_on` holds the kinds of action it can learn."""
+    """An agent. `make(config)` -> `Agent`; `trains_on` holds the kinds of action it can learn.
+
+    `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
+    student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
+    difference would have no effect.
+    """
 
     name: str
     summary: str
     config: type[PluginConfig]
     make: Callable[..., Agent]
     trains_on: frozenset[ActionKind]
+    check_fine_tuning: Callable[[Any, Any], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizerSpec:
-    """A quantizer. `make(config)` -> `Quantizer`; `quantizes` holds the kinds of action whose policies it can take."""
+    """A quantizer. `make(config)` -> `Quantizer`; `quantizes` holds the kinds of action whose policies it can take.
+
+    `check(components, config)` is given `Reward.components` of the run's reward, None where that is the environment's
+    own, and the quantizer's configuration, while a manifest is read, and raises `ValueError` or a `UserError` where
+    they do not fit together.
+    """
 
     name: str
     summary: str
@@ -500,6 +511,7 @@ class QuantizerSpec:
     make: Callable[..., Quantizer]
     kind: Literal["post_training", "training_aware"]
     quantizes: frozenset[ActionKind] = frozenset({"discrete"})
+    check: Callable[[Sequence[str] | None, Any], None] | None = None
 
 
 @hookspec

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qecforge.hookspecs import Agent, AgentSpec, PluginConfig, hookimpl
-from qecforge_ppo.config import NetworkConfig, PPOConfig, Schedule
+from qecforge_ppo.config import NetworkConfig, PPOConfig, Schedule, check_fine_tuning
 from qecforge_ppo.parameters import ParameterPPOConfig
 
 __all__ = [
@@ -44,6 +44,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=PPOConfig,
             make=make_ppo,
             trains_on=frozenset({"discrete"}),
+            check_fine_tuning=check_fine_tuning,
         ),
         AgentSpec(
             name="parameter_ppo",

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from qecforge.hookspecs import PluginConfig
 
-__all__ = ["NetworkConfig", "PPOConfig", "Schedule", "network_of", "value_at"]
+__all__ = ["NetworkConfig", "PPOConfig", "Schedule", "check_fine_tuning", "network_of", "value_at"]
 
 Activation = Literal["tanh", "relu", "gelu", "silu", "elu", "leaky_relu"]
 Width = Annotated[int, Field(ge=1)]
@@ -177,3 +177,31 @@ class PPOConfig(PluginConfig):
         if samples < 2:
             raise ValueError(f"a rollout holds {samples} sample per agent: raise horizon or num_envs to have 2 or more")
         return self
+
+
+def check_fine_tuning(trained: PPOConfig, config: PPOConfig) -> None:
+    """Refuse what `ppo` cannot train a student by, and another network: the student keeps its teacher's.
+
+    Args:
+        trained: By which the teacher is trained.
+        config: By which the student is.
+
+    Raises:
+        ValueError: Says what to set.
+    """
+    if config.num_agents > 1:
+        raise ValueError(
+            f"num_agents is {config.num_agents}, expected 1 where a student is fine-tuned: set num_agents to 1 in "
+            "quantizer.fine_tune"
+        )
+    before, network = network_of(trained.policy), network_of(config.policy)
+    if network.value == "shared":
+        raise ValueError(
+            "policy.value is shared, expected mirror or sizes where a student is fine-tuned, which has no torso to "
+            "share: give quantizer.fine_tune the policy with another value"
+        )
+    if network != (before.model_copy(update={"value": network.value}) if before.value == "shared" else before):
+        raise ValueError(
+            "policy is another network than agent.policy, which a student keeps from its teacher: remove policy from "
+            "quantizer.fine_tune"
+        )

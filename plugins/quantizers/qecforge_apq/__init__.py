@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qecforge.hookspecs import PluginConfig, Quantizer, QuantizerSpec, hookimpl
-from qecforge_apq.config import Anneal, ApqConfig
+from qecforge_apq.config import Anneal, ApqConfig, check_components
 
 __all__ = ["Anneal", "ApqConfig", "make_apq", "qecforge_quantizers"]
 
@@ -31,5 +31,6 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
             config=ApqConfig,
             make=make_apq,
             kind="training_aware",
+            check=check_components,
         )
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -9,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from qecforge.hookspecs import PluginConfig
 from qecforge_lsq import LsqConfig
 
-__all__ = ["Anneal", "ApqConfig", "value_at"]
+__all__ = ["Anneal", "ApqConfig", "check_components", "value_at"]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -162,3 +163,17 @@ class ApqConfig(LsqConfig):
                 "one of the two out"
             )
         return self
+
+
+def check_components(components: Sequence[str] | None, config: ApqConfig) -> None:
+    """Refuse a `residual_component` that the reward does not have. Raises `ValueError` that names those it has.
+
+    Args:
+        components: Of the reward; None where it is the environment's own and they are not known.
+    """
+    known = (*(components or ()), "reward")
+    if config.safe != "none" and components is not None and config.residual_component not in known:
+        raise ValueError(
+            f"residual_component is {config.residual_component!r}, expected one of the reward's, {', '.join(known)}: "
+            "name one of these, or set safe to none"
+        )

@@ -103,3 +103,59 @@ def test_settings_that_are_used_or_as_by_default_are_not(installed, quantizer):
     text = STEANE.replace("seeds", f"quantizer: {quantizer}\nseeds")
     for plan in load_manifest(text, registry=installed).runs():
         assert RunPlan.from_canonical(plan.canonical, installed) == plan
+
+
+QUANTIZED = """\
+qecforge: 1
+name: student
+environment: {plugin: code_discovery, n: 5, k: 1, target_distance: 3, max_gates: 20, gates: [h, cx]}
+reward: {plugin: knill_laflamme}
+agent: {plugin: ppo, %s}
+quantizer: {plugin: %s}
+"""
+SHARED = "policy: {value: shared}"
+
+
+@pytest.mark.parametrize(
+    ("agent", "quantizer", "refusal"),
+    [
+        (
+            "num_agents: 2",
+            "lsq",
+            r"6:12 quantizer\.fine_tune: num_agents is 2, expected 1 .*set num_agents to 1 in quantizer\.fine_tune$",
+        ),
+        ("num_agents: 2", "apq, fine_tune: {total_steps: 9}", r"6:37 quantizer\.fine_tune: num_agents is 2"),
+        (SHARED, "apq", r"6:12 quantizer\.fine_tune: policy\.value is shared, expected mirror or sizes"),
+        (
+            "policy: small",
+            "lsq, fine_tune: {policy: paper}",
+            r"quantizer\.fine_tune: policy is another network than agent",
+        ),
+        (SHARED, "lsq, fine_tune: {policy: paper}", r"quantizer\.fine_tune: policy is another network than agent"),
+        (
+            "num_agents: 1",
+            "apq, residual_component: rho",
+            r"6:21 quantizer: residual_component is 'rho', expected one of the reward's, residual, violations, reward",
+        ),
+    ],
+)
+def test_what_could_not_be_fine_tuned_is_refused_before_the_teacher_is_trained(installed, agent, quantizer, refusal):
+    with pytest.raises(ManifestError, match=refusal):
+        load_manifest(QUANTIZED % (agent, quantizer), registry=installed)
+
+
+@pytest.mark.parametrize(
+    ("agent", "quantizer"),
+    [
+        ("num_agents: 2", "ptq"),
+        ("num_agents: 2", "lsq, fine_tune: {num_agents: 1}"),
+        (SHARED, "ptq"),
+        (SHARED, "lsq, fine_tune: {policy: {value: mirror}}"),
+        ("policy: paper", "lsq, fine_tune: {policy: paper, total_steps: 9}"),
+        ("num_agents: 1", "apq, residual_component: violations"),
+        ("num_agents: 1", "apq, residual_component: reward"),
+        ("num_agents: 1", "apq, residual_component: rho, safe: none"),
+    ],
+)
+def test_what_can_be_fine_tuned_is_not_refused(installed, agent, quantizer):
+    load_manifest(QUANTIZED % (agent, quantizer), registry=installed)
