@@ -59,6 +59,9 @@ EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """By name: the manifest, and what is set in it. `e1_deep` is the paper's four-layer variant."""
 
+_PREFERRED = ("pymatching", "ml_lookup", "tesseract", "bposd", "bplsd")
+"""Decoders, in the order in which `auto` looks whether it can take them; it never takes the last."""
+
 MAIN_EXPERIMENTS = ("e1", "e2", "e3")
 """Those that the paper's tables 2 and 3 are means over."""
 
@@ -282,7 +285,10 @@ def _search(evaluation: PolicyEvaluation) -> dict[str, float]:
 
 
 def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ...]:
-    """Of a code, those that the plan asks for. The store may hold others, measured otherwise for other manifests."""
+    """Of a code, those that the plan asks for. The store may hold others, measured otherwise for other manifests.
+
+    Of a strength that several decoders were tried on, the one that `auto` would rather take.
+    """
     from qecforge.evaluation.noise import canonical_noise
 
     config = plan.evaluation.logical_error_rate
@@ -303,4 +309,6 @@ def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ..
         and (rate.task.extraction, rate.task.rounds, rate.task.basis, rate.task.boundary) == wanted
         and config.decoder in ("auto", rate.task.decoder)
     ]
-    return tuple(sorted(fitting, key=lambda rate: rate.p))
+    fitting.sort(key=lambda rate: _PREFERRED.index(rate.task.decoder), reverse=True)
+    by_strength = {rate.p: rate for rate in fitting}
+    return tuple(by_strength[p] for p in sorted(by_strength))

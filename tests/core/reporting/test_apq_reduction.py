@@ -10,6 +10,8 @@ from apq_records import ABLATIONS, MAIN, file_run, made_fidelity, planned_runs
 
 from qecforge import Registry, Store
 from qecforge.errors import ConfigurationError
+from qecforge.evaluation.noise import canonical_noise
+from qecforge.evaluation.records import ErrorCounts
 from qecforge.evaluation.statistics import bootstrap_mean_interval, wilson_interval
 from qecforge.reporting.apq import EXPERIMENTS, collect, methods, plan_runs, stages
 from qecforge.reporting.apq_claims import claims_table
@@ -19,6 +21,7 @@ from qecforge.reporting.apq_report import error_rate_curves
 from qecforge.reporting.apq_tables import ablation_table, decision_table
 from qecforge.reporting.spread import Spread
 from qecforge.reporting.tables import to_csv, to_json, to_text
+from qecforge.testing._store_examples import example_code, example_task
 
 
 @pytest.fixture
@@ -143,14 +146,23 @@ def test_only_what_the_manifest_asks_for_enters_the_rates(store):
     """The same code measured otherwise, by another manifest, is another number."""
     (planned,) = planned_runs(methods=("ptq",), seeds=1)
     file_run(store, planned)
-    from qecforge.evaluation.records import ErrorCounts
-    from qecforge.testing._store_examples import example_code, example_task
-
     (record,) = store.codes()
     task = example_task(example_code("five_qubit"), 1e-3, extraction="shor", decoder="ml_lookup")
     store.add_error_counts(record.id, task, 0, ErrorCounts(shots=1000, errors=900))
     (result,) = collect(store, [planned])
     assert [(rate.p, rate.task.extraction) for rate in result.rates] == [(1e-4, "flag"), (1e-3, "flag")]
+
+
+def test_of_two_decoders_the_one_that_auto_takes_enters_the_rates(store):
+    (planned,) = planned_runs(methods=("fp32",), seeds=1)
+    run_id = file_run(store, planned)
+    code = store.codes(run=run_id)[0]
+    noise = canonical_noise(planned.plan.evaluation.logical_error_rate.noise)
+    for decoder in ("bposd", "tesseract"):
+        task = example_task(example_code("five_qubit"), 1e-3, noise=noise, decoder=decoder)
+        store.add_error_counts(code.id, task, 0, ErrorCounts(shots=2000, errors=7), run_id=run_id)
+    (result,) = collect(store, [planned])
+    assert [(rate.p, rate.task.decoder) for rate in result.rates] == [(1e-4, "ml_lookup"), (1e-3, "ml_lookup")]
 
 
 def test_runs_that_did_not_finish_are_left_out(store):
