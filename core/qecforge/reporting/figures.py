@@ -113,8 +113,9 @@ def flips_figure(buckets: Mapping[str, Sequence[MarginBucket]], title: str = "")
         axes.bar(x, [100 * bar.value for bar in bars], width, yerr=_errors(bars, 100), label=name, capsize=2)
     first = next(iter(buckets.values()), ())
     axes.set_xticks(range(len(first)), [bucket.label for bucket in first])
+    axes.margins(y=0.1 + 0.04 * len(names))  # room for the legend above the bars
     axes.set_ylim(bottom=0)
-    _legend(axes)
+    _legend(axes, columns=2)
     return figure
 
 
@@ -220,6 +221,6 @@ def _errors(bars: Sequence[Bar], factor: float) -> list[list[float]]:
     return [[factor * (bar.value - bar.low) for bar in bars], [factor * (bar.high - bar.value) for bar in bars]]
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: Axes, columns: int = 1) -> None:
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", ncols=columns)
