@@ -20,28 +20,32 @@ from qecforge.evaluation._faults import FaultTable, fault_table
 if TYPE_CHECKING:
     import stim
 
-__all__ = ["compile_decoder", "make_decoder", "non_graphlike_error", "resolve_decoder"]
+__all__ = ["compile_decoder", "lost_by_matching", "make_decoder", "non_graphlike_error", "resolve_decoder"]
+
+_FAULTS_AT_ONCE = 4096
 
 _INSTEAD = "use tesseract, bposd, bplsd or ml_lookup"
 
 
-def resolve_decoder(name: str, model: stim.DetectorErrorModel) -> str:
-    """The decoder that `name` stands for on this error model; any name but `auto` is checked and given back.
+def resolve_decoder(name: str, circuit: stim.Circuit) -> str:
+    """The decoder that `name` stands for on this circuit; any name but `auto` is checked and given back.
 
-    `auto`: pymatching where the model is graph-like; else ml_lookup where its tables are all but complete (at most 1500
-    fault mechanisms and 4 observables, at most one fault a shot on average: it then makes fewer errors than the others
-    and is faster); else tesseract where it is installed; else bposd.
+    `auto`: pymatching where the error model is graph-like and no fault is lost by being split into edges, see
+    `lost_by_matching`; else ml_lookup where its tables are all but complete (at most 1500 fault mechanisms and 4
+    observables, at most one fault a shot on average: it then makes fewer errors than the others and is faster); else
+    tesseract where it is installed; else bposd.
 
     Args:
         name: One of `qecforge.evaluation.config.DECODERS`.
-        model: With hyperedges left whole (no suggested decompositions).
+        circuit: The experiment.
 
     Raises:
         DecoderError: an unknown name, or pymatching on a model that is not graph-like.
         MissingDependency: tesseract is asked for and not installed.
     """
+    model = circuit.detector_error_model(approximate_disjoint_errors=True).flattened()
     if name == "auto":
-        if non_graphlike_error(model) is None:
+        if non_graphlike_error(model) is None and not lost_by_matching(circuit):
             return "pymatching"
         table = fault_table(model)
         if len(table) <= 1500 and table.num_observables <= 4 and table.probabilities.sum() <= 1.0:
@@ -88,16 +92,21 @@ def compile_decoder(name: str, circuit: stim.Circuit) -> sinter.CompiledDecoder:
         MissingDependency: an optional package is absent.
     """
     decoder = make_decoder(name)
+    if name == "pymatching":
+        return decoder.compile_decoder_for_dem(dem=_split_model(circuit))
+    model = circuit.detector_error_model(approximate_disjoint_errors=True, flatten_loops=True)
+    return decoder.compile_decoder_for_dem(dem=model)
+
+
+def _split_model(circuit: stim.Circuit) -> stim.DetectorErrorModel:
+    """With stim's decomposition into edges. Raises `DecoderError` where there is none."""
     try:
-        model = circuit.detector_error_model(
-            decompose_errors=name == "pymatching", approximate_disjoint_errors=True, flatten_loops=True
-        )
+        return circuit.detector_error_model(decompose_errors=True, approximate_disjoint_errors=True, flatten_loops=True)
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise DecoderError(
-            f"decoder {name}: the error model does not split into edges ({reason}); {_INSTEAD}"
+            f"decoder pymatching: the error model does not split into edges ({reason}); {_INSTEAD}"
         ) from error
-    return decoder.compile_decoder_for_dem(dem=model)
 
 
 def non_graphlike_error(model: stim.DetectorErrorModel) -> tuple[int, ...] | None:
@@ -141,6 +150,50 @@ def _splits(detectors: tuple[int, ...], observables: int, effects: dict[tuple[in
         if any(first ^ observables in effects.get(rest, ()) for first in effects.get(part, ())):
             return True
     return False
+
+
+def lost_by_matching(circuit: stim.Circuit) -> int:
+    """How many single faults of more than two detectors matching gets wrong, all faults being equally likely.
+
+    Matching takes such a fault for several independent edges. In a surface code they lie in separate sectors, each
+    right by itself; where one part is the flag without which another cannot be told from its like, a single fault
+    becomes a logical error, whatever the circuit distance. (With a device's own rates matching may also give up a fault
+    that is rarer than two others together, which is as it should be.)
+
+    Raises:
+        DecoderError: The error model does not split into edges.
+    """
+    table = fault_table(circuit.detector_error_model(approximate_disjoint_errors=True).flattened())
+    wide = [fault for fault, detectors in enumerate(table.detectors) if len(detectors) > 2]
+    if not wide:
+        return 0
+    decoder = make_decoder("pymatching").compile_decoder_for_dem(dem=_equally_likely(circuit))
+    lost = 0
+    for start in range(0, len(wide), _FAULTS_AT_ONCE):
+        chosen = wide[start : start + _FAULTS_AT_ONCE]
+        syndromes = np.zeros((len(chosen), table.num_detectors), dtype=np.bool_)
+        flips = np.zeros((len(chosen), table.num_observables), dtype=np.bool_)
+        for row, fault in enumerate(chosen):
+            syndromes[row, list(table.detectors[fault])] = True
+            flips[row] = [table.observables[fault] >> number & 1 for number in range(table.num_observables)]
+        predicted = decoder.decode_shots_bit_packed(
+            bit_packed_detection_event_data=np.packbits(syndromes, axis=1, bitorder="little")
+        )
+        lost += int((predicted != np.packbits(flips, axis=1, bitorder="little")).any(axis=1).sum())
+    return lost
+
+
+def _equally_likely(circuit: stim.Circuit) -> stim.DetectorErrorModel:
+    """The error model, split into edges, with one small probability for every fault."""
+    import stim
+
+    model = stim.DetectorErrorModel()
+    for instruction in _split_model(circuit).flattened():
+        if instruction.type == "error":
+            model.append("error", [1e-4], instruction.targets_copy())
+        else:
+            model.append(instruction)
+    return model
 
 
 class _BeliefPropagation(sinter.Decoder):  # type: ignore[misc]

@@ -155,8 +155,8 @@ def _circuit_distance(
 
 def _resolve(name: str, experiments: Sequence[MemoryExperiment]) -> str:
     """One decoder for all bases: the first basis decides, and the others must accept it."""
-    resolved = resolve_decoder(name, experiments[0].detector_error_model)
-    others = {resolve_decoder(name, experiment.detector_error_model) for experiment in experiments[1:]}
+    resolved = resolve_decoder(name, experiments[0].circuit)
+    others = {resolve_decoder(name, experiment.circuit) for experiment in experiments[1:]}
     if others - {resolved}:
         resolved = next(d for d in ("ml_lookup", "tesseract", "bposd") if d in {resolved, *others})
     return resolved
@@ -168,10 +168,7 @@ def _plan_code_capacity(
     channels = config.noise.channels(p)
     experiment = code_capacity_experiment(measured, channels.data)
     exact = measured.n + measured.k <= EXACT_BITS
-    if config.decoder == "auto" and exact:
-        decoder = "ml_lookup"
-    else:
-        decoder = resolve_decoder(config.decoder, experiment.detector_error_model)
+    decoder = "ml_lookup" if config.decoder == "auto" and exact else resolve_decoder(config.decoder, experiment.circuit)
     if decoder != "ml_lookup" and 2 ** (measured.n - measured.k) > _MOST_EXACT_SYNDROMES:
         exact = False
     task = ErrorRateTask(

@@ -59,8 +59,8 @@ EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """By name: the manifest, and what is set in it. `e1_deep` is the paper's four-layer variant."""
 
-_PREFERRED = ("pymatching", "ml_lookup", "tesseract", "bposd", "bplsd")
-"""Decoders, in the order in which `auto` looks whether it can take them; it never takes the last."""
+_PREFERRED = ("ml_lookup", "tesseract", "pymatching", "bposd", "bplsd")
+"""Decoders, the most accurate first."""
 
 MAIN_EXPERIMENTS = ("e1", "e2", "e3")
 """Those that the paper's tables 2 and 3 are means over."""
@@ -287,7 +287,7 @@ def _search(evaluation: PolicyEvaluation) -> dict[str, float]:
 def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ...]:
     """Of a code, those that the plan asks for. The store may hold others, measured otherwise for other manifests.
 
-    Of a strength that several decoders were tried on, the one that `auto` would rather take.
+    Of a strength that several decoders were tried on, the rate of the most accurate one.
     """
     from qecforge.evaluation.noise import canonical_noise
 

@@ -141,10 +141,7 @@ class LogicalMemory:
         self.rounds, self._circuits = rounds, tuple(circuits)
         number = {gate.name: g for g, gate in enumerate(circuits[0].gates)}
         self._order = [np.array([number[gate.name] for gate in circuit.gates]) for circuit in circuits]
-        self.decoder_names = tuple(
-            resolve_decoder(decoder, circuit.detector_error_model(approximate_disjoint_errors=True))
-            for circuit in self.noisy(reference)
-        )
+        self.decoder_names = tuple(resolve_decoder(decoder, circuit) for circuit in self.noisy(reference))
 
     def noisy(self, errors: ArrayLike) -> tuple[stim.Circuit, ...]:
         """The experiments with (G,) error probabilities of the gates."""

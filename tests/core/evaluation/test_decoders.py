@@ -11,9 +11,16 @@ import stim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qecforge.codes import StabilizerCode
 from qecforge.errors import DecoderError, MissingDependency
 from qecforge.evaluation._faults import fault_table
-from qecforge.evaluation.decoders import compile_decoder, make_decoder, non_graphlike_error, resolve_decoder
+from qecforge.evaluation.decoders import (
+    compile_decoder,
+    lost_by_matching,
+    make_decoder,
+    non_graphlike_error,
+    resolve_decoder,
+)
 from qecforge.evaluation.generators import measured_code
 from qecforge.evaluation.memory import memory_experiment
 from qecforge.evaluation.ml_lookup import joint_distribution
@@ -100,7 +107,7 @@ def test_a_prediction_does_not_depend_on_what_was_decoded_before(five, decoder):
 def test_pymatching_is_refused_on_hyperedges(steane, five):
     for code, kind in ((steane, "bare"), (steane, "flag"), (five, "bare")):
         with pytest.raises(DecoderError, match=r"decoder pymatching: .* at most two detectors .* use tesseract"):
-            resolve_decoder("pymatching", experiment(code, kind).detector_error_model)
+            resolve_decoder("pymatching", experiment(code, kind).circuit)
 
 
 def test_what_splits_into_edges_is_graphlike():
@@ -118,17 +125,29 @@ def test_what_splits_into_edges_is_graphlike():
 
 
 def test_auto_names_what_it_picked(surface3, steane, monkeypatch):
-    assert resolve_decoder("auto", experiment(surface3, "bare").detector_error_model) == "pymatching"
-    assert resolve_decoder("auto", experiment(steane, "flag").detector_error_model) == "ml_lookup"
-    crowded = experiment(steane, "flag", p=2e-2).detector_error_model
+    assert resolve_decoder("auto", experiment(surface3, "bare").circuit) == "pymatching"
+    assert resolve_decoder("auto", experiment(steane, "flag").circuit) == "ml_lookup"
+    crowded = experiment(steane, "flag", p=2e-2).circuit
     assert resolve_decoder("auto", crowded) == "tesseract"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert resolve_decoder("auto", crowded) == "bposd"
 
 
+def test_auto_does_not_match_where_single_faults_would_be_lost(surface3):
+    """A [[12,1,3]] code whose flagged circuit splits into edges, at circuit distance 3: as independent edges, without
+    what its flags say, some thirty single faults of one basis become logical errors. The lookup corrects every one."""
+    ones = "IZIIIIIIIIII IIZIIIIIIZII IIIZIIIIIIIZ IIIIZIIIIIIZ ZIIIIZIIZZII ZIIIIIZIIIII IIIIIIIZIIII IIIIIXIIXIII"
+    found = StabilizerCode.from_paulis([*ones.split(), "XIXIIIXIIXII", "IIIIIIIIIIZI", "XIIXXXXIIIIX"])
+    matched = experiment(found, "flag").circuit
+    assert non_graphlike_error(matched.detector_error_model(approximate_disjoint_errors=True).flattened()) is None
+    assert lost_by_matching(matched) > 0
+    assert resolve_decoder("auto", matched) == "ml_lookup"
+    assert lost_by_matching(experiment(surface3, "bare").circuit) == 0
+
+
 def test_an_unknown_decoder_is_refused(five):
     with pytest.raises(DecoderError, match="'mwpm', expected one of pymatching"):
-        resolve_decoder("mwpm", experiment(five, "bare").detector_error_model)
+        resolve_decoder("mwpm", experiment(five, "bare").circuit)
 
 
 def test_an_absent_tesseract_names_its_extra(monkeypatch):
