@@ -132,7 +132,8 @@ class LogicalErrorRateConfig(PluginConfig):
     )
     decoder: DecoderName = Field(
         "auto",
-        description="auto: pymatching where the error model is graph-like, else ml_lookup where the circuit is small "
+        description="auto: pymatching where the error model is graph-like and its edges lose no single fault, "
+        "else ml_lookup where the circuit is small "
         "and faults are rare, else tesseract where installed, else bposd; the one in use is recorded.",
     )
     schedule_seed: int = Field(0, ge=0, description="Seed of the search for a good CNOT order.")
