@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations
 from typing import Any, TypeAlias
 
 from qecforge.evaluation.fidelity import MARGIN_BUCKETS, MarginBucket
@@ -102,8 +102,8 @@ def _goals(apq: _BySeed) -> Iterator[dict[str, Any]]:
 
 
 def _order(methods: Mapping[str, _BySeed]) -> Iterator[dict[str, Any]]:
-    """That each method agrees with the teacher more than the next one."""
-    for better, worse in pairwise(_ORDER):
+    """That each method agrees with the teacher more than those after it."""
+    for better, worse in combinations(_ORDER, 2):
         first, second = methods.get(better, {}), methods.get(worse, {})
         shared = sorted(set(first) & set(second))
         differences = [first[seed].top1 - second[seed].top1 for seed in shared]
