@@ -11,9 +11,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from qecforge.inference._native_cpu import KERNELS
-from qecforge.inference._native_kernels import dot
-from qecforge.inference.native import usable_kernels
+from qecforge.inference.runtimes._native_cpu import KERNELS
+from qecforge.inference.runtimes._native_kernels import dot
+from qecforge.inference.runtimes.native import usable_kernels
 
 __all__ = ["integer_peak", "read_rate"]
 

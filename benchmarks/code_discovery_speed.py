@@ -75,7 +75,7 @@ def measure_environment(n: int, k: int, d: int, seconds: float, *, lookahead: bo
 
 
 def _measure(n: int, k: int, d: int, seconds: float, lookahead: bool) -> tuple[float, float]:
-    from qecforge.hookspecs import StepBuffers
+    from qecforge.contracts import StepBuffers
 
     env = make_environment(n, k, d, lookahead=lookahead)
     members = env.num_envs

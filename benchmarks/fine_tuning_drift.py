@@ -21,13 +21,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from qecforge import Registry, Store, load_policy
+from qecforge.contracts import Policy
 from qecforge.evaluation import DecisionFidelity, collect_states, decision_fidelity, policy_logits
-from qecforge.hookspecs import Policy
 from qecforge.manifest import RunPlan
-from qecforge.policies import build_environment
-from qecforge.reporting.apq import plan_runs
 from qecforge.reporting.spread import Spread
+from qecforge.runs.policies import build_environment
 from qecforge.testing.contexts import RecordingContext
+from qecforge_apq.reproduction.runs import plan_runs
 
 STATES = 10_000
 STEPS = 50_000

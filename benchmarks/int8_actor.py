@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from qecforge.manifest import RunPlan, load_manifest
-from qecforge.plugins import Registry
-from qecforge.policies import build_environment
+from qecforge.registry import Registry
+from qecforge.runs.policies import build_environment
 
 MANIFEST = """\
 qecforge: 1

@@ -12,9 +12,9 @@ import argparse
 import time
 from typing import Any
 
-from qecforge._cores import available_cores
 from qecforge.codes.known_codes import steane
 from qecforge.evaluation import LogicalErrorRateConfig, fit_slope, measure_error_rates
+from qecforge.machine.cores import available_cores
 
 LIMIT = 90.0
 """Seconds allowed on two cores for 10 strengths at 1e5 shots each."""

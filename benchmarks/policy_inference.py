@@ -67,7 +67,7 @@ class Calls:
     """For one shape, batch and number of threads: a call for each runtime, by name."""
 
     def __init__(self, sizes: tuple[int, ...], threads: int) -> None:
-        from qecforge.hookspecs import Policy
+        from qecforge.contracts import Policy
         from qecforge_ptq import PtqConfig, make_ptq
         from qecforge_smoothquant import SmoothQuantConfig, make_smoothquant
 
@@ -107,7 +107,7 @@ class Calls:
 
     def _native(self, mlp: Any, x: NDArray[np.uint8]) -> Call:
         from qecforge.inference.integer import run_reference
-        from qecforge.inference.runtimes import make_runtime
+        from qecforge.inference.runtimes.choice import make_runtime
 
         runtime = make_runtime("native", mlp, threads=self.threads)
         out = np.empty((len(x), mlp.num_outputs), np.float32)
@@ -135,7 +135,7 @@ class Calls:
     def _onnxruntime(self, x: NDArray[np.uint8]) -> dict[str, Call]:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        from qecforge.inference.onnx_model import float_model, qdq_model
+        from qecforge.inference.runtimes.onnx_model import float_model, qdq_model
 
         model = float_model(self.module)
         with tempfile.TemporaryDirectory() as folder:
@@ -168,7 +168,7 @@ class Calls:
             import openvino
         except ImportError:
             return {}
-        from qecforge.inference.onnx_model import float_model
+        from qecforge.inference.runtimes.onnx_model import float_model
 
         core = openvino.Core()
 
@@ -263,7 +263,7 @@ def _row(where: str, what: str, ours: float, peer: float, name: str, target: flo
 def run(quick: bool, threads: int | None = None) -> list[dict[str, Any]]:
     """Rows for all cores and for one thread. Measured in a process of its own, whose threads wait as their libraries
     have it: those of the command line do not spin, which would slow the peers."""
-    from qecforge._cores import available_cores
+    from qecforge.machine.cores import available_cores
 
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     rows = []

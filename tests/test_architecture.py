@@ -1,96 +1,93 @@
-"""Dependencies point one way, and the wheel forgets no package."""
+"""Dependencies point one way, core knows no plugin, and the wheel forgets no package."""
 
 import configparser
 import subprocess
 import sys
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
-import grimp
 import pytest
+from import_graph import ImportGraph
 
 ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "core" / "qecforge"
 PLUGINS = {path.name: path for path in sorted(ROOT.glob("plugins/*/qecforge_*"))}
-EXPERIMENTS = ROOT / "core" / "qecforge" / "reporting" / "experiments"
 EXAMPLES = ROOT / "examples"
-DECLARED = {("qecforge_code_discovery", "qecforge_knill_laflamme"), ("qecforge_apq", "qecforge_lsq")}
+DECLARED = {("qecforge_apq", "qecforge_lsq")}
+"""Plugins that build on another one, by its public face."""
 
-FLOORS = [
-    {"qecforge.cli", "qecforge.__main__"},
-    {"qecforge.executors", "qecforge.reporting"},
-    {"qecforge.run"},
-    {"qecforge._evaluating"},
-    {"qecforge._quantizing"},
-    {"qecforge._training", "qecforge.policies"},
-    {"qecforge.manifest"},
-    {"qecforge._resolve", "qecforge._schema", "qecforge._sweep"},
-    {"qecforge._sections", "qecforge._validation"},
-    {"qecforge._complaints"},
-    {"qecforge._yaml", "qecforge.plugins", "qecforge.store"},
-    {"qecforge._specs"},
-    {"qecforge.evaluation", "qecforge.inference"},
-    {"qecforge.parameters"},
-    {"qecforge.hookspecs"},
-    {"qecforge.codes", "qecforge.factor_graph"},
-    {"qecforge.checkpoints", "qecforge._cores", "qecforge._provenance", "qecforge._signals"},
-    {"qecforge.errors"},
-]
-"""From the top down: a module imports only from its own floor and those below (type-checking imports aside)."""
+LONG = {
+    "core/qecforge/testing/environments.py",
+    "plugins/environments/qecforge_code_discovery/_kernels.py",
+    "plugins/environments/qecforge_code_discovery/environment.py",
+}
+"""Files past 450 lines: the first of them one suite, the second compiled for each shape of code as a whole."""
 
 
 @pytest.fixture(scope="module")
 def graph():
-    return grimp.build_graph("qecforge", *PLUGINS, exclude_type_checking_imports=True, cache_dir=None)
+    return ImportGraph.of(ROOT / "core", *sorted((ROOT / "plugins").iterdir()))
 
 
-def floor_of(module):
-    for number, names in enumerate(FLOORS):
-        if any(module == name or module.startswith(f"{name}.") for name in names):
-            return number
-    return None
+def top_of(module):
+    return module.partition(".")[0]
 
 
-def test_every_core_module_has_a_floor(graph):
-    placed_elsewhere = {"qecforge"} | {name for name in graph.modules if name.startswith("qecforge.testing")}
-    core = {name for name in graph.modules if name == "qecforge" or name.startswith("qecforge.")}
-    assert {name for name in core - placed_elsewhere if floor_of(name) is None} == set()
+def test_what_is_read_are_all_imports(tmp_path):
+    """Those in functions and those for type checking too; a name from a package is a module where there is one."""
+    package = tmp_path / "p"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p.b import B\n")
+    (package / "b.py").write_text("def f():\n    from p import a\n    return a\n")
+    graph = ImportGraph.of(tmp_path)
+    assert graph.imports == {"p": set(), "p.a": {"p.b"}, "p.b": {"p.a"}}
+    assert graph.circles() == [["p.a", "p.b"]]
 
 
-def test_core_imports_no_plugin(graph):
-    core = [name for name in graph.modules if name.split(".")[0] == "qecforge"]
-    wrong = {
-        (name, imported)
-        for name in core
-        for imported in graph.find_modules_directly_imported_by(name)
-        if imported.split(".")[0] in PLUGINS
-    }
-    assert wrong == set()
+def test_no_circles_between_files(graph):
+    assert graph.circles() == []
 
 
-def test_arrows_run_down(graph):
+def test_a_concept_of_the_core_is_a_folder():
+    """No private module at the root, and few public ones."""
+    assert {path.name for path in CORE.glob("*.py")} == {"__init__.py", "__main__.py", "errors.py", "hookspecs.py"}
+
+
+def test_plugins_import_others_by_their_faces(graph):
     wrong = set()
-    for name in graph.modules:
-        floor = floor_of(name)
-        if floor is None:
-            continue
-        for imported in graph.find_modules_directly_imported_by(name):
-            if imported.startswith("qecforge.testing"):
-                wrong.add((name, imported))
-            other = floor_of(imported)
-            if other is not None and other < floor:
+    for name, others in graph.imports.items():
+        for imported in others:
+            mine, theirs = top_of(name), top_of(imported)
+            by_its_face = (mine, theirs) in DECLARED and imported == theirs
+            if mine in PLUGINS and theirs not in {"qecforge", mine} and not by_its_face:
                 wrong.add((name, imported))
     assert wrong == set()
 
 
-def test_plugins_import_core_and_declared_plugins_only(graph):
-    wrong = {
-        (name.split(".")[0], imported.split(".")[0])
-        for name in graph.modules
-        if name.split(".")[0] in PLUGINS
-        for imported in graph.find_modules_directly_imported_by(name)
-        if imported.split(".")[0] not in {"qecforge", name.split(".")[0]}
-    }
-    assert wrong <= DECLARED
+def test_faces_of_plugins_offer_what_they_list():
+    for name in PLUGINS:
+        face = import_module(name)
+        assert [each for each in face.__all__ if not hasattr(face, each)] == []
+
+
+def test_folders_and_files_stay_small(graph, capsys):
+    """The counts of the house, printed: a crowded folder, and a file past 450 lines, is usually two ideas."""
+    folders = {}
+    for file in graph.files.values():
+        folders.setdefault(file.parent, []).append(file)
+    crowded = {str(path.relative_to(ROOT)): len(files) for path, files in folders.items() if len(files) > 17}
+    lengths = {file.relative_to(ROOT).as_posix(): len(file.read_text().splitlines()) for file in graph.files.values()}
+    long = {name for name, lines in lengths.items() if lines > 450}
+    private = [path.name for path in CORE.glob("_[a-z]*.py")]
+    with capsys.disabled():
+        print(
+            f"\ncircles of imports {len(graph.circles())}, private modules at core's root {len(private)}, files in one "
+            f"flat folder at most {max(map(len, folders.values()))}, files past 450 lines {len(long)}"
+        )
+    assert crowded == {}
+    assert long <= LONG
 
 
 def packages_on_disk():
@@ -130,7 +127,11 @@ def test_wheel_holds_every_module(tmp_path):
         for file in folder_of(package).iterdir()
         if file.suffix in {".py", ".mako", ".typed"}
     }
-    expected |= {f"qecforge/reporting/experiments/{file.name}" for file in EXPERIMENTS.iterdir()}
+    expected |= {
+        f"{name}/reproduction/{file.name}"
+        for name, path in PLUGINS.items()
+        for file in path.glob("reproduction/*.yaml")
+    }
     expected |= {f"qecforge_examples/steering/{file.name}" for file in EXAMPLES.glob("steering/*.yaml")}
     assert held == expected
 

@@ -9,20 +9,9 @@ import torch
 from pydantic import Field
 
 from qecforge.codes import DiscoveredCode, StabilizerCode
+from qecforge.contracts import Agent, Environment, PluginConfig, Policy, Quantizer, TrainingBatch
 from qecforge.errors import CheckpointError
-from qecforge.hookspecs import (
-    Agent,
-    AgentSpec,
-    Environment,
-    EnvironmentSpec,
-    EvaluationSpec,
-    PluginConfig,
-    Policy,
-    Quantizer,
-    QuantizerSpec,
-    TrainingBatch,
-    hookimpl,
-)
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, hookimpl
 from qecforge.inference.integer import IntegerLayer, IntegerMlp, Levels
 from qecforge.inference.policy import QuantizedPolicy
 

@@ -11,6 +11,7 @@ Names are imported when first used, so that `import qecforge` stays cheap.
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,41 +19,21 @@ if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode, Distance, StabilizerCode
     from qecforge.errors import QecforgeError, UserError
     from qecforge.evaluation import LogicalErrorRateConfig, measure_error_rates
+    from qecforge.evaluation.policies.returns import evaluate_policy
     from qecforge.executors import run_manifest
-    from qecforge.hookspecs import (
-        Agent,
-        AgentSpec,
-        Environment,
-        EnvironmentSpec,
-        Policy,
-        Quantizer,
-        QuantizerSpec,
-        Reward,
-        RewardSpec,
-        hookimpl,
-    )
     from qecforge.manifest import Manifest, RunPlan, load_manifest
-    from qecforge.plugins import Registry
-    from qecforge.policies import evaluate_policy, load_policy
-    from qecforge.run import RunListener, RunOptions, RunOutcome
+    from qecforge.registry import Registry
+    from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
+    from qecforge.runs.policies import load_policy
     from qecforge.store import Store
 
 __all__ = [
-    "Agent",
-    "AgentSpec",
     "DiscoveredCode",
     "Distance",
-    "Environment",
-    "EnvironmentSpec",
     "LogicalErrorRateConfig",
     "Manifest",
-    "Policy",
     "QecforgeError",
-    "Quantizer",
-    "QuantizerSpec",
     "Registry",
-    "Reward",
-    "RewardSpec",
     "RunListener",
     "RunOptions",
     "RunOutcome",
@@ -61,7 +42,6 @@ __all__ = [
     "Store",
     "UserError",
     "evaluate_policy",
-    "hookimpl",
     "load_manifest",
     "load_policy",
     "measure_error_rates",
@@ -73,18 +53,29 @@ _HOME = {
     **dict.fromkeys(["QecforgeError", "UserError"], "errors"),
     **dict.fromkeys(["LogicalErrorRateConfig", "measure_error_rates"], "evaluation"),
     **dict.fromkeys(["Manifest", "RunPlan", "load_manifest"], "manifest"),
-    **dict.fromkeys(["evaluate_policy", "load_policy"], "policies"),
-    **dict.fromkeys(["RunListener", "RunOptions", "RunOutcome"], "run"),
-    "run_manifest": "executors",
-    "Registry": "plugins",
+    **dict.fromkeys(["RunListener", "RunOptions", "RunOutcome"], "runs.listener"),
+    "Registry": "registry",
     "Store": "store",
+    "evaluate_policy": "evaluation.policies.returns",
+    "load_policy": "runs.policies",
+    "run_manifest": "executors",
 }
+
+_MOVED = {
+    **dict.fromkeys(["Agent", "Environment", "Policy", "Quantizer", "Reward"], "contracts"),
+    **dict.fromkeys(["AgentSpec", "EnvironmentSpec", "QuantizerSpec", "RewardSpec", "hookimpl"], "hookspecs"),
+}
+"""What plugins are made of had its place here too; it goes with 0.3."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name in _MOVED:
+        home = f"qecforge.{_MOVED[name]}"
+        warnings.warn(f"qecforge.{name} is now {home}.{name}", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(home), name)
+    if name not in _HOME:
         raise AttributeError(f"module 'qecforge' has no attribute {name!r}")
-    return getattr(import_module(f"qecforge.{_HOME.get(name, 'hookspecs')}"), name)
+    return getattr(import_module(f"qecforge.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

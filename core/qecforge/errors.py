@@ -13,10 +13,13 @@
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
     └── Interrupted               a run was cancelled and its state saved; the CLI exits with 130
 
-A message says where, what was got, what was expected and what to do, on one line.
+A message says where, what was got, what was expected and what to do, on one line: see `one_line` and `did_you_mean`.
 """
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 __all__ = [
     "CheckpointError",
@@ -31,7 +34,36 @@ __all__ = [
     "RunFailed",
     "StoreError",
     "UserError",
+    "did_you_mean",
+    "nearest",
+    "one_line",
 ]
+
+
+def one_line(message: object, limit: int | None = None) -> str:
+    """The message with every run of white space, line ends included, as one space, and control characters escaped.
+
+    Args:
+        limit: Characters after which it is cut; None for none.
+    """
+    text = str(message) if limit is None else str(message)[: 4 * limit]
+    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.split()))
+    return text if limit is None or len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """At most three of `known` that `name` may be a misspelling of, best first; case does not count."""
+    by_folded: dict[str, str] = {}
+    for each in known:
+        by_folded.setdefault(each.lower(), each)
+    matches = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.6)
+    return [by_folded[match] for match in matches]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'cx'?`, with a blank in front; empty where nothing known is like the name."""
+    close = nearest(name, known)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 class QecforgeError(Exception):

@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from qecforge.cli import _bench, _codes, _plugins, _reproduce, _run, _run_figures, _runs
-from qecforge.cli._output import one_line, say
-from qecforge.errors import Interrupted, RunFailed, UserError
+from qecforge.cli._output import say
+from qecforge.errors import Interrupted, RunFailed, UserError, one_line
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NO_READER", "app"]
 
@@ -111,7 +111,7 @@ _bench.register(app)
 @cache
 def _plugin_commands() -> Mapping[str, Any]:
     """Commands that plugins add through `qecforge_cli`. A plugin that fails there is named and left out."""
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     extension = typer.Typer(add_completion=False, rich_markup_mode=None)
     for broken in Registry.load().extend_cli(extension):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from qecforge.cli._output import Format, FormatOption, emit, one_line, say
-from qecforge.errors import RunFailed
+from qecforge.cli._output import Format, FormatOption, emit, say
+from qecforge.errors import RunFailed, one_line
 from qecforge.reporting.tables import Column, Table, duration, number
 
 __all__ = ["register"]

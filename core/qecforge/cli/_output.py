@@ -22,7 +22,6 @@ __all__ = [
     "FormatOption",
     "StoreOption",
     "emit",
-    "one_line",
     "open_store",
     "say",
     "stdout",
@@ -42,11 +41,6 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the listing.")]
 StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store, as an SQLAlchemy URL.")]
-
-
-def one_line(message: object) -> str:
-    """The message with every run of white space, line ends included, as one space."""
-    return " ".join(str(message).split())
 
 
 def say(line: str) -> None:

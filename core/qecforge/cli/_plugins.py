@@ -12,7 +12,7 @@ from qecforge.reporting.fields import config_schema, fields_table, nested_tables
 from qecforge.reporting.tables import Column, Table
 
 if TYPE_CHECKING:
-    from qecforge.plugins import Registered, Registry
+    from qecforge.registry import Registered, Registry
 
 __all__ = ["app"]
 
@@ -45,7 +45,7 @@ def list_plugins(
     full: Annotated[bool, typer.Option("--traceback", help="The whole traceback of each broken plugin.")] = False,
 ) -> None:
     """Every plugin that is installed; broken ones with the reason."""
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     registry = Registry.load()
     rows = [*_working(registry), *_clashing(registry), *_broken(registry, full)]
@@ -67,7 +67,7 @@ def show_plugin(
     """A plugin's summary, and the settings that a manifest may give it."""
     import json
 
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     of_kind, found = _find(Registry.load(), name, kind)
     described = config_schema(found.spec.config)

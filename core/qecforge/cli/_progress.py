@@ -12,14 +12,14 @@ from qecforge.cli._output import say
 from qecforge.cli._readings import Readings
 from qecforge.cli._render import parameters
 from qecforge.reporting.tables import duration, number
-from qecforge.run import RunListener
+from qecforge.runs.listener import RunListener
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+    from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
     from qecforge.manifest import RunPlan
-    from qecforge.run import Phase, RunOutcome
+    from qecforge.runs.listener import Phase, RunOutcome
     from qecforge.store import CodeRecord
 
 __all__ = ["LineProgress", "TerminalProgress", "show_progress"]

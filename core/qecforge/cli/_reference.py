@@ -33,7 +33,7 @@ def settings_page() -> str:
     """What a manifest may tell the plugins that come with qecforge, in Markdown."""
     from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
     from qecforge.manifest import Budget, Checkpoint, Teacher
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     lines = ["# Settings", "", *_GENERATED, "", *_SETTINGS]
     for kind, found in Registry.load():

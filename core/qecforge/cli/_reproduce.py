@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from qecforge.cli._reproduce_apq import apq
-from qecforge.cli._reproduce_steering import steering
+from qecforge_apq.reproduction.spec import apq
+from qecforge_surface_steering.reproduction.spec import steering
 
 __all__ = ["app"]
 

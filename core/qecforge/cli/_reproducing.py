@@ -14,8 +14,8 @@ from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.reporting.tables import Column, Table, to_rich, to_text
 
 if TYPE_CHECKING:
-    from qecforge.reporting.reproduction import Planned, Reproduction
-    from qecforge.run import RunOutcome
+    from qecforge.reproduction.files import Planned, Reproduction
+    from qecforge.runs.listener import RunOutcome
     from qecforge.store import Store
 
 __all__ = [
@@ -117,7 +117,7 @@ def reproduce(paper: Reproduction[P, R], order: Order, *, afterwards: Callable[[
     tables = paper.tables(results)
     _show(tables)
     if order.out is not None and results:
-        from qecforge.reporting.reproduction import write_files
+        from qecforge.reproduction.files import write_files
 
         say(f"{len(write_files(tables, paper.figures(results), order.out))} files in {order.out}")
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
@@ -132,7 +132,7 @@ def _carry_out(stages: Sequence[Sequence[Planned]], order: Order) -> list[RunOut
     """Stage after stage; a run that fails does not stop the others."""
     from qecforge.cli._progress import show_progress
     from qecforge.executors import make_executor
-    from qecforge.run import RunOptions
+    from qecforge.runs.listener import RunOptions
     from qecforge.store import Store
 
     Store(order.store).close()

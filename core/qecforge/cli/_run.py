@@ -15,7 +15,7 @@ from qecforge.reporting.tables import Column, Table, plain
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
-    from qecforge.run import RunOutcome
+    from qecforge.runs.listener import RunOutcome
     from qecforge.store import CodeRecord
 
 __all__ = ["register"]
@@ -78,7 +78,7 @@ def run(
 
     --format writes the runs of --dry-run, or the codes found, as a listing.
     """
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     if show != 1 and form is not Format.TABLE:
         raise ConfigurationError("--show applies to the text report: leave it out, or --format")
@@ -109,7 +109,7 @@ def run(
 def validate(manifest: ManifestArgument, overrides: SetOption = None, form: FormatOption = Format.TABLE) -> None:
     """Check a manifest and list its runs. Nothing is run and no store is opened."""
     from qecforge.manifest import load_manifest
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or ())
     emit(_plans(loaded, {}), form)
@@ -123,7 +123,7 @@ def schema() -> None:
     import json
 
     from qecforge.manifest import manifest_schema
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
@@ -131,7 +131,7 @@ def schema() -> None:
 def _carry_out(loaded: Manifest, store: str, executor: Executor, workers: int | None, force: bool) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
-    from qecforge.run import RunOptions
+    from qecforge.runs.listener import RunOptions
 
     one_process = executor is Executor.PROCESS
     options = RunOptions(store_url=store, force=force, workers=workers if one_process else None)
@@ -212,8 +212,8 @@ def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url
 
 def _report_steering(outcomes: Sequence[RunOutcome], store_url: str) -> None:
     """What control and decoders were worth, where the runs measured that, and how to see more of it."""
-    from qecforge.reporting.steering_summary import steering_summary
     from qecforge.reporting.tables import to_text
+    from qecforge_surface_steering.views.summary import steering_summary
 
     with open_store(store_url) as store:
         table = steering_summary(store, [outcome.run_id for outcome in outcomes])

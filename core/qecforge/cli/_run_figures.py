@@ -24,7 +24,7 @@ def draw_figures(
 ) -> None:
     """Draw what a steered run recorded: detection rates on the code's layout before and after, parameters beside their
     optimum, detection and logical error rates over time. Prints the files written."""
-    from qecforge.reporting.steering_run import write_run_figures
+    from qecforge_surface_steering.views.run_figures import write_run_figures
 
     with open_store(store) as opened:
         written = write_run_figures(opened, opened.run(run), out)

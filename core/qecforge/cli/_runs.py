@@ -157,7 +157,7 @@ def delete_runs(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Delete runs with all that only they brought: metrics, artifacts, codes that no other run found."""
-    from qecforge.run import delete_run
+    from qecforge.runs.execute import delete_run
 
     with open_store(store, write=True) as opened:
         chosen = {record.id: record for record in map(opened.run, runs)}
@@ -211,8 +211,8 @@ def _policy_content(store: Store, run: Run, form: PolicyFormat) -> bytes:
     if form is PolicyFormat.SAFETENSORS:
         return content
 
-    from qecforge.inference.onnx_model import float_model, qdq_model
     from qecforge.inference.policy import load_quantized
+    from qecforge.inference.runtimes.onnx_model import float_model, qdq_model
 
     quantized = found[-1].kind == "quantized"
     model = qdq_model(load_quantized(content).mlp) if quantized else float_model(_float_network(store, run))
@@ -221,8 +221,8 @@ def _policy_content(store: Store, run: Run, form: PolicyFormat) -> bytes:
 
 
 def _float_network(store: Store, run: Run) -> nn.Module:
-    from qecforge.plugins import Registry
-    from qecforge.policies import load_policy
+    from qecforge.registry import Registry
+    from qecforge.runs.policies import load_policy
 
     env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
     env.close()

@@ -5,10 +5,11 @@ Compiled kernels, scipy and qiskit are imported by the functions that need them.
 
 from __future__ import annotations
 
-from qecforge.codes._effective_distance import EffectiveDistance, bias_weights, effective_distance
-from qecforge.codes.discovered import DiscoveredCode, JsonScalar, verify_encoder
+from qecforge.codes.discovered import DiscoveredCode, JsonScalar
 from qecforge.codes.distance import CssDistances, Distance, css_distances, find_distance
-from qecforge.codes.enumerators import WeightEnumerators
+from qecforge.codes.distance.effective import EffectiveDistance, bias_weights, effective_distance
+from qecforge.codes.distance.enumerators import WeightEnumerators
+from qecforge.codes.encoders import verify_encoder
 from qecforge.codes.equivalence import equivalent_under_permutation
 from qecforge.codes.formats import CodeFormat, css_from_alist, css_to_alist, dump_code, load_code
 from qecforge.codes.known_codes import singleton_bound

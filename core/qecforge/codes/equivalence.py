@@ -10,16 +10,13 @@ Cliffords.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes import _gf2
-from qecforge.codes.enumerators import weight_enumerators
-
-if TYPE_CHECKING:
-    from qecforge.codes.stabilizer_code import StabilizerCode
+from qecforge.codes.distance.enumerators import weight_enumerators
+from qecforge.codes.stabilizer_code import StabilizerCode
 
 __all__ = ["equivalent_under_permutation"]
 
@@ -39,7 +36,7 @@ def equivalent_under_permutation(a: StabilizerCode, b: StabilizerCode, *, limit:
         True or False where that was decided; None where invariants agree and the search was given up at `limit`, or
         n - k is above 16, too many stabilizers to list.
     """
-    if (a.n, a.k, a.is_css) != (b.n, b.k, b.is_css):
+    if (a.n, a.k, a.css is None) != (b.n, b.k, b.css is None):
         return False
     if a == b:
         return True

@@ -19,16 +19,23 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.codes import _formats
+from qecforge.codes import _qasm3, _text
 from qecforge.codes._alist import matrix_from_alist, matrix_to_alist
 from qecforge.codes.stabilizer_code import StabilizerCode
 from qecforge.errors import CodeError
 
-__all__ = ["CodeFormat", "css_from_alist", "css_to_alist", "dump_code", "load_code"]
+__all__ = [
+    "CodeFormat",
+    "css_from_alist",
+    "css_to_alist",
+    "dump_code",
+    "load_code",
+]
 
 CodeFormat: TypeAlias = Literal["paulis", "json", "stim", "qasm3", "alist", "check_matrix"]
 _FORMATS: tuple[CodeFormat, ...] = get_args(CodeFormat)
 _MAX_BYTES = 1 << 26
+_SIZES = re.compile(r"(?:#|//) qecforge encoder: n=(\d{1,6}) k=(\d{1,6})\b")
 
 
 def dump_code(code: StabilizerCode, format: CodeFormat, *, encoder: str | None = None) -> str:  # noqa: A002
@@ -53,9 +60,9 @@ def dump_code(code: StabilizerCode, format: CodeFormat, *, encoder: str | None =
         case "json":
             return code.to_json() + "\n"
         case "stim":
-            return _formats.code_to_stim(code, encoder)
+            return _text.code_to_stim(code, encoder)
         case "qasm3":
-            return _formats.code_to_qasm3(code, encoder)
+            return _text.code_to_qasm3(code, encoder)
         case "alist":
             return code.to_alist()
         case "check_matrix":
@@ -113,9 +120,9 @@ def _parse(text: str, format: CodeFormat, k: int | None, drop_redundant: bool) -
         case "json":
             return StabilizerCode.from_json(text)
         case "stim":
-            return _formats.code_from_stim(text, k)
+            return _code_from_stim(text, k)
         case "qasm3":
-            return _formats.code_from_qasm3(text, k)
+            return _code_from_qasm3(text, k)
         case "alist":
             return StabilizerCode(matrix_from_alist(text), drop_redundant=drop_redundant)
         case "check_matrix":
@@ -203,3 +210,27 @@ def _digits(bits: NDArray[np.uint8]) -> str:
 def _require_format(name: str) -> None:
     if name not in _FORMATS:
         raise CodeError(f"unknown format {name!r}; expected one of {', '.join(_FORMATS)}")
+
+
+def _code_from_stim(text: str, k: int | None) -> StabilizerCode:
+    """The code of an encoding circuit; k from the argument or from the comment that `code_to_stim` writes."""
+    n, k = _sizes(text, k)
+    return StabilizerCode.from_circuit(text, k, n=n)
+
+
+def _code_from_qasm3(text: str, k: int | None) -> StabilizerCode:
+    """The code of an encoding circuit; k from the argument or from the comment that `code_to_qasm3` writes."""
+    circuit, n = _qasm3.circuit_from_qasm3(text)
+    return StabilizerCode.from_circuit(circuit, _sizes(text, k)[1], n=n)
+
+
+def _sizes(text: str, k: int | None) -> tuple[int | None, int]:
+    """(n, k) of an encoder's comment; n is None without one."""
+    match = _SIZES.search(text)
+    if match is None and k is None:
+        raise CodeError("an encoding circuit does not say how many qubits carry the logical input; give k")
+    if match is None:
+        return None, int(k or 0)
+    if k is not None and k != int(match[2]):
+        raise CodeError(f"the comment says k={match[2]}; {k} was given")
+    return int(match[1]), int(match[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.codes import _gf2, _logicals, _pauli
+from qecforge.codes import _gf2, _logicals, _pauli, _text, encoders
+from qecforge.codes._alist import matrix_to_alist
+from qecforge.codes._structure import CodeParts
+from qecforge.codes.distance.effective import EffectiveDistance, effective_distance
+from qecforge.codes.distance.enumerators import WeightEnumerators, weight_enumerators
+from qecforge.codes.distance.proof import Distance, DistanceMethod, find_distance
 from qecforge.errors import CodeError
 
 if TYPE_CHECKING:
     import qiskit
     import stim
 
-    from qecforge.codes._effective_distance import EffectiveDistance
-    from qecforge.codes.distance import Distance, DistanceMethod
-    from qecforge.codes.enumerators import WeightEnumerators
 
 __all__ = ["StabilizerCode"]
 
@@ -85,8 +88,6 @@ class StabilizerCode:
             pair = _logicals.checked_logicals(matrix, logical_x, logical_z)
             self.__dict__["_logicals"] = (_frozen(pair[0]), _frozen(pair[1]))
 
-    # Constructors
-
     @classmethod
     def from_check_matrix(
         cls, check_matrix: ArrayLike, *, signs: ArrayLike | None = None, drop_redundant: bool = False
@@ -131,9 +132,7 @@ class StabilizerCode:
     def from_stim_tableau(cls, tableau: stim.Tableau, k: int) -> StabilizerCode:
         """The code whose encoder is `tableau`: images of Z_k..Z_{n-1} are the stabilizers, those of X_i and Z_i for
         i < k the logical operators. Raises `CodeError` for k outside 0..n."""
-        from qecforge.codes import _circuits
-
-        return _circuits.code_of_tableau(tableau, k)
+        return cls._of(encoders.code_of_tableau(tableau, k))
 
     @classmethod
     def from_circuit(cls, circuit: stim.Circuit | str, k: int, *, n: int | None = None) -> StabilizerCode:
@@ -147,9 +146,7 @@ class StabilizerCode:
         Raises:
             CodeError: text that stim cannot read, an operation that is not a Clifford gate, or k outside 0..n.
         """
-        from qecforge.codes import _circuits
-
-        return _circuits.code_of_tableau(_circuits.tableau_of_circuit(circuit, n), k)
+        return cls._of(encoders.code_of_tableau(encoders.tableau_of_circuit(circuit, n), k))
 
     @classmethod
     def from_qiskit(cls, circuit: qiskit.QuantumCircuit, k: int) -> StabilizerCode:
@@ -158,18 +155,16 @@ class StabilizerCode:
         Raises:
             CodeError: the circuit is not Clifford, or k is outside 0..n.
         """
-        from qecforge.codes import _circuits
-
-        return _circuits.code_of_qiskit(circuit, k)
+        return cls._of(encoders.code_of_qiskit(circuit, k))
 
     @classmethod
     def from_json(cls, text: str | bytes | Mapping[str, Any]) -> StabilizerCode:
         """From what `to_json` wrote. Raises `CodeError` for anything else."""
-        from qecforge.codes import _formats
+        return cls._of(_text.code_from_json(text))
 
-        return _formats.code_from_json(text)
-
-    # Identity
+    @classmethod
+    def _of(cls, parts: CodeParts) -> StabilizerCode:
+        return cls(parts.check_matrix, signs=parts.signs, logical_x=parts.logical_x, logical_z=parts.logical_z)
 
     @cached_property
     def canonical_check_matrix(self) -> NDArray[np.uint8]:
@@ -205,8 +200,6 @@ class StabilizerCode:
         shown = ", ".join(self.stabilizers[:8]) + (", ..." if self.n - self.k > 8 else "")
         return f"<StabilizerCode [[{self.n},{self.k}]] {shown if self.n <= 30 else self.digest[:12]}>"
 
-    # Structure
-
     @cached_property
     def _rows(self) -> list[int]:
         return _gf2.pack_rows(self.check_matrix)
@@ -224,7 +217,8 @@ class StabilizerCode:
 
     @property
     def is_css(self) -> bool:
-        """Whether X-type and Z-type elements generate the group."""
+        """Deprecated: `css is not None`."""
+        _deprecated("is_css", "css is not None")
         return self.css is not None
 
     @property
@@ -271,81 +265,65 @@ class StabilizerCode:
             logical_z=self.logical_z[:, columns],
         )
 
-    # Figures of merit
-
     def distance(
         self, *, method: DistanceMethod = "auto", budget_seconds: float | None = 60.0, seed: int = 0
     ) -> Distance:
         """The distance, proved within the budget or else a labelled bound; see `qecforge.codes.find_distance`."""
-        from qecforge.codes.distance import find_distance
-
         return find_distance(self, method=method, budget_seconds=budget_seconds, seed=seed)
 
     def effective_distance(
         self, weights: ArrayLike, *, budget_seconds: float | None = 60.0, seed: int = 0
     ) -> EffectiveDistance:
         """The distance when X, Y and Z weigh (w_X, w_Y, w_Z); see `qecforge.codes.effective_distance`."""
-        from qecforge.codes._effective_distance import effective_distance
-
         return effective_distance(self, weights, budget_seconds=budget_seconds, seed=seed)
 
     def weight_enumerators(self) -> WeightEnumerators:
         """Shor-Laflamme enumerators A and B, exact integers; see `WeightEnumerators`."""
-        from qecforge.codes.enumerators import weight_enumerators
-
         return weight_enumerators(self)
 
-    # Conversions
-
     def to_check_matrix(self) -> NDArray[np.uint8]:
-        """A fresh copy of the (n-k, 2n) check matrix."""
+        """Deprecated: `check_matrix.copy()`."""
+        _deprecated("to_check_matrix()", "check_matrix.copy()")
         return self.check_matrix.copy()
 
     def to_paulis(self) -> list[str]:
-        """The generators as Pauli strings, with a sign where signs are known."""
+        """Deprecated: `list(stabilizers)`."""
+        _deprecated("to_paulis()", "list(code.stabilizers)")
         return list(self.stabilizers)
 
     def to_stim_tableau(self) -> stim.Tableau:
         """An encoder as a tableau: Z_k..Z_{n-1} map to the generators (plus where no sign is known), X_i and Z_i for
         i < k to the logical operators."""
-        from qecforge.codes import _circuits
-
-        return _circuits.encoding_tableau(self)
+        return encoders.encoding_tableau(self)
 
     def encoder(self) -> stim.Circuit:
         """An encoding circuit of H, S and CX, synthesised from the tableau: qubits 0..k-1 carry the logical input,
         k..n-1 start in |0>. Not the shortest one."""
-        return self.to_stim_tableau().to_circuit("elimination")
+        return encoders.encoding_circuit(self)
 
     def to_stim(self) -> str:
         """`encoder()` as stim circuit text, with n and k in a comment."""
-        from qecforge.codes import _formats
-
-        return _formats.code_to_stim(self)
+        return _text.code_to_stim(self)
 
     def to_qiskit(self) -> qiskit.QuantumCircuit:
         """`encoder()` as a qiskit circuit."""
-        from qecforge.codes import _circuits
-
-        return _circuits.qiskit_encoder(self)
+        return encoders.qiskit_encoder(self)
 
     def to_qasm3(self) -> str:
         """`encoder()` as OpenQASM 3, with n and k in a comment."""
-        from qecforge.codes import _formats
-
-        return _formats.code_to_qasm3(self)
+        return _text.code_to_qasm3(self)
 
     def to_json(self) -> str:
         """One JSON object: n, k, generators (with signs where known) and logical operators as Pauli strings."""
-        from qecforge.codes import _formats
-
-        return _formats.code_to_json(self)
+        return _text.code_to_json(self)
 
     def to_alist(self) -> str:
         """The check matrix [x | z] of 2n columns in MacKay's alist format."""
-        from qecforge.codes._alist import matrix_to_alist
-
         return matrix_to_alist(self.check_matrix)
+
+
+def _deprecated(old: str, new: str) -> None:
+    warnings.warn(f"StabilizerCode.{old} goes with 0.3: use {new}", DeprecationWarning, stacklevel=3)
 
 
 def _rebuild(check_matrix: Any, signs: Any, logical_x: Any, logical_z: Any) -> StabilizerCode:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from qecforge.evaluation.config import LogicalErrorRateConfig
-from qecforge.evaluation.policy_config import DecisionFidelityConfig, SearchConfig
-from qecforge.evaluation.records import ErrorCounts, ErrorRateTask, chunk_shots
+from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
+from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
+from qecforge.evaluation.policies.config import DecisionFidelityConfig, SearchConfig
 
 if TYPE_CHECKING:
-    from qecforge.evaluation.distance import CircuitDistance, circuit_distance
-    from qecforge.evaluation.fidelity import (
+    from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
+    from qecforge.evaluation.error_rates.measure import PlannedTask, measure_error_rates, plan_error_rates
+    from qecforge.evaluation.policies.fidelity import (
         DecisionFidelity,
         MarginBucket,
         VisitedStates,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         kendall_tau,
         policy_logits,
     )
-    from qecforge.evaluation.measure import PlannedTask, measure_error_rates, plan_error_rates
     from qecforge.evaluation.statistics import (
         Interval,
         SlopeFit,
@@ -65,8 +65,8 @@ __all__ = [
 ]
 
 _LAZY = {
-    "distance": ("CircuitDistance", "circuit_distance"),
-    "fidelity": (
+    "error_rates.circuits.distance": ("CircuitDistance", "circuit_distance"),
+    "policies.fidelity": (
         "DecisionFidelity",
         "MarginBucket",
         "VisitedStates",
@@ -75,7 +75,7 @@ _LAZY = {
         "kendall_tau",
         "policy_logits",
     ),
-    "measure": ("PlannedTask", "measure_error_rates", "plan_error_rates"),
+    "error_rates.measure": ("PlannedTask", "measure_error_rates", "plan_error_rates"),
     "statistics": (
         "Interval",
         "SlopeFit",

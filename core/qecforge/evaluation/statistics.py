@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qecforge.errors import ConfigurationError
-from qecforge.evaluation.records import ErrorCounts
+from qecforge.evaluation.error_rates.records import ErrorCounts
 
 __all__ = [
     "Interval",

@@ -9,7 +9,7 @@ from qecforge.errors import ConfigurationError, Interrupted
 from qecforge.executors._base import Executor, stop_signals
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
-from qecforge.run import RunListener, RunOptions, RunOutcome
+from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.store import Store
 
 if TYPE_CHECKING:

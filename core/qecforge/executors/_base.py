@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
-    from qecforge.run import RunListener, RunOptions, RunOutcome
+    from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 
 __all__ = ["Executor", "stop_signals"]
 

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qecforge._cores import available_cores
-from qecforge._signals import children_deaf_to_sigint
 from qecforge.executors._base import Executor, stop_signals
-from qecforge.run import RunListener, RunOutcome, execute
+from qecforge.machine.cores import available_cores
+from qecforge.machine.signals import children_deaf_to_sigint
+from qecforge.runs.execute import execute
+from qecforge.runs.listener import RunListener, RunOutcome
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
-    from qecforge.run import RunOptions
+    from qecforge.runs.listener import RunOptions
 
 __all__ = ["LocalExecutor"]
 
@@ -116,7 +117,7 @@ def _work(index: int, canonical: str, name: str, source_text: str, options: RunO
     import torch
 
     from qecforge.manifest import RunPlan
-    from qecforge.plugins import Registry
+    from qecforge.registry import Registry
 
     torch.set_num_threads(_worker["threads"])
     plan = RunPlan.from_canonical(canonical, Registry.load(), name=name, source_text=source_text)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from qecforge.errors import UserError
 from qecforge.executors._base import Executor, stop_signals
-from qecforge.run import execute
+from qecforge.runs.execute import execute
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
-    from qecforge.run import RunListener, RunOptions, RunOutcome
+    from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 
 __all__ = ["ProcessExecutor"]
 

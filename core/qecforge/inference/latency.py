@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qecforge._cores import available_cores
-from qecforge.inference.threads import torch_threads
+from qecforge.machine.cores import available_cores
+from qecforge.machine.threads import torch_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from qecforge.hookspecs import Environment, Policy
+    from qecforge.contracts.environment import Environment
+    from qecforge.contracts.policy import Policy
 
 __all__ = ["BATCHES", "Latency", "measure_latency", "rollout_speed", "seconds_per_call"]
 
@@ -32,7 +33,7 @@ class Latency:
 
     Attributes:
         precision: `fp32`, `bf16`, `fp16`, or `int8` with the bits of the policy.
-        runtime: `torch`, or one of `qecforge.inference.runtimes.RUNTIMES`.
+        runtime: `torch`, or one of `qecforge.inference.runtimes.base.RUNTIMES`.
         kernel: Operators or kernel and instruction set, where the runtime says.
     """
 
@@ -114,7 +115,7 @@ def rollout_speed(env: Environment, policy: Policy, *, seconds: float = 1.0, see
 
 
 def _integer(policy: Any, samples: dict[int, NDArray[Any]], threads: int, budget: float) -> Iterator[Latency]:
-    from qecforge.inference.runtimes import make_runtime
+    from qecforge.inference.runtimes.choice import make_runtime
 
     for name in ("native", "onnxruntime"):
         runtime = make_runtime(name, policy.mlp, threads=threads)
@@ -148,7 +149,7 @@ def _float(policy: Policy, samples: dict[int, NDArray[Any]], threads: int, budge
 def _float_session(policy: Policy, threads: int) -> Callable[[NDArray[Any]], Any]:
     import onnxruntime
 
-    from qecforge.inference.onnx_model import float_model
+    from qecforge.inference.runtimes.onnx_model import float_model
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError
-from qecforge.hookspecs import Policy
 from qecforge.inference._acting import choose_actions
 
 __all__ = ["ModulePolicy"]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Policy
 from qecforge.inference._acting import choose_actions
 from qecforge.inference.integer import IntegerMlp
-from qecforge.inference.runtimes import DEFAULT_RUNTIME, Runtime, RuntimeReport, check_runtime, make_runtime
+from qecforge.inference.runtimes.base import DEFAULT_RUNTIME, Runtime, RuntimeReport, check_runtime
+from qecforge.inference.runtimes.choice import make_runtime
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ class QuantizedPolicy(Policy):
 
     Args:
         mlp: The network.
-        runtime: What executes it, one of `qecforge.inference.runtimes.RUNTIMES`.
+        runtime: What executes it, one of `qecforge.inference.runtimes.base.RUNTIMES`.
         threads: At most so many for one call; None for the cores that the process may use.
         start: First action's number in the environment's action space.
 

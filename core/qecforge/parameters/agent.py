@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qecforge.contracts.agent import Agent, ExtraLoss, TrainingContext
+from qecforge.contracts.environment import Environment, ParameterEnvironment
+from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Agent, Environment, ExtraLoss, ParameterEnvironment, Policy, TrainingContext
 from qecforge.parameters._log import Log, Snapshots
 from qecforge.parameters.config import ParameterAgentConfig
 from qecforge.parameters.policy import GaussianParameters

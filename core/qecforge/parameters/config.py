@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from qecforge.hookspecs import PluginConfig
+from qecforge.contracts.config import PluginConfig
 
 __all__ = ["ParameterAgentConfig"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Policy
 
 if TYPE_CHECKING:
     import torch

@@ -15,11 +15,10 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from qecforge.errors import ConfigurationError
+from qecforge.errors import ConfigurationError, did_you_mean
 
 __all__ = ["ROW_KEYS", "Benchmark", "find_benchmarks", "source_directory"]
 
@@ -85,8 +84,8 @@ def find_benchmarks(names: Sequence[str] = (), directory: Path | None = None) ->
     scripts = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
     for name in names:
         if name not in scripts:
-            near = get_close_matches(name, scripts) or sorted(scripts)
-            raise ConfigurationError(f"no benchmark {name!r} in {folder}; there is: {', '.join(near) or 'none'}")
+            known = ", ".join(scripts) or "none"
+            raise ConfigurationError(f"no benchmark {name!r} in {folder}.{did_you_mean(name, scripts)} Known: {known}")
     return [Benchmark(name, _summary(scripts[name]), scripts[name]) for name in names or scripts]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from qecforge.codes import StabilizerCode
 from qecforge.errors import CodeError, ConfigurationError, StoreError
-from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 
 __all__ = ["CodeRecord", "Discovery", "DistanceKind", "ErrorRate", "Interval", "Row", "iso"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from qecforge.errors import StoreError
-from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
 from qecforge.store.models import CodeRow, DiscoveryRow, ErrorCountRow, ErrorRateRow, RunRow

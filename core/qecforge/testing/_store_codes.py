@@ -10,7 +10,7 @@ import pytest
 
 from qecforge.codes import Distance, StabilizerCode
 from qecforge.errors import ConfigurationError, StoreError
-from qecforge.evaluation.records import ErrorCounts
+from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import CodeRecord, Store
 from qecforge.testing._store_examples import discovered, distance, example_code, example_run, example_task
 

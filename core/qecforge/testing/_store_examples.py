@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qecforge.codes import DiscoveredCode, Distance, StabilizerCode
-from qecforge.evaluation.records import ErrorRateTask
+from qecforge.evaluation.error_rates.records import ErrorRateTask
 from qecforge.store import Run, Store
 
 __all__ = ["discovered", "distance", "example_code", "example_run", "example_task"]

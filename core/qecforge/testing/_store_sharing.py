@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from qecforge.errors import ConfigurationError, StoreError
-from qecforge.evaluation.records import ErrorCounts
+from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import Store
 from qecforge.testing._store_examples import discovered, distance, example_code, example_run, example_task
 

@@ -18,8 +18,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from qecforge.contracts.agent import Agent, TrainingBatch
+from qecforge.contracts.environment import Environment, StepBuffers
+from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
-from qecforge.hookspecs import Agent, AgentSpec, Environment, Policy, StepBuffers, TrainingBatch
+from qecforge.hookspecs import AgentSpec
 from qecforge.testing.contexts import RecordingContext
 
 __all__ = ["AgentContract", "IdentityEnvironment"]

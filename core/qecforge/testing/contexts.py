@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qecforge.checkpoints import load_checkpoint, save_checkpoint
 from qecforge.codes import DiscoveredCode
+from qecforge.contracts.environment import Environment
 from qecforge.errors import Interrupted
-from qecforge.hookspecs import Environment
+from qecforge.runs.checkpoints import load_checkpoint, save_checkpoint
 
 __all__ = ["Advance", "RecordingContext", "through_checkpoint"]
 
@@ -93,7 +93,7 @@ class RecordingContext:
     def advance(
         self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
     ) -> bool:
-        """See `qecforge.hookspecs.TrainingContext.advance`."""
+        """See `qecforge.contracts.agent.TrainingContext.advance`."""
         self.advances.append(Advance(step, total, dict(metrics)))
         self.discoveries.extend(self.env.take_discoveries())
         calls = len(self.advances)

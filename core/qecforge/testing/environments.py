@@ -5,7 +5,7 @@
     class TestMyEnvironment(EnvironmentContract):
         spec = my_spec              # qecforge.hookspecs.EnvironmentSpec
         settings = {"size": 4}      # a configuration whose episodes, if it has any, end within a few dozen steps
-        reward = None               # a qecforge.hookspecs.Reward, where the environment has none of its own
+        reward = None               # a qecforge.contracts.reward.Reward, where the environment has none of its own
 
 Outside pytest, `check_environment(make)` runs the same checks and says which failed.
 """
@@ -21,8 +21,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from qecforge.contracts.environment import Environment, ParameterEnvironment, StepBuffers
+from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
-from qecforge.hookspecs import Environment, EnvironmentSpec, ParameterEnvironment, Reward, StepBuffers
+from qecforge.hookspecs import EnvironmentSpec
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 

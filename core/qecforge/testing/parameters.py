@@ -18,9 +18,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from qecforge.contracts.agent import Agent
+from qecforge.contracts.environment import ParameterEnvironment, StepBuffers
+from qecforge.contracts.factor_graph import FactorGraph
+from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, Interrupted
-from qecforge.factor_graph import FactorGraph
-from qecforge.hookspecs import Agent, AgentSpec, ParameterEnvironment, Policy, StepBuffers
+from qecforge.hookspecs import AgentSpec
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
 from qecforge.testing.contexts import RecordingContext
 

@@ -20,12 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from qecforge.contracts.agent import TrainingBatch
+from qecforge.contracts.policy import Policy
+from qecforge.contracts.quantizer import Quantizer
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Policy, Quantizer, QuantizerSpec, TrainingBatch
+from qecforge.hookspecs import QuantizerSpec
 from qecforge.inference.integer import run_reference
 from qecforge.inference.module_policy import ModulePolicy
 from qecforge.inference.policy import QuantizedPolicy
-from qecforge.inference.runtimes import RUNTIMES
+from qecforge.inference.runtimes.base import RUNTIMES
 from qecforge.testing.agents import IdentityEnvironment
 
 __all__ = ["PerceptronPolicy", "QuantizerContract"]

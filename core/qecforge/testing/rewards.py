@@ -23,8 +23,10 @@ import pytest
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TABLEAU, TableauBatch, TableauSubject, words_per_column
+from qecforge.contracts.config import PluginConfig
+from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import CompiledReward, PluginConfig, Reward, RewardBuffers, RewardSpec
+from qecforge.hookspecs import RewardSpec
 
 __all__ = ["RewardContract", "RewardExample", "random_tableaus", "tableau_examples"]
 

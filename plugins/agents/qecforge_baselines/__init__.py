@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qecforge.hookspecs import Agent, AgentSpec, PluginConfig, hookimpl
+from qecforge.contracts import Agent
+from qecforge.hookspecs import AgentSpec, hookimpl
 from qecforge_baselines.config import CMAESConfig, SPSAConfig
 
 __all__ = ["CMAESConfig", "SPSAConfig", "make_cma_es", "make_spsa", "qecforge_agents"]
 
 
-def make_cma_es(config: PluginConfig) -> Agent:
-    """The agent that `config`, a `CMAESConfig`, describes."""
+def make_cma_es(config: CMAESConfig) -> Agent:
+    """The agent that `config` describes."""
     from qecforge_baselines.agents import CMAES
 
-    return CMAES(CMAESConfig.model_validate(config))
+    return CMAES(config)
 
 
-def make_spsa(config: PluginConfig) -> Agent:
-    """The agent that `config`, an `SPSAConfig`, describes."""
+def make_spsa(config: SPSAConfig) -> Agent:
+    """The agent that `config` describes."""
     from qecforge_baselines.agents import SPSA
 
-    return SPSA(SPSAConfig.model_validate(config))
+    return SPSA(config)
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qecforge.hookspecs import Environment
+from qecforge.contracts import Environment
 from qecforge.parameters import ParameterAgent
 from qecforge_baselines.cma_es import CMAESSearch
 from qecforge_baselines.config import CMAESConfig, SPSAConfig

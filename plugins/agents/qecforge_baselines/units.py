@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qecforge.contracts import ParameterEnvironment
 from qecforge.errors import ConfigurationError, QecforgeError
-from qecforge.hookspecs import ParameterEnvironment
 from qecforge.parameters import GaussianParameters
 
 __all__ = ["Units", "own_generator"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qecforge.hookspecs import Agent, AgentSpec, PluginConfig, hookimpl
-from qecforge_ppo.config import NetworkConfig, PPOConfig, Schedule, check_fine_tuning
+from qecforge.contracts import Agent
+from qecforge.hookspecs import AgentSpec, hookimpl
+from qecforge.learning.schedules import Schedule
+from qecforge_ppo.config import NetworkConfig, PPOConfig, check_fine_tuning
 from qecforge_ppo.parameters import ParameterPPOConfig
 
 __all__ = [
@@ -20,18 +22,18 @@ __all__ = [
 ]
 
 
-def make_ppo(config: PluginConfig) -> Agent:
-    """The agent that `config`, a `PPOConfig`, describes."""
+def make_ppo(config: PPOConfig) -> Agent:
+    """The agent that `config` describes."""
     from qecforge_ppo.agent import PPO
 
-    return PPO(PPOConfig.model_validate(config))
+    return PPO(config)
 
 
-def make_parameter_ppo(config: PluginConfig) -> Agent:
-    """The agent that `config`, a `ParameterPPOConfig`, describes."""
+def make_parameter_ppo(config: ParameterPPOConfig) -> Agent:
+    """The agent that `config` describes."""
     from qecforge_ppo.parameters.agent import ParameterPPO
 
-    return ParameterPPO(ParameterPPOConfig.model_validate(config))
+    return ParameterPPO(config)
 
 
 @hookimpl

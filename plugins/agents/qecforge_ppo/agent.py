@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
-from qecforge.hookspecs import (
+from qecforge.contracts import (
     Agent,
     Environment,
     ExtraLoss,
@@ -22,9 +21,13 @@ from qecforge.hookspecs import (
     StatefulExtraLoss,
     TrainingContext,
 )
-from qecforge.inference.threads import torch_threads
+from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
+from qecforge.learning.episodes import EpisodeStatistics
+from qecforge.learning.schedules import value_at
+from qecforge.learning.torch_state import copied, seeded_generator, torch_device
+from qecforge.machine.threads import torch_threads
 from qecforge_ppo.batch import Batch, Minibatch
-from qecforge_ppo.config import PPOConfig, network_of, value_at
+from qecforge_ppo.config import PPOConfig, network_of
 from qecforge_ppo.int8 import Int8Actors, calibration_states
 from qecforge_ppo.losses import (
     clip_gradients,
@@ -37,7 +40,7 @@ from qecforge_ppo.losses import (
     value_loss,
 )
 from qecforge_ppo.networks import ActorCritic, ModuleActor, masked_log_softmax, sample_actions
-from qecforge_ppo.rollout import EpisodeStatistics, Rollout
+from qecforge_ppo.rollout import Rollout
 
 __all__ = ["PPO"]
 
@@ -63,7 +66,7 @@ class PPO(Agent):
     def build_policy(self, env: Environment) -> Policy:
         """An untrained policy of the configured network for `env`'s spaces."""
         shape, inputs, actions, start = _spaces(env)
-        networks = ActorCritic(inputs, actions, network_of(self.config.policy), [_generator(0, 0)])
+        networks = ActorCritic(inputs, actions, network_of(self.config.policy), [seeded_generator(0, 0)])
         return networks.policy(0, shape, start)
 
     def train(
@@ -108,8 +111,8 @@ class _Training:
             )
         self.config, self.env, self.seed, self.given, self.extra_loss = config, env, seed, policy, extra_loss
         self.shape, inputs, actions, self.first_action = _spaces(env)
-        self.device = _device(config.device)
-        self.generators = [_generator(seed, agent) for agent in range(config.num_agents)]
+        self.device = torch_device(config.device)
+        self.generators = [seeded_generator(seed, agent) for agent in range(config.num_agents)]
         self.networks = ActorCritic(inputs, actions, network_of(config.policy), self.generators)
         if policy is not None:
             self.networks = _networks_for(policy, self.networks, self.shape)
@@ -277,7 +280,8 @@ class _Training:
         metrics["learning_rate"] = learning_rate
         if isinstance(self.extra_loss, ReportingExtraLoss):
             metrics |= {f"quantizer/{name}": value for name, value in self.extra_loss.metrics.items()}
-        returns, lengths, members = self.episodes.add(self.rollout)
+        ended = self.rollout.terminated | self.rollout.truncated
+        returns, lengths, members = self.episodes.add(self.rollout.rewards, ended)
         metrics["episodes"] = float(len(returns))
         if len(returns):
             metrics["episode_return"] = float(returns.mean())
@@ -306,9 +310,9 @@ class _Training:
         masks = self.rollout.masks
         return {
             "step": self.step,
-            "networks": _copied(self.networks.state_dict()),
-            "policy": None if self.given is None else _copied(self.given.state_dict()),
-            "optimizer": _copied(self.optimizer.state_dict()),
+            "networks": copied(self.networks.state_dict()),
+            "policy": None if self.given is None else copied(self.given.state_dict()),
+            "optimizer": copied(self.optimizer.state_dict()),
             "generators": [generator.get_state() for generator in self.generators],
             "observations": torch.from_numpy(self.rollout.observations[0].copy()),
             "mask": None if masks is None else torch.from_numpy(masks[0].copy()),
@@ -326,7 +330,7 @@ class _Training:
             if self.given is not None:
                 self.given.load_state_dict(state["policy"])
             self.networks.load_state_dict(state["networks"])
-            self.optimizer.load_state_dict(_copied(state["optimizer"]))
+            self.optimizer.load_state_dict(copied(state["optimizer"]))
             for generator, generator_state in zip(self.generators, state["generators"], strict=True):
                 generator.set_state(generator_state)
             mask = state["mask"]
@@ -374,28 +378,3 @@ def _networks_for(policy: Policy, fresh: ActorCritic, shape: tuple[int, ...]) ->
     if value_module is not None:
         fresh.critic = ModuleActor(value_module, shape)
     return fresh
-
-
-def _generator(seed: int, agent: int) -> torch.Generator:
-    """Agent `agent`'s own source of randomness."""
-    state = np.random.SeedSequence(seed, spawn_key=(agent,)).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("ppo: device is cuda and torch sees no CUDA device: set device to auto or cpu")
-    return torch.device(name)
-
-
-def _copied(value: Any) -> Any:
-    """A deep copy of nested dicts and lists whose tensors go to the CPU."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_copied(item) for item in value]
-    return value

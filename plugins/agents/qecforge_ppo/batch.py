@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qecforge.hookspecs import TrainingBatch
+from qecforge.contracts import TrainingBatch
 from qecforge_ppo.rollout import Rollout
 
 __all__ = ["Batch", "Minibatch"]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qecforge.errors import ConfigurationError
-from qecforge.inference.calibration import space_holds_levels
-from qecforge.inference.convert import to_integer
-from qecforge.inference.fake_quantize import FakeQuantizedMlp
 from qecforge.inference.integer import IntegerMlp
-from qecforge.inference.native import NativeRuntime
 from qecforge.inference.network import read_mlp
-from qecforge.inference.observers import FEWEST_STATES
+from qecforge.inference.quantization.calibration import space_holds_levels
+from qecforge.inference.quantization.convert import to_integer
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp
+from qecforge.inference.quantization.observers import FEWEST_STATES
+from qecforge.inference.runtimes.native import NativeRuntime
 from qecforge_ppo.networks import ActorCritic
 
 __all__ = ["CALIBRATION_STATES", "Int8Actors", "calibration_states"]

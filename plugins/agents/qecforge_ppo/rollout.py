@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qecforge.hookspecs import StepBuffers
+from qecforge.contracts import StepBuffers
 
-__all__ = ["EpisodeStatistics", "Rollout"]
+__all__ = ["Rollout"]
 
 
 class Rollout:
@@ -90,29 +90,3 @@ class Rollout:
     def by_agent(self, steps: Tensor) -> Tensor:
         """(T, A, m, ...) -> (A T m, ...), one agent's samples after another's."""
         return steps.transpose(0, 1).reshape(-1, *steps.shape[3:])
-
-
-class EpisodeStatistics:
-    """Returns and lengths of episodes, also of those still under way."""
-
-    def __init__(self, members: int) -> None:
-        self.running_return = np.zeros(members)
-        self.running_length = np.zeros(members, np.int64)
-
-    def add(self, rollout: Rollout) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-        """Returns, lengths and member numbers of the episodes that ended in `rollout`."""
-        returns, lengths, members = [], [], []
-        ended = rollout.terminated | rollout.truncated
-        for rewards, end in zip(rollout.rewards, ended, strict=True):
-            self.running_return += rewards
-            self.running_length += 1
-            if end.any():
-                who = np.flatnonzero(end)
-                returns.append(self.running_return[who])
-                lengths.append(self.running_length[who])
-                members.append(who)
-                self.running_return[who] = 0.0
-                self.running_length[who] = 0
-        if not returns:
-            return np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return np.concatenate(returns), np.concatenate(lengths), np.concatenate(members)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qecforge.codes.packed import TABLEAU
-from qecforge.hookspecs import Environment, EnvironmentSpec, Reward, hookimpl
+from qecforge.contracts import Environment, Reward
+from qecforge.hookspecs import EnvironmentSpec, hookimpl
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 
 if TYPE_CHECKING:

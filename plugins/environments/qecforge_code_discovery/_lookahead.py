@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject, words_per_column
-from qecforge.hookspecs import Reward, RewardBuffers
+from qecforge.contracts import Reward, RewardBuffers
 from qecforge_code_discovery import _kernels
 from qecforge_code_discovery._layout import Actions, Episode, Rules
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from qecforge.hookspecs import PluginConfig
+from qecforge.contracts import PluginConfig
 from qecforge_code_discovery.connectivity import Connectivity, Pair, check_pairs
 from qecforge_code_discovery.gates import GATES, ActionTable, action_table, resolve_gates
 from qecforge_code_discovery.noise import Noise, PerQubit

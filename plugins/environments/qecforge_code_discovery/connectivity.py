@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, Field, Tag
 from pydantic import Discriminator as ByForm
 
-from qecforge.hookspecs import PluginConfig
+from qecforge.contracts import PluginConfig
+from qecforge.errors import did_you_mean
 
 __all__ = [
     "Connectivity",
@@ -66,18 +66,16 @@ def _known(value: Any) -> Any:
     if isinstance(value, str):
         if value in _NAMED:
             return value
-        near = difflib.get_close_matches(value, _NAMED, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown connectivity {value!r}: {hint}{_FORMS}")
+        raise ValueError(f"unknown connectivity {value!r}.{did_you_mean(value, _NAMED)} {_FORMS}")
     if isinstance(value, dict) and sum(key in value for key in _KEYED) == 1 and len(value) == 1:
         return value
     if isinstance(value, (GridConnectivity, EdgesConnectivity, CouplingMapConnectivity)):
         return value
-    raise ValueError(f"connectivity cannot be {value!r}: {_FORMS}")
+    raise ValueError(f"connectivity cannot be {value!r}. {_FORMS}")
 
 
 _FORMS = (
-    f"give {', '.join(_NAMED)}, or one of {{grid: [rows, columns]}}, {{edges: [[0, 1], ...]}}, "
+    f"Give {', '.join(_NAMED)}, or one of {{grid: [rows, columns]}}, {{edges: [[0, 1], ...]}}, "
     "{coupling_map: [[0, 1], ...]}"
 )
 

@@ -13,8 +13,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject
+from qecforge.contracts import Environment, Reward, RewardBuffers, StepBuffers
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Environment, Reward, RewardBuffers, StepBuffers
 from qecforge_code_discovery import _canonical, _kernels, _setup
 from qecforge_code_discovery._layout import Shown
 from qecforge_code_discovery._lookahead import LookAhead

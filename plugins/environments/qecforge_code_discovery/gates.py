@@ -6,13 +6,14 @@ Cliffords come down to the six permutations of (X, Y, Z): identity, `h`, `s`, `s
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qecforge.errors import did_you_mean
 
 __all__ = ["GATES", "NO_ACTION", "ActionTable", "Gate", "action_table", "commutation", "resolve_gates"]
 
@@ -89,11 +90,9 @@ def resolve_gates(names: Sequence[str]) -> tuple[str, ...]:
                 f"gate {name!r} is a Pauli: it changes signs alone, never the code's distance. Leave it out"
             )
         if lower not in GATES and lower not in _ALIASES:
-            known = [*GATES, *_ALIASES]
-            near = difflib.get_close_matches(lower, known, n=2, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            offer = did_you_mean(lower, [*GATES, *_ALIASES])
             raise ValueError(
-                f"unknown gate {name!r}: {hint}Choose among {', '.join(GATES)}, or c1 for all of one qubit"
+                f"unknown gate {name!r}.{offer} Choose among {', '.join(GATES)}, or c1 for all of one qubit"
             )
         for gate in _ALIASES.get(lower, (lower,)):
             if gate in resolved:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from qecforge.hookspecs import PluginConfig
+from qecforge.contracts import PluginConfig
 
 __all__ = [
     "AmplitudeDamping",

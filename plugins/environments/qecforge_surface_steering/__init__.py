@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qecforge.hookspecs import Environment, EnvironmentSpec, EvaluationSpec, PluginConfig, Policy, Reward, hookimpl
+from qecforge.contracts import Environment, PluginConfig, Policy, Reward
+from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, hookimpl
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
-from qecforge_surface_steering.evaluation_config import GradientRelationConfig, SteeringEvaluationConfig
+from qecforge_surface_steering.evaluations.config import GradientRelationConfig, SteeringEvaluationConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qecforge_surface_steering.circuits import color_code, surface_code
     from qecforge_surface_steering.decoder_environment import DecoderSteering
+    from qecforge_surface_steering.device.circuits import color_code, surface_code
+    from qecforge_surface_steering.device.regions import DetectionModel
+    from qecforge_surface_steering.device.tagged import TaggedCircuit
     from qecforge_surface_steering.environment import SurfaceSteering
-    from qecforge_surface_steering.regions import DetectionModel
-    from qecforge_surface_steering.tagged import TaggedCircuit
 
 __all__ = [
     "DecoderSteering",
@@ -40,11 +41,11 @@ __all__ = [
 
 _LAZY = {
     "DecoderSteering": "decoder_environment",
-    "DetectionModel": "regions",
+    "DetectionModel": "device.regions",
     "SurfaceSteering": "environment",
-    "TaggedCircuit": "tagged",
-    "color_code": "circuits",
-    "surface_code": "circuits",
+    "TaggedCircuit": "device.tagged",
+    "color_code": "device.circuits",
+    "surface_code": "device.circuits",
 }
 
 
@@ -67,14 +68,14 @@ def evaluate_steering(
     env: Environment, policy: Policy, config: SteeringEvaluationConfig, record: Callable[[str, int, float], None]
 ) -> None:
     """See `evaluation`; stim and pymatching are imported here."""
-    from qecforge_surface_steering.evaluation import evaluate_steering
+    from qecforge_surface_steering.evaluations.steering import evaluate_steering
 
     evaluate_steering(env, policy, config, record)
 
 
 def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, config: SteeringEvaluationConfig) -> None:
     """See `evaluation_check`."""
-    from qecforge_surface_steering.evaluation_check import check_steering
+    from qecforge_surface_steering.evaluations.check import check_steering
 
     check_steering(environment, agent, config)
 
@@ -83,7 +84,7 @@ def evaluate_gradient_relation(
     env: Environment, policy: Policy, config: GradientRelationConfig, record: Callable[[str, int, float], None]
 ) -> None:
     """See `gradient_relation`; stim and pymatching are imported here."""
-    from qecforge_surface_steering.gradient_relation import evaluate_gradient_relation
+    from qecforge_surface_steering.evaluations.gradient_relation import evaluate_gradient_relation
 
     evaluate_gradient_relation(env, policy, config, record)
 
@@ -92,7 +93,7 @@ def check_gradient_relation(
     environment: SurfaceSteeringConfig, agent: PluginConfig, config: GradientRelationConfig
 ) -> None:
     """See `evaluation_check`."""
-    from qecforge_surface_steering.evaluation_check import check_gradient_relation
+    from qecforge_surface_steering.evaluations.check import check_gradient_relation
 
     check_gradient_relation(environment, agent, config)
 
@@ -110,7 +111,7 @@ def evaluate_decoder_priors(
     env: Environment, policy: Policy, config: DecoderPriorsConfig, record: Callable[[str, int, float], None]
 ) -> None:
     """See `decoder_evaluation`."""
-    from qecforge_surface_steering.decoder_evaluation import compare_priors
+    from qecforge_surface_steering.evaluations.decoder_priors import compare_priors
 
     compare_priors(env, policy, config, record)
 

@@ -12,9 +12,9 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from qecforge.contracts import ParameterEnvironment, PluginConfig, Reward, StepBuffers
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import ParameterEnvironment, PluginConfig, Reward, StepBuffers
-from qecforge_surface_steering import _kernels
+from qecforge_surface_steering.engines import _kernels
 
 __all__ = ["ClockedEnvironment"]
 

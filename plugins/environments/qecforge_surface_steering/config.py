@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from qecforge.contracts import PluginConfig
 from qecforge.errors import ConfigurationError
-from qecforge.evaluation.config import DecoderName
-from qecforge.hookspecs import PluginConfig
-from qecforge_surface_steering.drift import CompiledDrift, Drift, Table
-from qecforge_surface_steering.landscape import Calibrated, Landscape, PerGate, Start, parameter_names
+from qecforge.evaluation.error_rates.config import DecoderName
+from qecforge_surface_steering.device.drift import CompiledDrift, Drift, Table
+from qecforge_surface_steering.device.landscape import Calibrated, Landscape, PerGate, Start, parameter_names
 
 if TYPE_CHECKING:
     import stim
 
-    from qecforge_surface_steering.regions import DetectionModel
-    from qecforge_surface_steering.tagged import TaggedCircuit
+    from qecforge_surface_steering.device.regions import DetectionModel
+    from qecforge_surface_steering.device.tagged import TaggedCircuit
 
 __all__ = ["Assess", "SurfaceSteeringConfig"]
 
@@ -118,7 +118,7 @@ class SurfaceSteeringConfig(PluginConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> SurfaceSteeringConfig:
-        from qecforge_surface_steering.circuits import check_rounds
+        from qecforge_surface_steering.device.circuits import check_rounds
 
         self._check_code()
         if self.code == "color":
@@ -174,7 +174,7 @@ class SurfaceSteeringConfig(PluginConfig):
 
     def circuits(self) -> tuple[TaggedCircuit, ...]:
         """The memory experiments: one, or one for each basis, on the same gates."""
-        from qecforge_surface_steering.circuits import surface_code
+        from qecforge_surface_steering.device.circuits import surface_code
 
         if self.code == "surface" and self.distance is not None:
             bases: tuple[Literal["x", "z"], ...] = ("x", "z") if self.memory == "both" else (self.memory,)
@@ -187,7 +187,7 @@ class SurfaceSteeringConfig(PluginConfig):
         Raises:
             ConfigurationError: A gate that no detector sees, or noise that is no product of independent faults.
         """
-        from qecforge_surface_steering.regions import DetectionModel
+        from qecforge_surface_steering.device.regions import DetectionModel
 
         chosen = self.circuits() if circuits is None else circuits
         return DetectionModel.from_circuits(chosen, objectives=self.objectives, bulk_only=self.bulk_only)
@@ -235,7 +235,7 @@ class SurfaceSteeringConfig(PluginConfig):
         return self._single({"surface": 1, "color": 2, "circuit": self.rounds}[self.code])
 
     def _single(self, rounds: int) -> TaggedCircuit:
-        from qecforge_surface_steering.circuits import color_code, read_circuit, surface_code
+        from qecforge_surface_steering.device.circuits import color_code, read_circuit, surface_code
 
         if self.distance is None:
             return self._tagged(read_circuit(self.circuit or ""))
@@ -244,7 +244,7 @@ class SurfaceSteeringConfig(PluginConfig):
         return self._tagged(surface_code(self.distance, rounds, "z"))
 
     def _tagged(self, circuit: stim.Circuit) -> TaggedCircuit:
-        from qecforge_surface_steering.tagged import TaggedCircuit
+        from qecforge_surface_steering.device.tagged import TaggedCircuit
 
         return TaggedCircuit(circuit, measurement_error=self.measurement_error, reset_error=self.reset_error)
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from qecforge.evaluation.config import DecoderName
-from qecforge.hookspecs import PluginConfig
+from qecforge.contracts import PluginConfig
+from qecforge.evaluation.error_rates.config import DecoderName
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 
 __all__ = ["DecoderPriorsConfig", "DecoderSteeringConfig"]

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qecforge.contracts import Reward
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import Reward
-from qecforge_surface_steering import _kernels
 from qecforge_surface_steering._clocked import ClockedEnvironment
 from qecforge_surface_steering.decoder_config import DecoderSteeringConfig
+from qecforge_surface_steering.decoding.logical import LogicalCounts, LogicalMemory, LogicalShots
+from qecforge_surface_steering.decoding.predictors import DistinctShots
+from qecforge_surface_steering.decoding.priors import GateErrorInference, nominal_errors
+from qecforge_surface_steering.decoding.reweighting import ReweightedDecoder
+from qecforge_surface_steering.engines import _kernels
 from qecforge_surface_steering.environment import SurfaceSteering
-from qecforge_surface_steering.logical import LogicalCounts, LogicalMemory, LogicalShots
-from qecforge_surface_steering.predictors import DistinctShots
-from qecforge_surface_steering.priors import GateErrorInference, nominal_errors
-from qecforge_surface_steering.reweighting import ReweightedDecoder
 
 __all__ = ["DecoderSteering"]
 

@@ -9,17 +9,17 @@ import numpy as np
 import stim
 from numpy.typing import ArrayLike, NDArray
 
+from qecforge.contracts import Reward
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import Reward
-from qecforge_surface_steering import _memory
 from qecforge_surface_steering._clocked import ClockedEnvironment
-from qecforge_surface_steering.closed_form import ClosedForm
 from qecforge_surface_steering.config import SurfaceSteeringConfig
-from qecforge_surface_steering.engine import Device, Engine
-from qecforge_surface_steering.stim_engine import StimEngine
+from qecforge_surface_steering.engines import _memory
+from qecforge_surface_steering.engines.base import Device, Engine
+from qecforge_surface_steering.engines.closed_form import ClosedForm
+from qecforge_surface_steering.engines.stim_engine import StimEngine
 
 if TYPE_CHECKING:
-    from qecforge_surface_steering.logical import LogicalDecoder, LogicalMemory
+    from qecforge_surface_steering.decoding.logical import LogicalDecoder, LogicalMemory
 
 __all__ = ["SurfaceSteering"]
 
@@ -126,8 +126,8 @@ class SurfaceSteering(ClockedEnvironment):
         return {"logical_error_rate": decoder.count(shots).per_cycle}
 
     def _compiled_decoding(self) -> tuple[LogicalMemory, LogicalDecoder]:
-        from qecforge_surface_steering.logical import LogicalMemory
-        from qecforge_surface_steering.priors import nominal_errors
+        from qecforge_surface_steering.decoding.logical import LogicalMemory
+        from qecforge_surface_steering.decoding.priors import nominal_errors
 
         nominal = nominal_errors(self.config, self.circuits[0].arity)
         memory = LogicalMemory(

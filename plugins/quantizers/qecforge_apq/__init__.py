@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qecforge.hookspecs import PluginConfig, Quantizer, QuantizerSpec, hookimpl
-from qecforge_apq.config import Anneal, ApqConfig, check_components
+from qecforge.contracts import Quantizer
+from qecforge.hookspecs import QuantizerSpec, hookimpl
+from qecforge_apq.config import ApqConfig, check_components
 
-__all__ = ["Anneal", "ApqConfig", "make_apq", "qecforge_quantizers"]
+__all__ = ["ApqConfig", "make_apq", "qecforge_quantizers"]
 
 
-def make_apq(config: PluginConfig) -> Quantizer:
-    """The quantizer that `config`, an `ApqConfig`, describes."""
+def make_apq(config: ApqConfig) -> Quantizer:
+    """The quantizer that `config` describes."""
     from qecforge_apq.quantizer import ArgmaxPreserving
 
-    return ArgmaxPreserving(ApqConfig.model_validate(config))
+    return ArgmaxPreserving(config)
 
 
 @hookimpl

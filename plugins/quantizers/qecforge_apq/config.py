@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, WrapSerializer, model_validator
 
-from qecforge.hookspecs import PluginConfig
+from qecforge.learning.schedules import Schedule
 from qecforge_lsq import LsqConfig
 
-__all__ = ["Anneal", "ApqConfig", "check_components", "value_at"]
+__all__ = ["ApqConfig", "check_components"]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Anneal(PluginConfig):
-    """A number that changes linearly over the fine-tuning: `{from: 3, to: 1, until: 0.5}`."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    start: Weight = Field(alias="from", description="Value at the first step.")
-    to: Weight = Field(description="Value at the end.")
-    until: float = Field(
-        default=1.0, gt=0, le=1, description="Fraction of the fine-tuning at which `to` is reached; it stays there."
-    )
-
-    def at(self, progress: float) -> float:
-        """The value when the fraction `progress` (0..1) of the fine-tuning is done."""
-        return self.start + (self.to - self.start) * min(max(progress / self.until, 0.0), 1.0)
+def _linear_unsaid(schedule: Schedule, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    """`shape` where it is not linear: canonical forms of runs from before there were others stay what they are."""
+    values: dict[str, Any] = dump(schedule)
+    if schedule.shape == "linear":
+        values.pop("shape", None)
+    return values
 
 
-def value_at(number: float | Anneal, progress: float) -> float:
-    """A number that may be a constant or an `Anneal`."""
-    return number.at(progress) if isinstance(number, Anneal) else number
+Anneal: TypeAlias = Annotated[Schedule, WrapSerializer(_linear_unsaid)]
+"""A number that changes over the fine-tuning: `{from: 3, to: 1, until: 0.5}`."""
 
 
 class ApqConfig(LsqConfig):
@@ -58,7 +49,7 @@ class ApqConfig(LsqConfig):
     alpha: Weight | Anneal = Field(default=0.5, description="Weight of the listwise term (APQ paper: 0.5).")
     pairwise: bool = Field(default=True, description="Whether the pairwise margin term, eq. (1), is there.")
     margin: Weight | Anneal = Field(
-        default=Anneal.model_validate({"from": 0.0, "to": 0.2, "until": 0.5}),
+        default=Schedule.model_validate({"from": 0.0, "to": 0.2, "until": 0.5}),
         description='tau of the pairwise term, logits (APQ paper: 0.2, "anneal-up"; from 0 within the first half is '
         "ours).",
     )
@@ -69,7 +60,7 @@ class ApqConfig(LsqConfig):
         "for each state: slow for hundreds of actions.",
     )
     temperature: Temperature | Anneal = Field(
-        default=Anneal.model_validate({"from": 3.0, "to": 1.0}),
+        default=Schedule.model_validate({"from": 3.0, "to": 1.0}),
         description="T of the listwise term, logits (APQ paper: 3 annealed to 1; linear is ours).",
     )
     gate: Literal["pairwise", "both", "none"] = Field(
@@ -147,7 +138,7 @@ class ApqConfig(LsqConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> ApqConfig:
-        if isinstance(self.temperature, Anneal) and 0.0 in (self.temperature.start, self.temperature.to):
+        if isinstance(self.temperature, Schedule) and 0.0 in (self.temperature.start, self.temperature.to):
             raise ValueError(
                 f"temperature: goes from {self.temperature.start} to {self.temperature.to}: a temperature is above 0: "
                 "set from and to above 0, such as 3 and 1"

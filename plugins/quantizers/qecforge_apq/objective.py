@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qecforge.contracts import Environment, Policy, TrainingBatch
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Environment, Policy, TrainingBatch
-from qecforge_apq.config import ApqConfig, value_at
+from qecforge.learning.schedules import value_at
+from qecforge_apq.config import ApqConfig
 from qecforge_apq.losses import (
     best_actions,
     expected_excess,

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from qecforge.hookspecs import Environment, ExtraLoss, Policy
-from qecforge.inference.student import StudentPolicy
+from qecforge.contracts import Environment, ExtraLoss, Policy
+from qecforge.inference.quantization.student import StudentPolicy
 from qecforge_apq.config import ApqConfig
 from qecforge_apq.objective import ApqLoss
-from qecforge_lsq.quantizer import CalibrationSchedule, LearnedStepSizes
+from qecforge_lsq import CalibrationSchedule, LearnedStepSizes
 
 __all__ = ["ArgmaxPreserving"]
 

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qecforge.contracts import Environment, Policy
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import Environment, Policy
 
 __all__ = ["Sensitivity", "TeacherSteps", "fit_sensitivity", "peek_changes", "record_teacher"]
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from qecforge.hookspecs import PluginConfig, Quantizer, QuantizerSpec, hookimpl
+from qecforge.contracts import Quantizer
+from qecforge.hookspecs import QuantizerSpec, hookimpl
 from qecforge_lsq.config import LsqConfig
 
-__all__ = ["LsqConfig", "make_lsq", "qecforge_quantizers"]
+if TYPE_CHECKING:
+    from qecforge_lsq.quantizer import CalibrationSchedule, LearnedStepSizes
+
+__all__ = ["CalibrationSchedule", "LearnedStepSizes", "LsqConfig", "make_lsq", "qecforge_quantizers"]
 
 
-def make_lsq(config: PluginConfig) -> Quantizer:
-    """The quantizer that `config`, an `LsqConfig`, describes."""
+def make_lsq(config: LsqConfig) -> Quantizer:
+    """The quantizer that `config` describes."""
     from qecforge_lsq.quantizer import LearnedStepSizes
 
-    return LearnedStepSizes(LsqConfig.model_validate(config))
+    return LearnedStepSizes(config)
 
 
 @hookimpl
@@ -29,3 +34,11 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
             kind="training_aware",
         )
     ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("CalibrationSchedule", "LearnedStepSizes"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from qecforge_lsq import quantizer
+
+    return getattr(quantizer, name)

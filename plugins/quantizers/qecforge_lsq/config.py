@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from qecforge.hookspecs import PluginConfig
+from qecforge.contracts import PluginConfig
 
 __all__ = ["LsqConfig"]
 

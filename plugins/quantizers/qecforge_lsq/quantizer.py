@@ -9,14 +9,14 @@ import gymnasium
 import torch
 from numpy.typing import NDArray
 
+from qecforge.contracts import Environment, ExtraLoss, Policy, Quantizer, TrainingBatch
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import Environment, ExtraLoss, Policy, Quantizer, TrainingBatch
-from qecforge.inference.calibration import rollout_states, space_holds_levels
-from qecforge.inference.convert import to_integer
-from qecforge.inference.fake_quantize import FakeQuantizedMlp, holds_levels
 from qecforge.inference.network import read_mlp
 from qecforge.inference.policy import QuantizedPolicy
-from qecforge.inference.student import StudentPolicy
+from qecforge.inference.quantization.calibration import rollout_states, space_holds_levels
+from qecforge.inference.quantization.convert import to_integer
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
+from qecforge.inference.quantization.student import StudentPolicy
 from qecforge_lsq.config import LsqConfig
 
 __all__ = ["CalibrationSchedule", "LearnedStepSizes"]

@@ -6,12 +6,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from qecforge.hookspecs import Policy, Quantizer
-from qecforge.inference.convert import to_integer
-from qecforge.inference.fake_quantize import FakeQuantizedMlp, holds_levels
+from qecforge.contracts import Policy, Quantizer
 from qecforge.inference.network import read_mlp
 from qecforge.inference.policy import QuantizedPolicy
-from qecforge_ptq import PtqConfig
+from qecforge.inference.quantization.convert import to_integer
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
+from qecforge_ptq.config import PtqConfig
 
 __all__ = ["PostTraining"]
 

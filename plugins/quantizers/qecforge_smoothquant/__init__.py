@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
 
-from pydantic import Field
-
-from qecforge.hookspecs import PluginConfig, Quantizer, QuantizerSpec, hookimpl
+from qecforge.contracts import Quantizer
+from qecforge.hookspecs import QuantizerSpec, hookimpl
+from qecforge_smoothquant.config import AlphaSearch, SmoothQuantConfig
 
 __all__ = ["AlphaSearch", "SmoothQuantConfig", "make_smoothquant", "qecforge_quantizers"]
 
-Alpha = Annotated[float, Field(ge=0, le=1)]
 
-
-class AlphaSearch(PluginConfig):
-    """Migration strengths to try."""
-
-    search: tuple[Alpha, ...] = Field(
-        min_length=1,
-        description="Of these the one is taken whose logits on the calibration states have the least mean squared "
-        "error; of equals the first.",
-    )
-
-
-class SmoothQuantConfig(PluginConfig):
-    """What a manifest may say about `smoothquant`. "SmoothQuant" is Xiao et al. 2022."""
-
-    bits: int = Field(default=8, ge=2, le=8, description="Bits of weights and activations (SmoothQuant: W8A8).")
-    alpha: Alpha | AlphaSearch = Field(
-        default=0.5,
-        description="Migration strength: how much of an outlier goes from activations to weights (SmoothQuant: 0.5), "
-        "or {search: [...]}.",
-    )
-    granularity: Literal["per_tensor", "per_channel"] = Field(
-        default="per_tensor",
-        description="Of weight steps: one for each layer (SmoothQuant, table 2), or one for each output. Activations "
-        "have one static step per tensor (its O3).",
-    )
-    calibration_states: int = Field(
-        default=1024, ge=16, description="States met by the float policy that ranges are taken from (APQ paper: 1024)."
-    )
-
-
-def make_smoothquant(config: PluginConfig) -> Quantizer:
-    """The quantizer that `config`, a `SmoothQuantConfig`, describes."""
+def make_smoothquant(config: SmoothQuantConfig) -> Quantizer:
+    """The quantizer that `config` describes."""
     from qecforge_smoothquant.quantizer import SmoothQuant
 
-    return SmoothQuant(SmoothQuantConfig.model_validate(config))
+    return SmoothQuant(config)
 
 
 @hookimpl

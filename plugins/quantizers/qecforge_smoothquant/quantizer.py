@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qecforge.hookspecs import Policy, Quantizer
-from qecforge.inference.convert import to_integer
-from qecforge.inference.fake_quantize import FakeQuantizedMlp, holds_levels
+from qecforge.contracts import Policy, Quantizer
 from qecforge.inference.network import MlpSpec, read_mlp
-from qecforge.inference.observers import checked_calibration
 from qecforge.inference.policy import QuantizedPolicy
-from qecforge_smoothquant import AlphaSearch, SmoothQuantConfig
+from qecforge.inference.quantization.convert import to_integer
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
+from qecforge.inference.quantization.observers import checked_calibration
+from qecforge_smoothquant.config import AlphaSearch, SmoothQuantConfig
 
 __all__ = ["SmoothQuant", "smoothing_factors"]
 

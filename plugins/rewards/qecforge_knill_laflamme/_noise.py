@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.errors import ConfigurationError
-from qecforge_knill_laflamme import KnillLaflammeConfig
 from qecforge_knill_laflamme._classes import ErrorClasses, Scheme, pair_counts
+from qecforge_knill_laflamme.config import KnillLaflammeConfig
 
 __all__ = [
     "check_channels",

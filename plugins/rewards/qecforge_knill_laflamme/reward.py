@@ -27,9 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject, words_per_column
+from qecforge.contracts import CompiledReward, Reward, RewardBuffers
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import CompiledReward, Reward, RewardBuffers
-from qecforge_knill_laflamme import KnillLaflammeConfig
 from qecforge_knill_laflamme._classes import Scheme, error_classes
 from qecforge_knill_laflamme._finish import finish
 from qecforge_knill_laflamme._methods import Counter, PairSums, Walk, choose
@@ -42,6 +41,7 @@ from qecforge_knill_laflamme._noise import (
     residual_weights,
     scheme_of,
 )
+from qecforge_knill_laflamme.config import KnillLaflammeConfig
 
 __all__ = ["CompiledKnillLaflamme", "KnillLaflamme", "violates_below"]
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from cli_harness import MANIFEST, invoke, with_toys
 
-from qecforge.plugins import Registry
+from qecforge.registry import Registry
 
 
 @pytest.fixture

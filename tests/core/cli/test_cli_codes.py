@@ -10,7 +10,7 @@ from cli_harness import invoke, one_line
 
 from qecforge import StabilizerCode, Store
 from qecforge.codes import load_code
-from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 
 FIVE = ["XZZXI", "IXZZX", "XIXZZ", "ZXIXZ"]
 STEANE = ["XXXXIII", "XXIIXXI", "XIXIXIX", "ZZZZIII", "ZZIIZZI", "ZIZIZIZ"]

@@ -11,7 +11,7 @@ from cli_harness import MANIFEST, invoke, one_line, toy_process
 
 from qecforge import Registry, Store, load_manifest
 from qecforge.errors import Interrupted
-from qecforge.run import checkpoint_path
+from qecforge.runs.execute import checkpoint_path
 
 STEANE = """\
 qecforge: 1

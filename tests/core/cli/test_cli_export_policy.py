@@ -11,8 +11,8 @@ from cli_harness import invoke, one_line
 from qecforge import Store
 from qecforge.inference.integer import IntegerLayer, IntegerMlp, Levels, run_reference
 from qecforge.inference.policy import QuantizedPolicy, load_quantized
-from qecforge.plugins import Registry
-from qecforge.policies import load_policy, policy_bytes
+from qecforge.registry import Registry
+from qecforge.runs.policies import load_policy, policy_bytes
 
 
 @pytest.fixture

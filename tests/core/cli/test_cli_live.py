@@ -12,7 +12,7 @@ from test_cli_progress import code, plan
 from qecforge.cli._live import LiveProgress
 from qecforge.cli._progress import LineProgress, TerminalProgress
 from qecforge.cli._readings import History, Readings, sparkline
-from qecforge.run import RunOutcome
+from qecforge.runs.listener import RunOutcome
 
 REPORTS = [
     {"detection_rate": 0.05, "sigma": 0.5, "time/epochs_per_second": 1999.7},

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from cli_harness import LOAD, invoke, one_line
 
-from qecforge.plugins import Registry
+from qecforge.registry import Registry
 
 
 def install(monkeypatch, *entries):

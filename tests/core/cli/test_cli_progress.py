@@ -9,8 +9,8 @@ from rich.progress import Progress, TextColumn
 
 from qecforge.cli._output import working
 from qecforge.cli._progress import LineProgress, TerminalProgress
-from qecforge.evaluation.records import ErrorCounts
-from qecforge.run import RunOutcome
+from qecforge.evaluation.error_rates.records import ErrorCounts
+from qecforge.runs.listener import RunOutcome
 
 
 def plan(seed=0, others=(), **sweep):

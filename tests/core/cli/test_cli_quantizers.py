@@ -10,7 +10,7 @@ from cli_harness import LOAD, invoke, one_line
 from torch import nn
 
 from qecforge import Store
-from qecforge.plugins import Registry
+from qecforge.registry import Registry
 
 QUANTIZERS = ("apq", "lsq", "ptq", "smoothquant")
 

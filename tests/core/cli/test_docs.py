@@ -12,7 +12,7 @@ from cli_harness import LOAD, invoke
 from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
 from qecforge.cli._reference import PAGES
 from qecforge.codes import DiscoveredCode
-from qecforge.evaluation.records import ErrorCounts, ErrorRateTask
+from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qecforge.inference.native import NativeRuntime
+from qecforge.inference.runtimes.native import NativeRuntime
 from qecforge.reporting.benchmarks import ROW_KEYS, source_directory
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from manifest_fakes import science_registry
 
-from qecforge.plugins import Registry
+from qecforge.registry import Registry
 
 
 @pytest.fixture(scope="session")

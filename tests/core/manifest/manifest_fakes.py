@@ -9,17 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from qecforge.contracts import PluginConfig
 from qecforge.errors import PluginError
-from qecforge.hookspecs import (
-    AgentSpec,
-    EnvironmentSpec,
-    EvaluationSpec,
-    PluginConfig,
-    QuantizerSpec,
-    RewardSpec,
-    hookimpl,
-)
-from qecforge.plugins import Registry
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, RewardSpec, hookimpl
+from qecforge.registry import Registry
 
 
 class Range(PluginConfig):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from jsonschema import Draft202012Validator
 
-from qecforge._yaml import parse_yaml, plain
 from qecforge.errors import ManifestError
 from qecforge.manifest import RunPlan, load_manifest, manifest_schema
-from qecforge.plugins import Registry
+from qecforge.manifest._yaml import parse_yaml, plain
+from qecforge.registry import Registry
 
 STEANE = """\
 qecforge: 1

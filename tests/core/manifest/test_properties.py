@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from manifest_fakes import MANIFEST, science_registry
 from ruamel.yaml import YAML
 
-from qecforge._yaml import parse_yaml, plain
 from qecforge.errors import ManifestError
 from qecforge.manifest import RunPlan, load_manifest
+from qecforge.manifest._yaml import parse_yaml, plain
 
 REGISTRY = science_registry()
 rates = st.floats(1e-6, 0.99)

@@ -6,10 +6,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from manifest_fakes import MANIFEST, science_registry
 
-from qecforge._yaml import parse_yaml, plain
 from qecforge.errors import ManifestError
 from qecforge.manifest import load_manifest, manifest_schema
-from qecforge.plugins import Registry
+from qecforge.manifest._yaml import parse_yaml, plain
+from qecforge.registry import Registry
 
 MINIMAL = "qecforge: 1\nname: m\nenvironment: both\nagent: chooser\n"
 

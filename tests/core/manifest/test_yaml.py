@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from qecforge._yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse_yaml, plain, shown
 from qecforge.errors import ManifestError
+from qecforge.manifest._yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse_yaml, plain, shown
 
 
 @pytest.mark.parametrize(

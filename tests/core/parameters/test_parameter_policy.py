@@ -6,7 +6,7 @@ import torch
 
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.parameters import GaussianParameters, ParameterTrajectory
-from qecforge.policies import fill_policy, policy_bytes
+from qecforge.runs.policies import fill_policy, policy_bytes
 
 TRAJECTORY = ParameterTrajectory([0, 4, 9], [[0.0, 1.0], [0.5, 0.25], [1.0, -2.0]])
 

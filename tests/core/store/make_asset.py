@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from qecforge.evaluation.records import ErrorCounts
+from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import Store, _schema
 from qecforge.testing.store import discovered, distance, example_code, example_run, example_task
 

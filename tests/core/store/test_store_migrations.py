@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Text, create_engine, text
 
 from qecforge.errors import StoreError
-from qecforge.evaluation.records import ErrorCounts
+from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import Store, _schema
 from qecforge.store.engine import Database, parse_url
 from qecforge.store.models import Base

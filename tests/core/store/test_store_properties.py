@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qecforge.errors import StoreError
-from qecforge.evaluation.records import ErrorCounts
+from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import Store
 from qecforge.testing.store import discovered, distance, example_code, example_run, example_task
 

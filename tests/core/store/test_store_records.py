@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qecforge.errors import ConfigurationError
-from qecforge.evaluation.records import ErrorCounts
+from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import ErrorRate, Interval, Store
 from qecforge.testing.store import example_code, example_run, example_task
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from qecforge.hookspecs import CompiledReward, PluginConfig, Reward, RewardBuffers, RewardSpec
+from qecforge.contracts import CompiledReward, PluginConfig, Reward, RewardBuffers
+from qecforge.hookspecs import RewardSpec
 from qecforge.testing.rewards import RewardContract
 from qecforge_knill_laflamme import qecforge_rewards
 

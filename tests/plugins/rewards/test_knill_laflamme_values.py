@@ -21,7 +21,7 @@ from knill_laflamme_reference import (
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject
-from qecforge.hookspecs import RewardBuffers
+from qecforge.contracts import RewardBuffers
 from qecforge_knill_laflamme import KnillLaflamme, KnillLaflammeConfig, violates_below
 
 METHODS = ["direct", "enumerator", "meet_in_the_middle"]

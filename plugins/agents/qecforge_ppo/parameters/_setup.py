@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.contracts import FactorGraph
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import FactorGraph
 from qecforge_ppo.parameters import _updates as updates
 from qecforge_ppo.parameters.config import ParameterPPOConfig
 

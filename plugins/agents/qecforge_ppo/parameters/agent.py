@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qecforge.hookspecs import Environment
+from qecforge.contracts import Environment
 from qecforge.parameters import ParameterAgent
 from qecforge_ppo.parameters.config import ParameterPPOConfig
 from qecforge_ppo.parameters.search import ParameterSearch

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from qecforge.learning.schedules import Rate, Schedule
 from qecforge.parameters import ParameterAgentConfig
-from qecforge_ppo.config import Rate, Schedule
 
 __all__ = ["ParameterPPOConfig"]
 

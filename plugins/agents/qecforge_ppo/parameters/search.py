@@ -19,10 +19,10 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qecforge.contracts import FactorGraph
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
-from qecforge.hookspecs import FactorGraph
+from qecforge.learning.schedules import value_at
 from qecforge.parameters import GaussianParameters
-from qecforge_ppo.config import value_at
 from qecforge_ppo.parameters import _objective as objective
 from qecforge_ppo.parameters import _updates as updates
 from qecforge_ppo.parameters._normals import BLOCK, draw

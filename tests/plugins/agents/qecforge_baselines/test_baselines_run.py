@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qecforge import Registry, RunOptions, Store, load_manifest, run_manifest
-from qecforge.policies import load_policy
+from qecforge.runs.policies import load_policy
 
 MANIFEST = """
 qecforge: 1

@@ -6,8 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from qecforge.contracts import FactorGraph
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
-from qecforge.factor_graph import FactorGraph
 from qecforge.parameters import GaussianParameters
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qecforge.factor_graph import FactorGraph
+from qecforge.contracts import FactorGraph
 from qecforge_ppo import ParameterPPOConfig
 from qecforge_ppo.parameters import _updates as updates
 from qecforge_ppo.parameters.search import ParameterSearch

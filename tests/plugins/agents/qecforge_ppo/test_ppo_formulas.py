@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qecforge_ppo.config import PPOConfig, Schedule, value_at
+from qecforge.learning.schedules import Schedule, value_at
+from qecforge_ppo.config import PPOConfig
 from qecforge_ppo.losses import (
     clip_gradients,
     clipped_policy_loss,

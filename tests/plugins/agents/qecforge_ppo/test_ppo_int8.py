@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from qecforge.errors import ConfigurationError
-from qecforge.inference.fake_quantize import FakeQuantizedMlp
 from qecforge.inference.network import read_mlp
-from qecforge.inference.student import StudentPolicy
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp
+from qecforge.inference.quantization.student import StudentPolicy
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext
 from qecforge_ppo import PPOConfig

@@ -10,7 +10,7 @@ import stim
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject
-from qecforge.hookspecs import CompiledReward, Reward, RewardBuffers
+from qecforge.contracts import CompiledReward, Reward, RewardBuffers
 
 
 def rows(circuit: stim.Circuit, n: int, k: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

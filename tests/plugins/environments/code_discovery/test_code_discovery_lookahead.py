@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qecforge.hookspecs import StepBuffers
+from qecforge.contracts import StepBuffers
 from qecforge_code_discovery import CodeDiscovery, CodeDiscoveryConfig
 from qecforge_knill_laflamme import KnillLaflamme, KnillLaflammeConfig
 

@@ -13,7 +13,7 @@ import stim
 from qecforge import Registry, RunListener, RunOptions, Store, evaluate_policy, load_manifest, load_policy
 from qecforge.codes import StabilizerCode
 from qecforge.errors import CheckpointError
-from qecforge.run import execute
+from qecforge.runs.execute import execute
 
 MANIFEST = """\
 qecforge: 1

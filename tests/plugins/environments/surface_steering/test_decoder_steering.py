@@ -7,14 +7,14 @@ import pytest
 
 from qecforge import Registry, RunOptions, Store, load_manifest, run_manifest
 from qecforge.errors import ConfigurationError, DecoderError
-from qecforge.evaluation.decoders import compile_decoder
+from qecforge.evaluation.error_rates.decoders import compile_decoder
 from qecforge.evaluation.statistics import wilson_interval
 from qecforge_ppo.parameters.agent import ParameterPPO
 from qecforge_ppo.parameters.config import ParameterPPOConfig
 from qecforge_surface_steering import qecforge_environments
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
 from qecforge_surface_steering.decoder_environment import DecoderSteering
-from qecforge_surface_steering.decoder_evaluation import compare_priors
+from qecforge_surface_steering.evaluations.decoder_priors import compare_priors
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "steering" / "decoder_d3.yaml"
 BAD = {"cz4-*": 0.03, "xy14": 0.03}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qecforge.errors import ConfigurationError, DecoderError
-from qecforge.evaluation.decoders import compile_decoder
+from qecforge.evaluation.error_rates.decoders import compile_decoder
 from qecforge.evaluation.statistics import wilson_interval
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.environment import SurfaceSteering

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from qecforge.contracts import StepBuffers
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import StepBuffers
-from qecforge_surface_steering import SurfaceSteering, SurfaceSteeringConfig, _memory
+from qecforge_surface_steering import SurfaceSteering, SurfaceSteeringConfig
+from qecforge_surface_steering.engines import _memory
 
 STEP = {"profile": "step", "begins": 3, "amplitude": 0.7, "gates": ["cz*"]}
 

@@ -9,11 +9,12 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from qecforge.contracts import TrainingBatch
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import TrainingBatch
 from qecforge.inference.module_policy import ModulePolicy
+from qecforge.learning.schedules import Schedule, value_at
 from qecforge.testing.agents import IdentityEnvironment
-from qecforge_apq.config import Anneal, ApqConfig, value_at
+from qecforge_apq.config import ApqConfig
 from qecforge_apq.objective import ApqLoss
 from qecforge_apq.residuals import peek_changes, record_teacher
 from qecforge_code_discovery import CodeDiscoveryConfig
@@ -143,7 +144,7 @@ def test_forbidden_actions_make_no_near_tie_and_cost_nothing():
 
 
 def test_schedules():
-    anneal = Anneal.model_validate({"from": 3.0, "to": 1.0, "until": 0.5})
+    anneal = Schedule.model_validate({"from": 3.0, "to": 1.0, "until": 0.5})
     assert [anneal.at(x) for x in (0.0, 0.25, 0.5, 1.0)] == [3.0, 2.0, 1.0, 1.0]
     defaults = ApqConfig()
     assert [value_at(defaults.temperature, x) for x in (0.0, 0.5, 1.0)] == [3.0, 2.0, 1.0]

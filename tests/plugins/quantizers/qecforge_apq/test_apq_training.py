@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from qecforge.contracts import TrainingBatch
 from qecforge.errors import ConfigurationError
-from qecforge.evaluation.fidelity import decision_fidelity
-from qecforge.hookspecs import TrainingBatch
+from qecforge.evaluation.policies.fidelity import decision_fidelity
 from qecforge.inference.integer import run_reference
 from qecforge.inference.module_policy import ModulePolicy
-from qecforge.plugins import Registry
+from qecforge.registry import Registry
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext
 from qecforge_apq import ApqConfig, make_apq, qecforge_quantizers

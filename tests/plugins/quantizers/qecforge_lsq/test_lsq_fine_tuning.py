@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from qecforge.contracts import TrainingBatch
 from qecforge.errors import ConfigurationError, Interrupted
-from qecforge.hookspecs import TrainingBatch
 from qecforge.inference.integer import run_reference
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from qecforge.inference.fake_quantize import FakeQuantizedMlp
 from qecforge.inference.network import read_mlp
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp
 from qecforge.testing.quantizers import PerceptronPolicy
 from qecforge_smoothquant import AlphaSearch, SmoothQuantConfig, make_smoothquant
 from qecforge_smoothquant.quantizer import smoothing_factors

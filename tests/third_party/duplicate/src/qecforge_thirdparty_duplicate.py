@@ -1,6 +1,7 @@
 """A plugin whose environment has the name of another one's."""
 
-from qecforge.hookspecs import EnvironmentSpec, PluginConfig, hookimpl
+from qecforge.contracts import PluginConfig
+from qecforge.hookspecs import EnvironmentSpec, hookimpl
 
 
 class Config(PluginConfig):

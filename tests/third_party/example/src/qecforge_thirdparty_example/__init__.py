@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from qecforge.hookspecs import AgentSpec, EnvironmentSpec, PluginConfig, RewardSpec, hookimpl
+from qecforge.contracts import PluginConfig
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, RewardSpec, hookimpl
 
 __all__ = ["AGENT", "ENVIRONMENT", "REWARD", "BanditConfig", "ChainConfig", "SpreadConfig"]
 

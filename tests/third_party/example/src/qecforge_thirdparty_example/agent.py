@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qecforge.contracts import Agent, Environment, ExtraLoss, Policy, TrainingContext
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Agent, Environment, ExtraLoss, Policy, TrainingContext
 from qecforge_thirdparty_example import BanditConfig
 
 __all__ = ["GradientBandit", "LinearPolicy"]

@@ -12,8 +12,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from qecforge.codes import DiscoveredCode, StabilizerCode
+from qecforge.contracts import Environment, Reward, StepBuffers
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge.hookspecs import Environment, Reward, StepBuffers
 from qecforge_thirdparty_example import ChainConfig
 
 __all__ = ["BitFlipChain", "ChainBatch", "ChainSubject"]

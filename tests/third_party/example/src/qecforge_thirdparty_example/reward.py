@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from qecforge.contracts import CompiledReward, Reward, RewardBuffers
 from qecforge.errors import ConfigurationError
-from qecforge.hookspecs import CompiledReward, Reward, RewardBuffers
 from qecforge_thirdparty_example import SpreadConfig
 
 __all__ = ["Spread"]

@@ -1,0 +1,140 @@
+"""What an agent is, and what the core gives it while it trains."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+    from qecforge.contracts.environment import Environment
+    from qecforge.contracts.policy import Policy
+
+
+__all__ = ["Agent", "ExtraLoss", "ReportingExtraLoss", "StatefulExtraLoss", "TrainingBatch", "TrainingContext"]
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """What an agent shows to an `extra_loss` for each minibatch.
+
+    Attributes:
+        observations: (M, *observation_shape) tensor on the agent's device, as its network takes it.
+        logits: (M, A) outputs of the policy in training, with gradient.
+        actions: (M,) or (M, action_size).
+        action_mask: (M, A) bool or None.
+        states: `Environment.compact_states` of each row, where `ExtraLoss.needs_states`; else None.
+        progress: Fraction of the training done, 0..1, for schedules.
+    """
+
+    observations: torch.Tensor
+    logits: torch.Tensor
+    actions: torch.Tensor
+    action_mask: torch.Tensor | None
+    states: NDArray[Any] | None
+    progress: float
+
+
+class ExtraLoss(Protocol):
+    """A term that a quantizer adds to an agent's objective."""
+
+    needs_states: bool
+
+    def __call__(self, batch: TrainingBatch) -> torch.Tensor:
+        """A scalar with gradient."""
+        ...
+
+
+@runtime_checkable
+class StatefulExtraLoss(ExtraLoss, Protocol):
+    """A term whose later values depend on earlier calls: an agent keeps its state in checkpoints, beside its own."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """All that decides what comes next, as copies: numbers, strings, lists, dicts, arrays and tensors only."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`. Raises `CheckpointError` where it is none of its own."""
+        ...
+
+
+@runtime_checkable
+class ReportingExtraLoss(ExtraLoss, Protocol):
+    """A term that says what it did: an agent logs its metrics beside its own, as `quantizer/NAME`."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Of the latest call; empty before the first."""
+        ...
+
+
+class TrainingContext(Protocol):
+    """What the core gives to an agent: seed, budget, log, checkpoints, discoveries, progress and cancellation.
+
+    An agent's loop is
+
+        if context.restored is not None:
+            self.load_state_dict(context.restored)
+        while context.advance(step, metrics, self.state_dict):
+            ...one rollout and update...
+    """
+
+    seed: int
+
+    @property
+    def restored(self) -> Mapping[str, Any] | None:
+        """The agent's own state from a checkpoint (the environment is restored already), or None at a fresh start."""
+        ...
+
+    def advance(
+        self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
+    ) -> bool:
+        """Report between two iterations, the state being whole.
+
+        Logs `metrics` at `step` (environment steps so far), takes the environment's discoveries, shows progress
+        towards `total`, and saves a checkpoint of agent and environment when one is due.
+
+        Returns:
+            Whether to go on: False once `step >= total`, or when the run's budget is spent.
+
+        Raises:
+            Interrupted: the run was cancelled; the checkpoint is written.
+        """
+        ...
+
+
+class Agent(ABC):
+    """Learns a policy on an environment. All it owns is in its checkpoint state, random generators included: a resumed
+    run equals the uninterrupted one, bit for bit."""
+
+    @property
+    @abstractmethod
+    def num_envs(self) -> int:
+        """How many environment members it wants."""
+
+    @abstractmethod
+    def train(
+        self,
+        env: Environment,
+        context: TrainingContext,
+        *,
+        policy: Policy | None = None,
+        extra_loss: ExtraLoss | None = None,
+    ) -> Policy:
+        """Train until the context says stop.
+
+        Args:
+            env: Reset by the agent at a fresh start with `context.seed`, left alone on resume.
+            policy: Start from this one (a quantizer's student, say) instead of a fresh one.
+            extra_loss: Added to the objective of each minibatch. The state of a `StatefulExtraLoss` is part of the
+                agent's, the metrics of a `ReportingExtraLoss` are logged with its own.
+        """
+
+    @abstractmethod
+    def build_policy(self, env: Environment) -> Policy:
+        """An untrained policy for `env`'s spaces, to load saved weights into."""

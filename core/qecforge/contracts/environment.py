@@ -1,0 +1,145 @@
+"""What an environment is: a batch of members behind one `gymnasium.vector.VectorEnv`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+from qecforge.contracts.factor_graph import FactorGraph
+
+if TYPE_CHECKING:
+    from qecforge.codes import DiscoveredCode
+
+
+__all__ = ["ActionKind", "Environment", "ParameterEnvironment", "StepBuffers"]
+
+ActionKind: TypeAlias = Literal["discrete", "continuous", "parameters", "text"]
+"""discrete: one of N; continuous: a bounded vector; parameters: a point in a parameter space, scored whole and
+without state (parameter-exploring agents); text: a string that a language model completes."""
+
+
+@dataclass
+class StepBuffers:
+    """Arrays that `Environment.reset` and `Environment.step` fill when they are given them.
+
+    Attributes:
+        observations: (B, *observation_shape), the observation space's dtype.
+        rewards: (B,) float32, or (B, m) for a vector reward of m parts (MO-Gymnasium's convention).
+        terminated, truncated: (B,) bool.
+        action_mask: (B, A) bool, True where an action is allowed; None for environments that allow every action.
+    """
+
+    observations: NDArray[Any]
+    rewards: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    action_mask: NDArray[np.bool_] | None = None
+
+
+class Environment(VectorEnv[Any, Any, Any], ABC):
+    """A batch of B environments behind one `gymnasium.vector.VectorEnv`: arrays in, arrays out.
+
+    Autoreset is SAME_STEP: where a member ended, `step` returns the first observation of its next episode, and, if any
+    member was *truncated*, `infos["final_obs"]` holds the last observations (rows of members that did not end are
+    undefined). `infos["action_mask"]` is there iff the environment masks actions. After an episode end `infos`
+    carries `"episode_return"` and `"episode_length"`, (B,) arrays valid where `terminated | truncated`.
+
+    Same seed and actions: same arrays, bit for bit, in this process or after `state_dict` -> `load_state_dict`.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # type: ignore[misc]
+    num_envs: int
+    single_observation_space: gymnasium.Space[Any]
+    single_action_space: gymnasium.Space[Any]
+    can_peek: bool = False
+
+    @abstractmethod
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,
+        out: StepBuffers | None = None,
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Start every member anew. With `out`, its arrays are filled and returned."""
+
+    @abstractmethod
+    def step(
+        self, actions: Any, out: StepBuffers | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """One action for each member. With `out`, its arrays are filled and returned; without, they are fresh."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides what comes next, random generators included: numbers, strings, lists, dicts and numpy
+        arrays only."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another configuration."""
+
+    def take_discoveries(self) -> Sequence[DiscoveredCode]:
+        """Codes found since the last call, oldest first. Environments that find none keep this default."""
+        return ()
+
+    def compact_states(self) -> NDArray[Any]:
+        """(B, ...) array of all that `peek` needs to know of each member; raises where `can_peek` is False."""
+        raise NotImplementedError(f"{type(self).__name__} cannot peek")
+
+    def peek(self, actions: NDArray[Any], states: NDArray[Any] | None = None) -> dict[str, NDArray[np.float64]]:
+        """What candidate actions would bring: one-step look-ahead that leaves the state as it is.
+
+        Args:
+            actions: (B, K) candidates per member.
+            states: What `compact_states` returned at some time; None for the present.
+
+        Returns:
+            Each reward component, and `"reward"`, as a (B, K) array; plus `"now"`-prefixed (B,) arrays for the state
+            before the action (`"now_residual"` beside `"residual"`).
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot peek")
+
+
+class ParameterEnvironment(Environment):
+    """An environment whose action is a whole vector of parameters: kind of action `parameters`.
+
+    Its K = `num_envs` members are candidates. One step is one epoch: every candidate is tried on the same system, which
+    may drift from epoch to epoch, and scored whole. No episode ends, so `terminated` and `truncated` are all False.
+    `reset` starts the clock anew.
+
+    `step` takes (K, P) float32 or float64 and returns observations (K, 1) float32, the fraction of the horizon that
+    has passed, and rewards: (K, m) float32, one entry for each objective, larger is better, or (K,), their mean, where
+    the reward is a scalar. Its `infos` hold `"detection_rate"`, a float: the mean over candidates and objectives of
+    what was measured (minus the mean reward); and `"true_cost"`, the same without sampling noise, where it is known.
+
+    Attributes:
+        parameter_names: P names, unique, such as `cz.d3.m4[2]`.
+        initial_parameters: (P,) float64, where control starts. Not to be written to.
+        exploration_scale: (P,) float64, > 0: a step of each parameter that has a clear but harmless effect, in its own
+            units.
+        factor_graph: Which of the m objectives depend on which parameters; None where that is unknown, or where the
+            reward is a scalar.
+        reward_space: Of one candidate's reward vector, a `Box` of shape (m,), as MO-Gymnasium has it; shape (1,) where
+            the reward is a scalar.
+    """
+
+    parameter_names: Sequence[str]
+    initial_parameters: NDArray[np.float64]
+    exploration_scale: NDArray[np.float64]
+    factor_graph: FactorGraph | None
+    reward_space: gymnasium.spaces.Box
+
+    def assess(self, parameters: NDArray[np.float64]) -> Mapping[str, float]:
+        """What an evaluation of one parameter vector, (P,), says in the present epoch, such as its logical error rate.
+
+        Names and numbers for the log; none by default. State and random numbers stay as they are: training is the same
+        whether or not anything is assessed.
+        """
+        return {}

@@ -1,0 +1,49 @@
+"""What a reward is: a function of what an environment shows, made ready for one environment."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CompiledReward", "Reward", "RewardBuffers"]
+
+
+@dataclass
+class RewardBuffers:
+    """What a reward writes.
+
+    Attributes:
+        values: (B,) float32.
+        solved: (B,) bool, members that meet the subject's target; None where the reward does not decide that (the
+            environment then does).
+        components: Named (B,) float64 arrays for the log and for `Environment.peek`.
+    """
+
+    values: NDArray[np.float32]
+    solved: NDArray[np.bool_] | None = None
+    components: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+class CompiledReward(ABC):
+    """A reward made ready for one environment. A pure function of the batch: no state between calls."""
+
+    @abstractmethod
+    def score(self, batch: Any, out: RewardBuffers | None = None) -> RewardBuffers:
+        """Score a batch of at most `num_envs` members. With `out` its arrays (at least as long) are filled."""
+
+
+class Reward(ABC):
+    """What makes a `CompiledReward` from a description of what will be scored."""
+
+    components: tuple[str, ...] = ()
+
+    @abstractmethod
+    def compile(self, subject: Any) -> CompiledReward:
+        """`subject` is the environment's description of what it shows (`qecforge.codes.TableauSubject`, say).
+
+        Raises `ConfigurationError` where the subject does not fit this reward's configuration.
+        """

@@ -1,0 +1,1 @@
+"""Logical error rates: circuits, noise, shots, decoders."""

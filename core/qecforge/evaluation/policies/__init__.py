@@ -1,0 +1,1 @@
+"""What a policy does: decision fidelity, search, returns."""

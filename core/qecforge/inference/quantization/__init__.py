@@ -1,0 +1,1 @@
+"""From floats to integers: observers, step sizes, fake quantisation, conversion."""

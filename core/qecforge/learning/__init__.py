@@ -1,0 +1,1 @@
+"""What agents share: schedules, torch state and devices, episode statistics, replay."""

@@ -1,0 +1,1 @@
+"""The machine that runs are carried out on: cores, threads, signals, provenance."""

@@ -1,0 +1,380 @@
+"""The parts of a run: plugins looked up, configured, fitted together, and written down in canonical form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Generic
+
+from qecforge.contracts.config import PluginConfig
+from qecforge.errors import PluginError, UserError, one_line
+from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, RewardSpec
+from qecforge.manifest._complaints import unknown_key
+from qecforge.manifest._sections import MANIFEST_VERSION, Budget, Teacher
+from qecforge.manifest._validation import canonical_json, config_values, validated
+from qecforge.manifest._yaml import Node, Place, mapping, plain, shown
+from qecforge.registry import Registered, Registry
+from qecforge.registry.registry import S
+
+__all__ = ["Choice", "Evaluation", "Resolved", "resolve"]
+
+
+@dataclass(frozen=True)
+class Choice(Generic[S]):
+    """A plugin with its configuration, and the distribution that it comes from."""
+
+    spec: S
+    config: PluginConfig
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured after training.
+
+    Attributes:
+        logical_error_rate: Of the discovered codes; None where the manifest does not ask for it.
+        decision_fidelity: Of the quantized policy to its teacher; likewise.
+        search: What the trained policy finds; likewise.
+        others: Evaluations that the environment brings, with their configurations.
+    """
+
+    logical_error_rate: LogicalErrorRateConfig | None = None
+    decision_fidelity: DecisionFidelityConfig | None = None
+    search: SearchConfig | None = None
+    others: tuple[tuple[EvaluationSpec, PluginConfig], ...] = ()
+
+    @property
+    def cores(self) -> dict[str, PluginConfig]:
+        """Those of the core, by name."""
+        found = {
+            "logical_error_rate": self.logical_error_rate,
+            "decision_fidelity": self.decision_fidelity,
+            "search": self.search,
+        }
+        return {name: config for name, config in found.items() if config is not None}
+
+    @property
+    def names(self) -> list[str]:
+        """As the manifest names them."""
+        return [*self.cores, *(spec.name for spec, _ in self.others)]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All of a run but its seed.
+
+    Attributes:
+        teacher: As the manifest names it; None for the same run without its quantizer.
+        fine_tune: What of the agent's configuration is otherwise while the student is fine-tuned.
+        fine_tuning: The agent's configuration while it is; None where the quantizer does not train.
+    """
+
+    environment: Choice[EnvironmentSpec]
+    reward: Choice[RewardSpec] | None
+    agent: Choice[AgentSpec]
+    quantizer: Choice[QuantizerSpec] | None
+    teacher: Teacher | None
+    fine_tune: Mapping[str, Any]
+    fine_tuning: PluginConfig | None
+    evaluation: Evaluation
+    budget: Budget
+
+    def canonical(self, seed: int, teacher: Mapping[str, Any] | None = None) -> str:
+        """The canonical text; a manifest's sections as they would be written out in full, `seed` and `plugins`.
+
+        Args:
+            teacher: Content of the canonical text of the run that `teacher.manifest` names, which takes the path's
+                place: what it computes is part of what this run computes.
+        """
+        content = self._content
+        if teacher is not None:
+            named = content["quantizer"]["teacher"] | {"manifest": teacher}
+            content = content | {"quantizer": content["quantizer"] | {"teacher": named}}
+        return canonical_json(content | {"seed": seed})
+
+    def without_quantizer(self) -> Resolved:
+        """The run that trains the float policy, evaluated as far as that applies to it."""
+        evaluation = replace(self.evaluation, decision_fidelity=None)
+        return replace(self, quantizer=None, teacher=None, fine_tune={}, fine_tuning=None, evaluation=evaluation)
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        chosen = {
+            "environment": self.environment,
+            "reward": self.reward,
+            "agent": self.agent,
+            "quantizer": self.quantizer,
+        }
+        sections: dict[str, Any] = {
+            kind: {"plugin": choice.spec.name} | config_values(choice.config, _owner(choice))
+            for kind, choice in chosen.items()
+            if choice is not None
+        }
+        sections.setdefault("reward", "native")
+        if self.teacher is not None:
+            sections["quantizer"]["teacher"] = config_values(self.teacher, "qecforge")
+        if self.fine_tune:
+            sections["quantizer"]["fine_tune"] = dict(self.fine_tune)
+        evaluation = {
+            spec.name: config_values(config, _owner(self.environment)) for spec, config in self.evaluation.others
+        }
+        evaluation |= {name: config_values(config, "qecforge") for name, config in self.evaluation.cores.items()}
+        plugins = {
+            kind: {"distribution": choice.distribution, "version": choice.version}
+            for kind, choice in chosen.items()
+            if choice is not None
+        }
+        return sections | {
+            "qecforge": MANIFEST_VERSION,
+            "evaluation": evaluation,
+            "budget": config_values(self.budget, "qecforge"),
+            "plugins": plugins,
+        }
+
+
+def resolve(root: Node, registry: Registry) -> Resolved:
+    """Look up, validate and fit together the parts of one combination."""
+    environment = _choice("environment", root, registry, registry.environments)
+    agent = _choice("agent", root, registry, registry.agents)
+    _check_agent(root, registry, environment.spec, agent.spec)
+    reward = _reward(root, registry, environment.spec)
+    quantizer, teacher = _quantizer(root, registry, environment.spec)
+    fine_tune, fine_tuning = _fine_tuning(root, agent, quantizer)
+    _check_quantizer(root, reward, agent, quantizer, fine_tuning)
+    budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
+    if budget.stop_at_first_code and not environment.spec.finds_codes:
+        raise _place(root, "budget", "stop_at_first_code").error(
+            f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
+        )
+    evaluation = _evaluation(root, environment, agent, quantizer)
+    return Resolved(environment, reward, agent, quantizer, teacher, fine_tune, fine_tuning, evaluation, budget)
+
+
+def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, Registered[S]]) -> Choice[S]:
+    """The plugin that a section names, with its configuration."""
+    section = root.get(kind)
+    example = f"{kind}: {{plugin: {next(iter(installed), 'NAME')}}}"
+    if section is None:
+        raise root.place.error(f"is missing: add it, such as `{example}`", kind)
+    node = Node(section.value, section.place) if isinstance(section.value, str) else section.get("plugin")
+    if node is None:
+        if not isinstance(section.value, dict):
+            raise section.place.error(f"got {shown(plain(section))}, expected a mapping such as `{example}`", kind)
+        raise section.place.error(f"is missing: name the plugin, such as `{example}`", f"{kind}.plugin")
+    path = kind if node.place is section.place and isinstance(section.value, str) else f"{kind}.plugin"
+    if not isinstance(node.value, str):
+        raise node.place.error(f"got {shown(plain(node))}, expected the name of a plugin", path)
+    try:
+        registered: Registered[S] = registry.get(kind, node.value)
+    except PluginError as error:
+        raise node.place.error(str(error), path) from error
+    settings = section.without("plugin", "teacher", "fine_tune") if kind == "quantizer" else section.without("plugin")
+    owner = f"{node.value} ({registered.distribution} {registered.version})"
+    config = validated(registered.spec.config, settings, (kind,), owner)
+    return Choice(registered.spec, config, registered.distribution, registered.version)
+
+
+def _check_agent(root: Node, registry: Registry, environment: EnvironmentSpec, agent: AgentSpec) -> None:
+    if environment.actions not in agent.trains_on:
+        fitting = [name for name, each in registry.agents.items() if environment.actions in each.spec.trains_on]
+        raise _plugin_place(root, "agent").error(
+            f"{agent.name} trains on {_actions(agent.trains_on)}, but environment {environment.name} "
+            f"takes {_actions([environment.actions])}: {_use('agent', fitting)}",
+            "agent.plugin",
+        )
+
+
+def _reward(root: Node, registry: Registry, environment: EnvironmentSpec) -> Choice[RewardSpec] | None:
+    section = root.get("reward")
+    fitting = [name for name, each in registry.rewards.items() if each.spec.scores == environment.shows]
+    if section is None or section.value == "native":
+        if not environment.native_reward:
+            raise (section.place if section else _plugin_place(root, "environment")).error(
+                f"environment {environment.name} has no reward of its own: {_use('reward', fitting)}", "reward"
+            )
+        return None
+    choice = _choice("reward", root, registry, registry.rewards)
+    if choice.spec.scores != environment.shows:
+        shows = f"shows {environment.shows}" if environment.shows else "shows nothing to rewards"
+        native = ["native"] if environment.native_reward else []
+        raise _plugin_place(root, "reward").error(
+            f"{choice.spec.name} scores {choice.spec.scores}, but environment {environment.name} {shows}: "
+            f"{_use('reward', native + fitting)}",
+            "reward.plugin",
+        )
+    return choice
+
+
+def _quantizer(
+    root: Node, registry: Registry, environment: EnvironmentSpec
+) -> tuple[Choice[QuantizerSpec] | None, Teacher | None]:
+    section = root.get("quantizer")
+    if section is None or section.value is None:
+        return None, None
+    choice = _choice("quantizer", root, registry, registry.quantizers)
+    if environment.actions not in choice.spec.quantizes:
+        fitting = [name for name, each in registry.quantizers.items() if environment.actions in each.spec.quantizes]
+        raise _plugin_place(root, "quantizer").error(
+            f"{choice.spec.name} quantizes policies for {_actions(choice.spec.quantizes)}, but environment "
+            f"{environment.name} takes {_actions([environment.actions])}: {_use('quantizer', fitting)}",
+            "quantizer.plugin",
+        )
+    node = section.get("teacher")
+    if node is None:
+        return choice, None
+    teacher = validated(Teacher, node, ("quantizer", "teacher"), "qecforge")
+    if (teacher.run is None) == (teacher.manifest is None):
+        raise node.place.error(
+            f"got {shown(plain(node))}, expected either {{run: ID}} or {{manifest: PATH}}", "quantizer.teacher"
+        )
+    return choice, teacher
+
+
+def _fine_tuning(
+    root: Node, agent: Choice[AgentSpec], quantizer: Choice[QuantizerSpec] | None
+) -> tuple[Mapping[str, Any], PluginConfig | None]:
+    """What of the agent's configuration is otherwise while the student is fine-tuned, and the whole of it then."""
+    trains = quantizer is not None and quantizer.spec.kind == "training_aware"
+    section = root.get("quantizer")
+    entry = section.entries.get("fine_tune") if section is not None else None
+    if entry is None or quantizer is None:
+        return {}, agent.config if trains else None
+    path = ("quantizer", "fine_tune")
+    if not trains:
+        raise entry.key_place.error(
+            f"quantizer {quantizer.spec.name} is {quantizer.spec.kind}, it trains nothing: remove it", ".".join(path)
+        )
+    changes = entry.node
+    if not isinstance(changes.value, dict):
+        raise changes.place.error(
+            f"got {shown(plain(changes))}, expected settings of the agent, such as {{total_steps: 100_000}}",
+            ".".join(path),
+        )
+    given = root.get("agent")
+    settings = given.without("plugin").entries if given is not None else {}
+    merged = mapping({**settings, **changes.entries}, changes.place)
+    config = validated(agent.spec.config, merged, path, _owner(agent))
+    before, after = config_values(agent.config, _owner(agent)), config_values(config, _owner(agent))
+    return {key: after[key] for key in after if after[key] != before.get(key)}, config
+
+
+def _check_quantizer(
+    root: Node,
+    reward: Choice[RewardSpec] | None,
+    agent: Choice[AgentSpec],
+    quantizer: Choice[QuantizerSpec] | None,
+    fine_tuning: PluginConfig | None,
+) -> None:
+    """Ask the plugins whether the quantizer fits the reward, and the agent the student's fine-tuning."""
+    if quantizer is None:
+        return
+    if (check := quantizer.spec.check) is not None:
+        components = None if reward is None else tuple(reward.spec.make(reward.config).components)
+        with _refusals(_plugin_place(root, "quantizer"), "quantizer"):
+            check(components, quantizer.config)
+    if fine_tuning is not None and (check_fine_tuning := agent.spec.check_fine_tuning) is not None:
+        with _refusals(_place(root, "quantizer", "fine_tune"), "quantizer.fine_tune"):
+            check_fine_tuning(agent.config, fine_tuning)
+
+
+@contextmanager
+def _refusals(place: Place, path: str) -> Iterator[None]:
+    """What a plugin's check refuses, as an error at this place of the manifest."""
+    try:
+        yield
+    except (ValueError, UserError) as error:
+        raise place.error(one_line(str(error)), path) from error
+
+
+def _evaluation(
+    root: Node,
+    environment: Choice[EnvironmentSpec],
+    agent: Choice[AgentSpec],
+    quantizer: Choice[QuantizerSpec] | None,
+) -> Evaluation:
+    section = root.get("evaluation")
+    if section is None or section.value is None:
+        return Evaluation()
+    if not isinstance(section.value, dict):
+        raise section.place.error(f"got {shown(plain(section))}, expected a mapping", "evaluation")
+    spec = environment.spec
+    own = {each.name: each for each in spec.evaluations}
+    lacking = _lacking(spec, quantizer)
+    known = [*(name for name in _CORE_EVALUATIONS if name not in lacking), *own]
+    cores: dict[str, Any] = {}
+    others: list[tuple[EvaluationSpec, PluginConfig]] = []
+    for name, entry in section.entries.items():
+        path = ("evaluation", name)
+        if name in lacking:
+            fitting = f": use {_listed(known)}" if known else ": remove it"
+            raise entry.key_place.error(f"{lacking[name]}{fitting}", ".".join(path))
+        if name not in known:
+            raise entry.key_place.error(f"environment {spec.name}: {unknown_key(name, known)}", ".".join(path))
+        if entry.node.value is None:
+            raise entry.node.place.error("got null, expected a mapping: {} takes the defaults", ".".join(path))
+        if name in _CORE_EVALUATIONS:
+            cores[name] = validated(_CORE_EVALUATIONS[name], entry.node, path, "qecforge")
+        else:
+            config = validated(own[name].config, entry.node, path, _owner(environment))
+            if (check := own[name].check) is not None:
+                with _refusals(entry.key_place, ".".join(path)):
+                    check(environment.config, agent.config, config)
+            others.append((own[name], config))
+    return Evaluation(**cores, others=tuple(sorted(others, key=lambda each: each[0].name)))
+
+
+_CORE_EVALUATIONS: Mapping[str, type[PluginConfig]] = {
+    "logical_error_rate": LogicalErrorRateConfig,
+    "decision_fidelity": DecisionFidelityConfig,
+    "search": SearchConfig,
+}
+
+
+def _lacking(environment: EnvironmentSpec, quantizer: Choice[QuantizerSpec] | None) -> dict[str, str]:
+    """Why evaluations of the core do not apply, by their names."""
+    lacking: dict[str, str] = {}
+    if not environment.finds_codes:
+        lacking |= dict.fromkeys(["logical_error_rate", "search"], f"environment {environment.name} finds no codes")
+    if environment.actions != "discrete":
+        lacking["decision_fidelity"] = f"environment {environment.name} takes {environment.actions} actions, not logits"
+    elif quantizer is None:
+        lacking["decision_fidelity"] = "the manifest has no quantizer, whose policy it would compare with the teacher's"
+    return lacking
+
+
+def _owner(choice: Choice[Any]) -> str:
+    return f"{choice.spec.name} ({choice.distribution} {choice.version})"
+
+
+def _use(kind: str, fitting: Sequence[str]) -> str:
+    if fitting:
+        return f"use {_listed(fitting)}"
+    return f"no installed {kind} fits; {'leave it out' if kind == 'quantizer' else 'install one that does'}"
+
+
+def _actions(kinds: Collection[str]) -> str:
+    return " or ".join(kind if kind == "parameters" else f"{kind} actions" for kind in sorted(kinds))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(names)
+
+
+def _place(root: Node, *path: str) -> Place:
+    """Where the value at a path stands, or its nearest parent."""
+    node = root
+    for part in path:
+        below = node.get(part)
+        if below is None:
+            break
+        node = below
+    return node.place
+
+
+def _plugin_place(root: Node, kind: str) -> Place:
+    return _place(root, kind, "plugin")

@@ -1,0 +1,186 @@
+"""One run of a manifest, resolved and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qecforge.contracts.config import PluginConfig
+from qecforge.errors import ManifestError, PluginError
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
+from qecforge.manifest._resolve import Choice, Evaluation, Resolved, resolve
+from qecforge.manifest._sections import MANIFEST_VERSION, Budget, Teacher
+from qecforge.manifest._validation import canonical_json
+from qecforge.manifest._yaml import Entry, Node, Place, mapping, shown
+from qecforge.registry import Registry
+
+__all__ = ["Label", "RunPlan", "plan_of"]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run: everything resolved, one seed. Two plans are equal when their canonical texts are.
+
+    Attributes:
+        name: Of the manifest; a label.
+        reward: None for the environment's own.
+        teacher: As the manifest names it; None where there is no quantizer, or the teacher is the run without it. A
+            plan rebuilt from its canonical text has the identity of the teacher's run in the place of a manifest's
+            path.
+        teacher_plan: The run whose policy is quantized; None without a quantizer, and where `teacher` names a run of
+            the store.
+        fine_tuning: The agent's configuration while a student is fine-tuned; None where the quantizer does not train.
+        sweep_point: What the sweep set, by dotted path; empty without a sweep.
+        canonical: Canonical JSON; `from_canonical` rebuilds the plan from it.
+        identity: SHA-256 of `canonical` in hexadecimal.
+        source_text: The manifest as it was given.
+    """
+
+    canonical: str
+    name: str = field(compare=False)
+    seed: int = field(compare=False)
+    environment: Choice[EnvironmentSpec] = field(compare=False)
+    reward: Choice[RewardSpec] | None = field(compare=False)
+    agent: Choice[AgentSpec] = field(compare=False)
+    quantizer: Choice[QuantizerSpec] | None = field(compare=False)
+    teacher: Teacher | None = field(compare=False)
+    teacher_plan: RunPlan | None = field(compare=False)
+    fine_tuning: PluginConfig | None = field(compare=False)
+    evaluation: Evaluation = field(compare=False)
+    budget: Budget = field(compare=False)
+    sweep_point: Mapping[str, Any] = field(compare=False)
+    source_text: str = field(compare=False)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of `canonical` in hexadecimal."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @classmethod
+    def from_canonical(
+        cls,
+        canonical: str,
+        registry: Registry,
+        *,
+        name: str = "run",
+        source_text: str = "",
+        sweep_point: Mapping[str, Any] | None = None,
+        environment: Mapping[str, Any] | None = None,
+    ) -> RunPlan:
+        """The plan that a canonical text stands for.
+
+        Args:
+            environment: Keys of the environment's configuration to replace, such as `{"noise": {...}}`.
+
+        Raises:
+            ManifestError: it is not a canonical text, or the replaced keys do not fit.
+            PluginError: a plugin is missing or of another version than the run was planned with.
+        """
+        content, seed, planned = _read_canonical(canonical)
+        content["environment"] |= environment or {}
+        _check_versions(planned, content, registry)
+        teacher_plan = _embedded_teacher(content, registry, name)
+        label = Label(name, source_text, sweep_point or {})
+        return plan_of(resolve(_node(content), registry), seed, label, teacher_plan)
+
+
+@dataclass(frozen=True)
+class Label:
+    """What people call a run."""
+
+    name: str
+    source_text: str
+    sweep_point: Mapping[str, Any]
+
+    def of_teacher(self) -> Label:
+        """Of the same run without its quantizer."""
+        point = {path: value for path, value in self.sweep_point.items() if path.partition(".")[0] != "quantizer"}
+        return Label(f"{self.name[:92]}-teacher", self.source_text, point)
+
+
+def plan_of(resolved: Resolved, seed: int, label: Label, teacher_plan: RunPlan | None = None) -> RunPlan:
+    """The run of one seed; where it quantizes and names no teacher, with the run without its quantizer as teacher."""
+    named = None if teacher_plan is None else json.loads(teacher_plan.canonical)
+    if resolved.quantizer is not None and resolved.teacher is None:
+        teacher_plan = plan_of(resolved.without_quantizer(), seed, label.of_teacher())
+    return RunPlan(
+        canonical=resolved.canonical(seed, named),
+        name=label.name,
+        seed=seed,
+        environment=resolved.environment,
+        reward=resolved.reward,
+        agent=resolved.agent,
+        quantizer=resolved.quantizer,
+        teacher=resolved.teacher,
+        teacher_plan=teacher_plan,
+        fine_tuning=resolved.fine_tuning,
+        evaluation=resolved.evaluation,
+        budget=resolved.budget,
+        sweep_point=dict(label.sweep_point),
+        source_text=label.source_text,
+    )
+
+
+def _embedded_teacher(content: Mapping[str, Any], registry: Registry, name: str) -> RunPlan | None:
+    """The run that stands in a canonical text in the place of a teacher's manifest."""
+    section = content.get("quantizer")
+    teacher = section.get("teacher") if isinstance(section, dict) else None
+    embedded = teacher.get("manifest") if isinstance(teacher, dict) else None
+    if not isinstance(embedded, dict) or not isinstance(teacher, dict):
+        return None
+    plan = RunPlan.from_canonical(canonical_json(embedded), registry, name=f"{name[:92]}-teacher")
+    teacher["manifest"] = plan.identity
+    return plan
+
+
+def _read_canonical(canonical: str) -> tuple[dict[str, Any], int, dict[str, Any]]:
+    """Sections, seed and plugin versions of a canonical text."""
+    try:
+        content = json.loads(canonical)
+    except ValueError as error:
+        raise _damaged(str(error)) from error
+    if not isinstance(content, dict):
+        raise _damaged("it is no JSON object")
+    if content.get("qecforge") != MANIFEST_VERSION:
+        raise ManifestError(
+            f"the canonical form is of manifest version {shown(content.get('qecforge'))}, this qecforge reads version "
+            f"{MANIFEST_VERSION}: use the qecforge that wrote it"
+        )
+    missing = {"agent", "budget", "environment", "evaluation", "plugins", "reward", "seed"} - content.keys()
+    if missing:
+        raise _damaged(f"{', '.join(sorted(missing))} is missing")
+    planned, seed = content.pop("plugins"), content.pop("seed")
+    if not isinstance(content["environment"], dict) or not isinstance(planned, dict) or not isinstance(seed, int):
+        raise _damaged("environment, plugins or seed is of the wrong type")
+    return content, seed, planned
+
+
+def _damaged(what: str) -> ManifestError:
+    return ManifestError(f"the canonical form of a run is damaged: {what}. Run its manifest anew")
+
+
+def _check_versions(planned: Mapping[str, Any], content: Mapping[str, Any], registry: Registry) -> None:
+    """Across versions nothing is promised, so a plan is carried out with those that it was made with."""
+    for kind, wanted in planned.items():
+        try:
+            name, distribution, version = content[kind]["plugin"], wanted["distribution"], wanted["version"]
+        except (KeyError, TypeError) as error:
+            raise _damaged(f"{kind} names no plugin or version") from error
+        installed = registry.get(kind, name)
+        if (installed.distribution, installed.version) != (distribution, version):
+            raise PluginError(
+                f"{kind} {name} was planned with {distribution} {version}, installed is "
+                f"{installed.distribution} {installed.version}: install the former, or run the manifest anew"
+            )
+
+
+def _node(values: Any) -> Node:
+    """JSON values as a node without a place."""
+    if isinstance(values, dict):
+        return mapping({key: Entry(Place(), _node(value)) for key, value in values.items()}, Place())
+    if isinstance(values, list):
+        return Node(tuple(_node(value) for value in values), Place())
+    return Node(values, Place())

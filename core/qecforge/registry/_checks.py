@@ -1,0 +1,108 @@
+"""Whether what a plugin's hooks return can be used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, get_args
+
+from qecforge.contracts.config import PluginConfig
+from qecforge.contracts.environment import ActionKind
+from qecforge.errors import PluginError
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, RewardSpec
+
+__all__ = ["KINDS", "checked_specs"]
+
+KINDS: Mapping[str, type[Any]] = MappingProxyType(
+    {"environment": EnvironmentSpec, "reward": RewardSpec, "agent": AgentSpec, "quantizer": QuantizerSpec}
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED_NAMES = {"reward": {"native"}}
+_RESERVED_EVALUATIONS = {"logical_error_rate", "decision_fidelity", "search"}
+_RESERVED_FIELDS = {"quantizer": {"plugin", "teacher", "fine_tune"}}
+
+
+def checked_specs(hook: str, kind: str, results: list[Any]) -> Iterator[Any]:
+    """The specs in a hook's results, in order. Raises `PluginError` at the first thing that is none or is not sound."""
+    for result in results:
+        if not isinstance(result, list | tuple):
+            raise PluginError(f"{hook}() returned {_shown(result)}, expected a list of {KINDS[kind].__name__}.")
+        for spec in result:
+            if not isinstance(spec, KINDS[kind]):
+                raise PluginError(f"{hook}() returned {_shown(spec)} in its list, expected {KINDS[kind].__name__}.")
+            _check_spec(hook, kind, spec)
+            yield spec
+
+
+def _check_spec(hook: str, kind: str, spec: Any) -> None:
+    where = f"{hook}(): {kind} {spec.name!r}"
+    _check_name(where, spec.name)
+    if spec.name in _RESERVED_NAMES.get(kind, ()):
+        raise PluginError(f"{where}: the name is reserved. Choose another.")
+    if not (isinstance(spec.summary, str) and spec.summary.strip() and "\n" not in spec.summary):
+        raise PluginError(f"{where}: summary is {_shown(spec.summary)}, expected one line of text.")
+    if not callable(spec.make):
+        raise PluginError(f"{where}: make is {_shown(spec.make)}, expected a factory.")
+    _check_config(where, spec.config, _RESERVED_FIELDS.get(kind, {"plugin"}))
+    if isinstance(spec, EnvironmentSpec):
+        _check_actions(where, "actions", {spec.actions})
+        if spec.shows is None and not spec.native_reward:
+            raise PluginError(f"{where}: it shows nothing and has no native reward. Set `shows` or `native_reward`.")
+        _check_evaluations(where, spec.evaluations)
+    elif isinstance(spec, RewardSpec):
+        if not (isinstance(spec.scores, str) and spec.scores):
+            raise PluginError(f"{where}: scores is {_shown(spec.scores)}, expected what environments show.")
+    elif isinstance(spec, AgentSpec):
+        _check_actions(where, "trains_on", spec.trains_on)
+        _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
+    elif isinstance(spec, QuantizerSpec):
+        _check_actions(where, "quantizes", spec.quantizes)
+        if spec.kind not in ("post_training", "training_aware"):
+            raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
+        _check_check(where, "check", spec.check)
+
+
+def _check_name(where: str, name: object) -> None:
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise PluginError(f"{where}: a name is lower case, digits and underscores, starting with a letter.")
+
+
+def _check_config(where: str, config: object, reserved: set[str]) -> None:
+    if not (isinstance(config, type) and issubclass(config, PluginConfig)):
+        raise PluginError(f"{where}: config is {_shown(config)}, expected a subclass of PluginConfig.")
+    for option, expected in (("extra", "forbid"), ("frozen", True)):
+        if config.model_config.get(option) != expected:
+            raise PluginError(f"{where}: {config.__name__} must keep {option}={expected!r} in its model_config.")
+    names = {field.alias or name for name, field in config.model_fields.items()}
+    if taken := sorted(names & reserved):
+        raise PluginError(f"{where}: {config.__name__} has a field {taken[0]!r}, which is reserved. Rename it.")
+
+
+def _check_actions(where: str, field: str, actions: Any) -> None:
+    known = get_args(ActionKind)
+    if isinstance(actions, str) or not actions or not set(actions) <= set(known):
+        raise PluginError(f"{where}: {field} is {_shown(actions)}, expected some of {', '.join(known)}.")
+
+
+def _check_evaluations(where: str, evaluations: Any) -> None:
+    names = []
+    for each in evaluations:
+        if not isinstance(each, EvaluationSpec):
+            raise PluginError(f"{where}: evaluations holds {_shown(each)}, expected EvaluationSpec.")
+        _check_name(f"{where}: evaluation {each.name!r}", each.name)
+        _check_config(f"{where}: evaluation {each.name!r}", each.config, set())
+        _check_check(f"{where}: evaluation {each.name!r}", "check", each.check)
+        names.append(each.name)
+    if repeated := sorted({name for name in names if names.count(name) > 1 or name in _RESERVED_EVALUATIONS}):
+        raise PluginError(f"{where}: the evaluation name {repeated[0]!r} is taken. Choose another.")
+
+
+def _check_check(where: str, field: str, check: object) -> None:
+    if not (check is None or callable(check)):
+        raise PluginError(f"{where}: {field} is {_shown(check)}, expected a function.")
+
+
+def _shown(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

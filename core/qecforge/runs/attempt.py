@@ -1,0 +1,70 @@
+"""One attempt at a run, and what every phase of it files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qecforge.codes import verify_encoder
+from qecforge.errors import Interrupted
+
+if TYPE_CHECKING:
+    from qecforge.codes import DiscoveredCode
+    from qecforge.manifest import RunPlan
+    from qecforge.runs.listener import Phase, RunListener, RunOptions
+    from qecforge.store import CodeRecord, Store
+
+
+__all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "file_discovery"]
+
+METRIC_FLUSH_SECONDS = 2.0
+
+
+PROOF_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a run, which may continue where an earlier one was cut off."""
+
+    plan: RunPlan
+    run_id: str
+    store: Store
+    checkpoint: Path
+    options: RunOptions
+    listener: RunListener
+    cancelled: Callable[[], bool]
+
+    def begin_phase(self, phase: Phase) -> None:
+        """File that a phase begins, and say so."""
+        self.store.mark_run(self.run_id, "running", phase=phase)
+        self.listener.on_phase(self.plan, phase)
+
+    def stop_if_cancelled(self) -> None:
+        """Raise `Interrupted` where the run was cancelled."""
+        if self.cancelled():
+            raise Interrupted(f"run {self.run_id} stopped between two steps; the same command resumes it")
+
+    def seed(self, purpose: str) -> int:
+        """A seed of its own for each purpose, 0..2^32 - 1, from the run's."""
+        key = tuple(purpose.encode())
+        return int(np.random.SeedSequence(self.plan.seed, spawn_key=key).generate_state(1, np.uint32)[0])
+
+
+def file_discovery(attempt: Attempt, found: DiscoveredCode, wall_time: float) -> CodeRecord:
+    """Verify, prove and file a code, and say that it was found."""
+    verify_encoder(found.code, found.encoder)
+    distance = found.code.distance(budget_seconds=PROOF_SECONDS)
+    record = attempt.store.add_discovery(
+        attempt.run_id,
+        found,
+        distance,
+        wall_time=wall_time,
+        proof={"distance": distance.method, "encoder": "stim.Tableau"},
+    )
+    attempt.listener.on_code(attempt.plan, record)
+    return record

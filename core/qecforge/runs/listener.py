@@ -1,0 +1,72 @@
+"""How runs are carried out, how they end, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from qecforge.evaluation import ErrorCounts, ErrorRateTask
+    from qecforge.manifest import RunPlan
+    from qecforge.store import CodeRecord
+
+
+__all__ = ["Phase", "RunListener", "RunOptions", "RunOutcome"]
+
+Phase: TypeAlias = Literal["train", "teacher", "fine_tune", "quantize", "evaluate"]
+"""What a run is doing. Without a quantizer: train, evaluate. With one: teacher (found, waited for, or trained as a run
+of its own), fine_tune where the quantizer trains, quantize, evaluate."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How runs are carried out; none of it changes a result.
+
+    Attributes:
+        store_url: SQLAlchemy URL of the store.
+        force: Start finished and broken runs anew.
+        workers: Processes for measuring logical error rates; None for one a core.
+        checkpoint_seconds: Time between checkpoints; `run_manifest` takes the manifest's.
+    """
+
+    store_url: str = "sqlite:///results.db"
+    force: bool = False
+    workers: int | None = None
+    checkpoint_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended. `skipped`: the store already had it finished. `error` is one line."""
+
+    run_id: str
+    identity: str
+    status: Literal["finished", "skipped", "failed", "interrupted"]
+    seconds: float
+    error: str | None = None
+
+
+class RunListener:
+    """Told what happens in a run; does nothing with it. Subclass what you need; arguments can be pickled.
+
+    Where a teacher is trained on the way, its run is reported too, with its own plan, `plan.teacher_plan`.
+    """
+
+    def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
+        """The run begins, or continues from a checkpoint."""
+
+    def on_phase(self, plan: RunPlan, phase: Phase) -> None:
+        """A phase begins."""
+
+    def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        """The agent has done `step` of `total` environment steps."""
+
+    def on_code(self, plan: RunPlan, record: CodeRecord) -> None:
+        """A code was found, proved and filed, or a known one with fewer gates."""
+
+    def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
+        """Shots of a logical-error-rate measurement were filed."""
+
+    def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
+        """The run ended."""

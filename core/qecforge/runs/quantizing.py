@@ -1,0 +1,154 @@
+"""A run with a quantizer: its teacher, the student's fine-tuning, and the integers that come out.
+
+Artifacts of the run: `teacher`, the float policy that it started from; `student`, the fake-quantised weights after
+fine-tuning, where the quantizer trains; `quantized`, the integer policy, which is the run's result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from qecforge.errors import ConfigurationError, PluginError, StoreError
+from qecforge.machine.threads import torch_threads
+from qecforge.manifest._validation import unfit_teacher
+from qecforge.runs.attempt import Attempt
+from qecforge.runs.policies import QUANTIZED_ARTIFACT, build_environment, fill_policy, policy_bytes
+from qecforge.runs.training import RunContext
+
+if TYPE_CHECKING:
+    from qecforge.contracts.policy import Policy
+    from qecforge.contracts.quantizer import Quantizer
+    from qecforge.inference.policy import QuantizedPolicy
+    from qecforge.manifest import RunPlan
+
+__all__ = ["quantized_policy", "teacher_policy"]
+
+
+def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Policy:
+    """The float policy that is quantized, copied into the run's artifacts.
+
+    Args:
+        carry_out: Sees to it that a run is finished and gives its id; it trains the teacher where nobody has.
+
+    Raises:
+        UserError: the teacher is from another environment or for another reward, is quantized itself, or has left no
+            policy.
+    """
+    attempt.begin_phase("teacher")
+    plan, store = _teacher_plan(attempt), attempt.store
+    agent = plan.agent.spec.make(plan.agent.config)
+    env = build_environment(plan, agent, num_envs=1)
+    kept = store.artifacts(attempt.run_id, kind="teacher")
+    if not kept:
+        named = attempt.plan.teacher.run if attempt.plan.teacher is not None else None
+        run_id = carry_out(plan) if named is None else store.run(named).id
+        content = store.read_artifact(store.artifacts(run_id, kind="policy")[-1])
+        kept = [store.add_artifact(attempt.run_id, "teacher", "teacher.safetensors", content)]
+        store.add_event(attempt.run_id, "teacher", {"run": run_id})
+    return fill_policy(agent.build_policy(env), store.read_artifact(kept[-1]))
+
+
+def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, Any] | None) -> QuantizedPolicy:
+    """The integer policy of the run: found among its artifacts, or made.
+
+    Raises:
+        PluginError: the quantizer gives something else than an integer policy.
+        Interrupted: the run was cancelled; its state is saved.
+    """
+    from qecforge.inference.policy import load_quantized
+
+    kept = attempt.store.artifacts(attempt.run_id, kind="quantized")
+    if not kept:
+        choice = attempt.plan.quantizer
+        assert choice is not None
+        quantizer = choice.spec.make(choice.config)
+        if choice.spec.kind == "training_aware":
+            student = _fine_tuned(attempt, quantizer, teacher, restored)
+            attempt.begin_phase("quantize")
+            with torch_threads(1):
+                policy = quantizer.convert(student)
+        else:
+            attempt.begin_phase("quantize")
+            attempt.stop_if_cancelled()
+            policy = _post_training(attempt, quantizer, teacher)
+        kept = [_keep(attempt, policy)]
+    return load_quantized(attempt.store.read_artifact(kept[-1]))
+
+
+def _teacher_plan(attempt: Attempt) -> RunPlan:
+    """What the teacher was, or is to be, trained by."""
+    plan = attempt.plan
+    if plan.teacher is None:
+        assert plan.teacher_plan is not None
+        return plan.teacher_plan
+    named, teacher = "the manifest's run", plan.teacher_plan
+    if teacher is None:
+        named, teacher = _stored_teacher(attempt)
+    if (reason := unfit_teacher(teacher.canonical, plan.canonical)) is not None:
+        raise ConfigurationError(f"quantizer.teacher: {named} {reason}")
+    return teacher
+
+
+def _stored_teacher(attempt: Attempt) -> tuple[str, RunPlan]:
+    """The run of the store that the manifest names: how messages name it, and its plan."""
+    assert attempt.plan.teacher is not None
+    assert attempt.plan.teacher.run is not None
+    from qecforge.manifest import RunPlan
+    from qecforge.registry import Registry
+
+    run = attempt.store.run(attempt.plan.teacher.run)
+    if run.quantizer is not None:
+        raise ConfigurationError(
+            f"quantizer.teacher: run {run.id} is quantized itself (by {run.quantizer}): name a float run"
+        )
+    if not attempt.store.artifacts(run.id, kind="policy"):
+        raise StoreError(f"quantizer.teacher: run {run.id} ({run.status}) left no policy: run its manifest to the end")
+    return f"run {run.id}", RunPlan.from_canonical(run.manifest, Registry.load())
+
+
+def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
+    """The student, fine-tuned against the frozen teacher by the agent; resumed where it was cut off."""
+    plan = attempt.plan
+    agent = plan.agent.spec.make(plan.fine_tuning)
+    aside = build_environment(plan, agent)  # the quantizer may play in it; the training's own is not touched
+    with torch_threads(1):
+        student = quantizer.prepare(teacher, aside)
+        extra_loss = quantizer.extra_loss(teacher, student, aside)
+    attempt.begin_phase("fine_tune")
+    env = build_environment(plan, agent)
+    if restored is not None:
+        env.load_state_dict(restored["environment"])
+    # The teacher has found codes already: one more does not end the fine-tuning.
+    budget = plan.budget.model_copy(update={"stop_at_first_code": False})
+    context = RunContext(attempt, env, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
+    student = agent.train(env, context, policy=student, extra_loss=extra_loss)
+    context.record_discoveries()
+    context.flush()
+    attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", policy_bytes(student))
+    return student
+
+
+def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> Policy:
+    """Quantized with states that the teacher meets when it acts by chance."""
+    from qecforge.evaluation import collect_states
+
+    env = build_environment(attempt.plan, attempt.plan.agent.spec.make(attempt.plan.agent.config))
+    with torch_threads(1):
+        visited = collect_states(env, teacher, quantizer.calibration_states, seed=attempt.seed("calibration"))
+        return quantizer.quantize(teacher, visited.observations)
+
+
+def _keep(attempt: Attempt, policy: Policy) -> Any:
+    from qecforge.inference.policy import QuantizedPolicy
+
+    assert attempt.plan.quantizer is not None
+    if not isinstance(policy, QuantizedPolicy):
+        name = attempt.plan.quantizer.spec.name
+        raise PluginError(
+            f"quantizer {name} gave a {type(policy).__name__}, expected a qecforge.inference.policy.QuantizedPolicy: "
+            "report it to the plugin's authors"
+        )
+    attempt.store.add_event(attempt.run_id, "quantized", asdict(policy.runtime_report()))
+    return attempt.store.add_artifact(attempt.run_id, "quantized", QUANTIZED_ARTIFACT, policy_bytes(policy))

@@ -1,0 +1,104 @@
+"""The core's side of training: what an agent is given as its `TrainingContext`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from qecforge.errors import Interrupted
+from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
+from qecforge.runs.checkpoints import save_checkpoint
+
+if TYPE_CHECKING:
+    from qecforge.contracts.environment import Environment
+    from qecforge.manifest import Budget
+
+__all__ = [
+    "RunContext",
+]
+
+
+class RunContext:
+    """Files what an agent reports, and keeps the run resumable.
+
+    Order matters for a crash at any instant: metrics and discoveries reach the store before the checkpoint that lies
+    behind them, and writing them again after a resume changes nothing.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        env: Environment,
+        *,
+        seed: int,
+        budget: Budget,
+        restored: Mapping[str, Any] | None,
+    ) -> None:
+        self.seed = seed
+        self._attempt, self._env, self._budget, self._restored = attempt, env, budget, restored
+        self._elapsed_before = float(restored["elapsed"]) if restored else 0.0
+        self._started = self._saved = self._flushed = time.monotonic()
+        self._pending: list[tuple[str, int, float, float]] = []
+        self._found_code = bool(attempt.store.codes(run=attempt.run_id, limit=1))
+
+    @property
+    def restored(self) -> Mapping[str, Any] | None:
+        """The agent's state from the checkpoint, or None at a fresh start."""
+        return self._restored["agent"] if self._restored else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent in training, earlier attempts up to their last checkpoint included."""
+        return self._elapsed_before + time.monotonic() - self._started
+
+    def advance(
+        self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
+    ) -> bool:
+        """See `qecforge.contracts.agent.TrainingContext.advance`."""
+        elapsed = self.elapsed
+        self._pending.extend((name, step, float(value), elapsed) for name, value in metrics.items())
+        self.record_discoveries()
+        self._attempt.listener.on_progress(self._attempt.plan, step, total, metrics)
+        spent = self._budget_spent(elapsed)
+        cancelled = self._attempt.cancelled()
+        now = time.monotonic()
+        if step >= total or spent or cancelled or now - self._saved >= self._attempt.options.checkpoint_seconds:
+            self._save(step, elapsed, state())
+        elif now - self._flushed >= METRIC_FLUSH_SECONDS:
+            self.flush()
+        if cancelled:
+            raise Interrupted(f"run {self._attempt.run_id} stopped at step {step}; the same command resumes it")
+        return step < total and not spent
+
+    def record_discoveries(self) -> None:
+        """Verify, prove and file what the environment has found since the last call."""
+        for found in self._env.take_discoveries():
+            file_discovery(self._attempt, found, self.elapsed)
+            self._found_code = True
+
+    def flush(self) -> None:
+        """Write the metrics that wait."""
+        if self._pending:
+            self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
+            self._pending = []
+        self._flushed = time.monotonic()
+
+    def _budget_spent(self, elapsed: float) -> bool:
+        if self._budget.seconds is not None and elapsed >= self._budget.seconds:
+            return True
+        return self._budget.stop_at_first_code and self._found_code
+
+    def _save(self, step: int, elapsed: float, agent_state: Mapping[str, Any]) -> None:
+        self.flush()
+        save_checkpoint(
+            self._attempt.checkpoint,
+            {
+                "identity": self._attempt.plan.identity,
+                "step": step,
+                "elapsed": elapsed,
+                "environment": self._env.state_dict(),
+                "agent": dict(agent_state),
+            },
+        )
+        self._saved = time.monotonic()

@@ -1,0 +1,1 @@
+"""How detection rates of candidates are had: in closed form, or sampled by stim."""

@@ -1,0 +1,1 @@
+"""What is measured of a steered run once it has ended."""

@@ -1,0 +1,1 @@
+"""The surface-code steering paper: its experiments, tables and figures."""

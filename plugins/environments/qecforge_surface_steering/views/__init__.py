@@ -1,0 +1,1 @@
+"""What a steered run looks like."""

@@ -1,0 +1,1 @@
+"""The argmax-preserving quantization paper: its experiments, tables and figures."""

@@ -1,0 +1,314 @@
+"""The runs of the argmax-preserving quantization paper: which they are, and what the store says of each.
+
+    planned = plan_runs(["e1"], ["fp32", "ptq", "apq"], seeds=range(2), registry=Registry.load())
+    for stage in stages(planned):
+        make_executor("local").run([each.plan for each in stage], options, listener)
+    with Store(url) as store:
+        print(to_text(decision_table(collect(store, planned))))
+
+Experiments and methods are files beside this module. The tables are made from the store alone, so
+that runs which exist are not done again, and more seeds join those that are there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from qecforge.evaluation.policies.fidelity import DecisionFidelity
+from qecforge.manifest import load_manifest
+from qecforge.manifest._yaml import parse_yaml, plain
+from qecforge.reproduction.files import check_names, finished
+
+if TYPE_CHECKING:
+    from qecforge.manifest import RunPlan
+    from qecforge.registry import Registry
+    from qecforge.store import CodeRecord, ErrorRate, PolicyEvaluation, Run, Store
+
+__all__ = [
+    "EXPERIMENTS",
+    "MAIN_EXPERIMENTS",
+    "Method",
+    "Paper",
+    "Planned",
+    "Result",
+    "add_latency",
+    "collect",
+    "methods",
+    "plan_runs",
+    "stages",
+]
+
+FIDELITY = "decision_fidelity"
+SEARCH = "search"
+LATENCY = "latency"
+
+_FILES = Path(__file__).parent
+_DEEP = "agent.policy={hidden_sizes: [512, 512, 512, 256], activation: gelu, value: mirror}"
+_FIDELITY = "evaluation.decision_fidelity={states: 10000, rollouts: both}"
+
+EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "e1": ("e1.yaml", ()),
+    "e2": ("e2.yaml", ()),
+    "e3": ("e3.yaml", ()),
+    "e1_deep": ("e1.yaml", ("name=e1_deep", _DEEP)),
+}
+"""By name: the manifest, and what is set in it. `e1_deep` is the paper's four-layer variant."""
+
+_PREFERRED = ("ml_lookup", "tesseract", "pymatching", "bposd", "bplsd")
+"""Decoders, the most accurate first."""
+
+MAIN_EXPERIMENTS = ("e1", "e2", "e3")
+"""Those that the paper's tables 2 and 3 are means over."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What the paper reports of a method: means over E1-E3 and five seeds; None where it does not say.
+
+    Attributes:
+        name: The paper's.
+        flips: Upper end of what its appendix 7.2 says of flips in the lowest bucket.
+        hours: Time to d = 5.
+    """
+
+    name: str
+    top1: float | None = None
+    tau: float | None = None
+    ler_1e3: float | None = None
+    ler_1e4: float | None = None
+    latency_ms: float | None = None
+    steps_per_second: float | None = None
+    flips: float | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the tables. Without a quantizer it is the float policy, the others' teacher."""
+
+    name: str
+    label: str
+    table: Literal["main", "ablation"]
+    quantizer: Mapping[str, Any] | None
+    paper: Paper
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What it sets in an experiment's manifest."""
+        return () if self.quantizer is None else (f"quantizer={json.dumps(self.quantizer)}", _FIDELITY)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of the reproduction."""
+
+    experiment: str
+    method: Method
+    plan: RunPlan
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Experiment and method."""
+        return {"experiment": self.experiment, "method": self.method.name}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the store knows of a finished run.
+
+    Attributes:
+        fidelity: On states that the teacher visits, and on those that the student visits; None for the float policy.
+        code: The run's best: greatest distance, then fewest gates. None where none was found.
+        rates: Of that code, as the run's manifest asks for them, by p.
+        seconds_to_code: From the run's beginning to its first code of the target distance; None without one. The store
+            keeps of each code when its shortest encoder was found, so that this is an upper bound.
+        search: Numbers of the evaluation `search`, and `successes_per_hour`, episodes that reached the target.
+        latency: Payload of the evaluation `latency`, empty where it was not measured.
+    """
+
+    experiment: str
+    method: Method
+    seed: int
+    run: Run
+    fidelity: DecisionFidelity | None = None
+    fidelity_student: DecisionFidelity | None = None
+    code: CodeRecord | None = None
+    rates: tuple[ErrorRate, ...] = ()
+    seconds_to_code: float | None = None
+    search: Mapping[str, float] = field(default_factory=dict)
+    latency: Mapping[str, Any] = field(default_factory=dict)
+
+    def rate_at(self, p: float) -> ErrorRate | None:
+        """The rate measured at exactly this p."""
+        return next((rate for rate in self.rates if rate.p == p), None)
+
+
+@cache
+def methods() -> Mapping[str, Method]:
+    """The paper's methods by name, in the order of its tables."""
+    content: Any = plain(parse_yaml((_FILES / "methods.yaml").read_text(encoding="utf-8")))
+    return {
+        name: Method(name, each["label"], each["table"], each.get("quantizer"), Paper(**each["paper"]))
+        for name, each in content.items()
+    }
+
+
+def plan_runs(
+    experiments: Sequence[str],
+    chosen: Sequence[str],
+    *,
+    seeds: Sequence[int],
+    registry: Registry,
+    overrides: Sequence[str] = (),
+) -> list[Planned]:
+    """The runs of these experiments and methods, one for each seed, in this order.
+
+    Args:
+        experiments: Of `EXPERIMENTS`.
+        chosen: Names of `methods()`.
+        seeds: One run each.
+        overrides: `path=value` texts put into every manifest; what is about a quantizer, its fine-tuning or its
+            fidelity into those that have one.
+
+    Raises:
+        ConfigurationError: an unknown experiment or method.
+        ManifestError, PluginError: a manifest does not fit the plugins that are installed.
+    """
+    for what, names, known in (("experiment", experiments, EXPERIMENTS), ("method", chosen, methods())):
+        check_names(what, names, known)
+    planned = []
+    for experiment in dict.fromkeys(experiments):
+        file, settings = EXPERIMENTS[experiment]
+        for method in (methods()[name] for name in dict.fromkeys(chosen)):
+            label = f"name={experiment}_{method.name}"
+            texts = [*settings, label, f"seeds={json.dumps(list(seeds))}", *method.overrides]
+            texts += [text for text in overrides if _concerns(method, text)]
+            manifest = load_manifest(_FILES / file, registry=registry, overrides=texts)
+            planned += [Planned(experiment, method, plan) for plan in manifest.runs()]
+    return planned
+
+
+def _concerns(method: Method, override: str) -> bool:
+    """Whether a method's manifest has the section that an override is about."""
+    path = override.partition("=")[0].strip()
+    if path.startswith("quantizer.fine_tune"):
+        return method.quantizer is not None and "fine_tune" in method.quantizer
+    return method.quantizer is not None or not path.startswith(("quantizer", "evaluation.decision_fidelity"))
+
+
+def stages(planned: Iterable[Planned]) -> list[list[Planned]]:
+    """Float runs first, then those with a quantizer, which start from them. Empty stages are left out."""
+    runs = list(planned)
+    both = [[each for each in runs if (each.method.quantizer is None) is teacher] for teacher in (True, False)]
+    return [stage for stage in both if stage]
+
+
+def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
+    """What the store knows of those runs that are finished, in the order of `planned`."""
+    return [_result(store, each, run) for each, run in finished(store, planned)]
+
+
+def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float = 0.3) -> None:
+    """Measure a finished run's policy on this machine and file it as the evaluation `latency`.
+
+    Latency of the network on every runtime, on all cores; steps per second of rollouts with one thread, the members as
+    many as in training.
+
+    Args:
+        budget: Seconds for each latency, a third of those for the rollouts.
+    """
+    from qecforge.evaluation.policies.fidelity import collect_states
+    from qecforge.inference.latency import measure_latency, rollout_speed
+    from qecforge.machine.cores import available_cores
+    from qecforge.machine.provenance import cpu_model
+    from qecforge.runs.policies import load_policy
+
+    env, policy = load_policy(store, run_id, registry=registry)
+    observations = collect_states(env, policy, 256).observations
+    rows = measure_latency(policy, observations, budget=budget)
+    steps_per_second = rollout_speed(env, policy, seconds=3 * budget)
+    fastest = min(row.seconds for row in rows if row.batch == 1)
+    payload = {
+        "rows": [row.row() for row in rows],
+        "threads": available_cores(),
+        "cpu": cpu_model(),
+        "rollout_steps_per_second": steps_per_second,
+        "num_envs": env.num_envs,
+    }
+    values = {"latency_us": 1e6 * fastest, "rollout_steps_per_second": steps_per_second}
+    store.add_policy_evaluation(run_id, LATENCY, values, payload=payload)
+
+
+def _result(store: Store, planned: Planned, run: Run) -> Result:
+    evaluations = {evaluation.name: evaluation for evaluation in store.policy_evaluations(run.id)}
+
+    def fidelity(name: str) -> DecisionFidelity | None:
+        payload = evaluations[name].payload if name in evaluations else None
+        return None if payload is None else DecisionFidelity.from_payload(payload)
+
+    codes = store.codes(run=run.id, order_by=("-distance", "gate_count"), limit=1)
+    return Result(
+        experiment=planned.experiment,
+        method=planned.method,
+        seed=run.seed,
+        run=run,
+        fidelity=fidelity(FIDELITY),
+        fidelity_student=fidelity(f"{FIDELITY}_student"),
+        code=codes[0] if codes else None,
+        rates=_rates(store, planned.plan, codes[0]) if codes else (),
+        seconds_to_code=_seconds_to_code(store, run.id),
+        search=_search(evaluations[SEARCH]) if SEARCH in evaluations else {},
+        latency=(evaluations[LATENCY].payload or {}) if LATENCY in evaluations else {},
+    )
+
+
+def _seconds_to_code(store: Store, run_id: str) -> float | None:
+    times = [
+        found.wall_time
+        for code in store.codes(run=run_id)
+        for found in code.discoveries
+        if found.run_id == run_id and found.target_distance is not None and code.distance >= found.target_distance
+    ]
+    return min(times, default=None)
+
+
+def _search(evaluation: PolicyEvaluation) -> dict[str, float]:
+    counts = evaluation.payload or {}
+    if counts.get("successes") is None or not counts.get("seconds"):
+        return dict(evaluation.values)
+    return {**evaluation.values, "successes_per_hour": 3600 * counts["successes"] / counts["seconds"]}
+
+
+def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ...]:
+    """Of a code, those that the plan asks for. The store may hold others, measured otherwise for other manifests.
+
+    Of a strength that several decoders were tried on, the rate of the most accurate one.
+    """
+    from qecforge.evaluation.error_rates.noise import canonical_noise
+
+    config = plan.evaluation.logical_error_rate
+    if config is None:
+        return ()
+    memory = config.experiment == "memory"
+    wanted = (
+        config.extraction if memory else "none",
+        (config.rounds or code.distance) if memory else 0,
+        config.basis if memory else "none",
+        config.boundary if memory else "none",
+    )
+    found = store.error_rates(code.id, experiment=config.experiment, noise=canonical_noise(config.noise))
+    fitting = [
+        rate
+        for rate in found
+        if rate.p in config.strengths
+        and (rate.task.extraction, rate.task.rounds, rate.task.basis, rate.task.boundary) == wanted
+        and config.decoder in ("auto", rate.task.decoder)
+    ]
+    fitting.sort(key=lambda rate: _PREFERRED.index(rate.task.decoder), reverse=True)
+    by_strength = {rate.p: rate for rate in fitting}
+    return tuple(by_strength[p] for p in sorted(by_strength))

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from registry_fakes import agent_module, install
+
+from qecforge.errors import PluginError, nearest
+from qecforge.registry import Registry
+
+_counter = itertools.count()
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder on sys.path, and nothing installed but what a test puts there."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "path", [str(folder), *(path for path in sys.path if "packages" in path)])
+    return folder
+
+
+def unique(stem: str) -> str:
+    """A module name that no other test has imported."""
+    return f"registry_test_{stem}_{next(_counter)}"
+
+
+def put(site: Path, name: str, text: str, *, entry: str | None = None, version: str = "1.0") -> str:
+    module = unique(entry or name.replace("-", "_"))
+    install(site, name, {module: text}, {entry or name: module}, version)
+    return module
+
+
+def load_only(site: Path, *modules: str) -> Registry:
+    """Load what was put into `site`, without the built-in plugins."""
+    from importlib.metadata import distributions
+
+    points = [each for found in distributions(path=[str(site)]) for each in found.entry_points]
+    assert points
+    return Registry.load(points)
+
+
+def test_a_plugin_is_found_with_its_distribution_version_and_entry_point(site):
+    put(site, "wise-agent", agent_module("wise"), entry="wise_plugin", version="2.3")
+    registry = Registry.load()
+    found = registry.agent("wise")
+    assert (found.spec.name, found.distribution, found.version) == ("wise", "wise-agent", "2.3")
+    assert found.entry_point == "wise_plugin"
+    assert found.spec.config().steps == 1
+    assert registry.agents["wise"] is found
+
+
+def test_built_in_plugins_come_through_the_same_door():
+    agents = Registry.load().agents
+    assert agents["ppo"].distribution == "qecforge"
+
+
+def test_the_mappings_cannot_be_changed():
+    with pytest.raises(TypeError):
+        Registry.load().agents["mine"] = None  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("before", "error"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise BaseException('panic')", "BaseException: panic"),
+        ("import no_such_module_at_all", "ModuleNotFoundError"),
+        ("def broken(:", "SyntaxError"),
+        ("import warnings; warnings.warn('old')", "UserWarning: old"),
+    ],
+)
+def test_a_plugin_that_fails_to_import_is_reported_and_harms_nothing_else(site, before, error):
+    put(site, "bad-agent", agent_module("bad", before=before), version="0.9")
+    put(site, "good-agent", agent_module("good"))
+    registry = load_only(site)
+    assert list(registry.agents) == ["good"]
+    (broken,) = registry.broken
+    assert (broken.name, broken.distribution, broken.version) == ("bad-agent", "bad-agent", "0.9")
+    assert error in broken.error
+    assert "\n" not in broken.error
+    assert "Traceback" in broken.traceback
+    assert error.split(":")[0] in broken.traceback
+
+
+def test_a_keyboard_interrupt_is_the_users(site):
+    put(site, "slow-agent", agent_module("slow", before="raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        load_only(site)
+
+
+def test_an_entry_point_to_something_absent_is_reported(site):
+    install(site, "lost", {}, {"lost": "registry_test_lost:plugin"})
+    (broken,) = load_only(site).broken
+    assert "registry_test_lost" in broken.error
+
+
+SPEC = "AgentSpec(name='a', summary='s', config=Config, make=make, trains_on=frozenset({'discrete'}))"
+HEAD = """
+from qecforge.contracts import PluginConfig
+from qecforge.hookspecs import *
+from pydantic import BaseModel, ConfigDict
+class Config(PluginConfig):
+    pass
+class Loose(PluginConfig):
+    model_config = ConfigDict(extra="allow")
+class Thawed(PluginConfig):
+    model_config = ConfigDict(frozen=False)
+class Taken(PluginConfig):
+    plugin: str = "x"
+class Teaching(PluginConfig):
+    teacher: str = "x"
+class Foreign(BaseModel):
+    pass
+def make(config): ...
+def evaluate(env, policy, config, record): ...
+def environment(**changes):
+    return EnvironmentSpec(**({"name": "e", "summary": "s", "config": Config, "make": make, "actions": "discrete",
+                               "native_reward": True} | changes))
+def evaluation(**changes):
+    return EvaluationSpec(**({"name": "v", "summary": "s", "config": Config, "evaluate": evaluate} | changes))
+def agent(**changes):
+    return AgentSpec(**({"name": "a", "summary": "s", "config": Config, "make": make,
+                         "trains_on": frozenset({"discrete"})} | changes))
+def reward(**changes):
+    return RewardSpec(**({"name": "r", "summary": "s", "config": Config, "make": make, "scores": "t"} | changes))
+def quantizer(**changes):
+    return QuantizerSpec(**({"name": "q", "summary": "s", "config": Config, "make": make,
+                             "kind": "post_training"} | changes))
+"""
+
+
+def hooked(kind: str, result: str) -> str:
+    return f"{HEAD}\n@hookimpl\ndef qecforge_{kind}s():\n    return {result}\n"
+
+
+def test_sound_specs_of_every_kind_are_taken(site):
+    for kind in ("environment", "reward", "agent", "quantizer"):
+        put(site, f"sound-{kind}", hooked(kind, f"[{kind}()]"))
+    registry = load_only(site)
+    assert not registry.broken
+    assert [(kind, each.spec.name) for kind, each in registry] == [
+        ("environment", "e"),
+        ("reward", "r"),
+        ("agent", "a"),
+        ("quantizer", "q"),
+    ]
+    assert registry.environment("e").spec.native_reward
+    assert registry.reward("r").spec.scores == "t"
+    assert registry.quantizer("q").spec.kind == "post_training"
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "message"),
+    [
+        ("agent", "agent()", "returned AgentSpec(name='a'"),
+        ("agent", "'agent'", "returned 'agent', expected a list of AgentSpec"),
+        ("agent", "[environment()]", "expected AgentSpec"),
+        ("agent", "[agent(name='A')]", "lower case"),
+        ("agent", "[agent(name='1a')]", "lower case"),
+        ("agent", "[agent(name='a-b')]", "lower case"),
+        ("agent", "[agent(name=3)]", "lower case"),
+        ("agent", "[agent(summary='')]", "one line"),
+        ("agent", "[agent(summary='a\\nb')]", "one line"),
+        ("agent", "[agent(config=Foreign)]", "subclass of PluginConfig"),
+        ("agent", "[agent(config=Config())]", "subclass of PluginConfig"),
+        ("agent", "[agent(config=Loose)]", "extra='forbid'"),
+        ("agent", "[agent(config=Thawed)]", "frozen=True"),
+        ("agent", "[agent(config=Taken)]", "'plugin', which is reserved"),
+        ("quantizer", "[quantizer(config=Teaching)]", "'teacher', which is reserved"),
+        ("agent", "[agent(make=None)]", "expected a factory"),
+        ("agent", "[agent(trains_on=frozenset())]", "expected some of discrete"),
+        ("agent", "[agent(trains_on='discrete')]", "expected some of discrete"),
+        ("agent", "[agent(trains_on=frozenset({'jumping'}))]", "expected some of discrete"),
+        ("agent", "[agent(check_fine_tuning=3)]", "check_fine_tuning is 3, expected a function"),
+        ("environment", "[environment(actions='jumping')]", "expected some of discrete"),
+        ("environment", "[environment(native_reward=False)]", "no native reward"),
+        ("environment", "[environment(evaluations=(3,))]", "expected EvaluationSpec"),
+        ("environment", "[environment(evaluations=(evaluation(name='X'),))]", "lower case"),
+        ("environment", "[environment(evaluations=(evaluation(config=Foreign),))]", "subclass of PluginConfig"),
+        ("environment", "[environment(evaluations=(evaluation(), evaluation()))]", "'v' is taken"),
+        ("environment", "[environment(evaluations=(evaluation(name='logical_error_rate'),))]", "is taken"),
+        ("reward", "[reward(name='native')]", "reserved"),
+        ("reward", "[reward(scores='')]", "expected what environments show"),
+        ("quantizer", "[quantizer(kind='magic')]", "post_training or training_aware"),
+        ("quantizer", "[quantizer(quantizes=frozenset({'jumping'}))]", "expected some of discrete"),
+        ("quantizer", "[quantizer(check='no')]", "check is 'no', expected a function"),
+        ("agent", "1 / 0", "ZeroDivisionError"),
+        ("agnt", "[]", "unknown hook qecforge_agnts. Did you mean qecforge_agents?"),
+    ],
+)
+def test_what_hooks_return_is_checked(site, kind, result, message):
+    put(site, "odd", hooked(kind, result))
+    put(site, "good-agent", agent_module("good"))
+    registry = load_only(site)
+    assert [each.spec.name for _, each in registry] == ["good"]
+    (broken,) = registry.broken
+    assert message in broken.error
+    assert "\n" not in broken.error
+
+
+def test_a_module_without_hooks_is_reported(site):
+    put(site, "hookless", "def qecforge_agents(): return []")
+    (broken,) = load_only(site).broken
+    assert "implements no hook" in broken.error
+    assert "hookimpl" in broken.error
+
+
+def test_a_name_given_twice_names_both_distributions_and_disables_only_itself(site):
+    put(site, "first-twin", agent_module("twin"), version="1.1")
+    put(site, "second-twin", agent_module("twin"), version="2.2")
+    put(site, "other", agent_module("other"))
+    registry = load_only(site)
+    assert list(registry.agents) == ["other"]
+    assert registry.broken == ()
+    (clash,) = registry.clashes
+    assert (clash.kind, clash.name) == ("agent", "twin")
+    assert {each.distribution for each in clash.registered} == {"first-twin", "second-twin"}
+    for use in (lambda: registry.agent("twin"), lambda: registry.find("twin")):
+        with pytest.raises(PluginError, match=r"first-twin 1\.1.*second-twin 2\.2.*Uninstall one"):
+            use()
+
+
+def test_one_name_in_two_kinds_is_no_clash(site):
+    put(site, "both", HEAD + "\n@hookimpl\ndef qecforge_agents(): return [agent(name='same')]\n"
+        "@hookimpl\ndef qecforge_rewards(): return [reward(name='same')]\n")  # fmt: skip
+    registry = load_only(site)
+    assert registry.clashes == ()
+    assert registry.agent("same").spec is not registry.reward("same").spec
+    with pytest.raises(PluginError, match=r"write reward\.same or agent\.same"):
+        registry.find("same")
+    assert registry.find("agent.same") == ("agent", registry.agent("same"))
+
+
+def test_a_distribution_seen_twice_on_the_path_is_one(tmp_path, monkeypatch):
+    module = unique("seen_twice")
+    for folder in ("editable", "egg"):
+        install(tmp_path / folder, "seen-twice", {module: agent_module("once")}, {"once": module})
+        monkeypatch.syspath_prepend(str(tmp_path / folder))
+    registry = Registry.load()
+    assert not [clash for clash in registry.clashes if clash.name == "once"]
+    assert registry.agent("once").distribution == "seen-twice"
+
+
+def test_damaged_metadata_of_one_distribution_hides_no_other(site):
+    put(site, "good-agent", agent_module("good"))
+    install(site, "damaged", {}, {})
+    (site / "damaged-1.0.dist-info" / "entry_points.txt").write_bytes(b"[qecforge]\n\xff\xfe = x\n")
+    registry = Registry.load()
+    assert "good" in registry.agents
+    assert [broken.distribution for broken in registry.broken] == ["damaged"]
+
+
+def test_a_distribution_without_metadata_still_counts(site):
+    for name in ("one", "two"):
+        module = put(site, f"nameless-{name}", agent_module(name))
+        assert module
+        (site / f"nameless_{name}-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+    agents = Registry.load().agents
+    assert {agents["one"].distribution, agents["two"].distribution} == {"unknown"}
+
+
+def test_unknown_names_offer_the_nearest(site):
+    for name in ("grpo", "reinforce", "random_search"):
+        put(site, f"{name}-agent".replace("_", "-"), agent_module(name))
+    registry = load_only(site)
+    with pytest.raises(PluginError, match=r"unknown agent 'grop'\. Did you mean 'grpo'\? Installed agents: grpo, rand"):
+        registry.agent("grop")
+    with pytest.raises(PluginError, match="Did you mean 'random_search'"):
+        registry.agent("Random_Serch")
+    with pytest.raises(PluginError, match=r"unknown agent 'zzz'\. Installed agents"):
+        registry.agent("zzz")
+    with pytest.raises(PluginError, match=r"'grpo' is an agent\. No environment is installed"):
+        registry.environment("grpo")
+    with pytest.raises(PluginError, match=r"unknown plugin 'grp'\. Did you mean 'grpo'"):
+        registry.find("grp")
+
+
+def test_an_unknown_name_of_a_broken_plugin_says_that_it_is_broken(site):
+    put(site, "fragile", agent_module("fragile", before="1 / 0"))
+    registry = load_only(site)
+    for use in (lambda: registry.agent("fragile"), lambda: registry.find("fragile")):
+        with pytest.raises(PluginError, match=r"fragile 1\.0 could not be loaded \(ZeroDivisionError.*plugins list"):
+            use()
+
+
+CLI = """
+from qecforge.hookspecs import hookimpl
+@hookimpl
+def qecforge_cli(app):
+    {body}
+"""
+
+
+def test_plugins_add_commands_and_one_that_fails_to_is_reported(site):
+    put(site, "adds", CLI.format(body="app.append('mine')"))
+    put(site, "fails", CLI.format(body="raise SystemExit(1)"))
+    registry = load_only(site)
+    app: list[str] = []
+    (failed,) = registry.extend_cli(app)
+    assert app == ["mine"]
+    assert (failed.name, failed.distribution, failed.error) == ("fails", "fails", "SystemExit: 1")
+    assert failed in registry.broken
+
+
+def test_registries_do_not_share_anything(site):
+    put(site, "apart", agent_module("apart"))
+    first, second = load_only(site), Registry.load([])
+    assert list(first.agents) == ["apart"]
+    assert list(second.agents) == []
+
+
+def test_entry_points_without_a_distribution_are_taken():
+    point = EntryPoint("ppo", "qecforge_ppo", "qecforge")
+    found = Registry.load([point, point]).agent("ppo")
+    assert (found.distribution, found.version) == ("unknown", "0")
+
+
+def test_nearest_ignores_case_and_offers_at_most_three():
+    assert nearest("STEPS", ["steps", "total_steps"]) == ["steps", "total_steps"]
+    assert len(nearest("aaaa", ["aaab", "aaac", "aaad", "aaae"])) == 3
+    assert nearest("xyz", ["steps"]) == []
+
+
+def test_loading_imports_nothing_heavy():
+    heavy = ("torch", "numba", "qiskit", "scipy.sparse", "sinter", "pandas", "ruamel")
+    script = (
+        "import sys; from qecforge.registry import Registry; r = Registry.load(); assert not r.broken, r.broken; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,154 @@
+"""The pool of processes as the command line uses it, and Ctrl-C as a terminal sends it: to every process at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from qecforge import RunListener, RunOptions, Store
+from qecforge.executors import make_executor
+from qecforge.executors._local import _inherited
+from qecforge.machine.signals import children_deaf_to_sigint
+
+MANIFEST = """\
+qecforge: 1
+name: five
+environment: {plugin: code_discovery, n: 5, k: 1, target_distance: 3, max_gates: 16, gates: [h, s, cx]}
+reward: {plugin: knill_laflamme}
+agent: {plugin: ppo, total_steps: 2000, num_envs: 16}
+seeds: [0, 1]
+checkpoint: {every_seconds: 0.5}
+"""
+ERROR_RATES = """\
+evaluation: {logical_error_rate: {noise: depolarizing, p: [0.001], shots: 1_000_000_000}}
+budget: {stop_at_first_code: true}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "five.yaml").write_text(MANIFEST)
+    return tmp_path
+
+
+def start(folder, *arguments):
+    command = [sys.executable, "-m", "qecforge", "run", "five.yaml", *arguments]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def runs(folder):
+    with Store(folder / "results.db", read_only=True) as store:
+        return {run.seed: run for run in store.runs()}
+
+
+def wait_for(happened, process):
+    end = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def interrupt(process, times):
+    """SIGINT to the whole group. Returns stderr once all have ended; none is left behind."""
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        _, errors = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    return errors
+
+
+def test_local_without_runs_starts_no_process():
+    assert make_executor("local", 2).run([], RunOptions(), RunListener()) == []
+
+
+def test_local_carries_out_each_seed_and_skips_what_is_finished(folder):
+    for words in ("finished in", "was finished before"):
+        with start(folder, "--executor", "local", "--workers", "2") as process:
+            errors = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, errors
+        assert all(f"five seed {seed}: {words}" in errors.replace(f"run {seed}", "") for seed in (0, 1))
+        assert {seed: run.status for seed, run in runs(folder).items()} == {0: "finished", 1: "finished"}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_local_saves_and_ends_at_ctrl_c_however_often_it_is_pressed(folder, times):
+    long = ["--executor", "local", "--set", "agent.total_steps=100_000_000", "--set", "seeds=[0]"]
+    with start(folder, *long) as process:
+        wait_for(lambda: list(folder.glob("*.artifacts/checkpoints/*/training.ckpt")), process)
+        interrupt(process, times)
+    assert {seed: run.status for seed, run in runs(folder).items()} == {0: "interrupted"}
+    with start(folder, *long) as process:
+        assert "continues from its checkpoint" in process.stderr.readline()
+        interrupt(process, 1)
+
+
+def test_ctrl_c_reaches_processes_that_sample_and_leaves_the_run_resumable(folder):
+    (folder / "five.yaml").write_text(MANIFEST.replace("2000", "1_000_000") + ERROR_RATES)
+    with start(folder, "--workers", "2", "--set", "seeds=[0]") as process:
+        wait_for(lambda: "multiprocessing.spawn" in children(process), process)
+        interrupt(process, 1)
+    (run,) = runs(folder).values()
+    assert (run.status, run.phase) == ("interrupted", "evaluate")
+
+
+def children(process):
+    """Command lines of what `process` has started; its own threads aside."""
+    listed = subprocess.run(
+        ["ps", "--ppid", str(process.pid), "-o", "args="], capture_output=True, text=True, check=False
+    )
+    return "\n".join(line for line in listed.stdout.splitlines() if "spawn_main" in line)
+
+
+def blocked():
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_children_are_deaf_from_their_first_instruction_and_the_parent_is_not():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with children_deaf_to_sigint():
+            assert blocked()
+            inside = pool.submit(blocked)
+        assert not blocked()
+        assert inside.result()
+
+
+TASKS = Path("/proc/self/task")
+
+
+def threads_of_numpy():
+    import numpy  # noqa: F401
+
+    return len(list(TASKS.iterdir()))
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="counts threads in /proc")
+def test_a_worker_has_its_share_of_cores_before_numpy_is_loaded(monkeypatch):
+    """numpy starts a thread for each core that it is given, the main one included, once it is imported."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    counts = []
+    for share in (1, 2):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            with _inherited(OMP_NUM_THREADS=str(share)):
+                counted = pool.submit(threads_of_numpy)
+            assert os.environ["OMP_NUM_THREADS"] == "2"
+            counts.append(counted.result())
+    assert counts[0] == counts[1] - 1 or os.cpu_count() == 1
+
+
+def test_a_variable_that_was_not_set_is_not_set_afterwards(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with _inherited(OMP_NUM_THREADS="3"):
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "OMP_NUM_THREADS" not in os.environ
