@@ -17,7 +17,6 @@ from qecforge.contracts.factor_graph import FactorGraph
 if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
 
-
 __all__ = ["ActionKind", "Environment", "ParameterEnvironment", "StepBuffers"]
 
 ActionKind: TypeAlias = Literal["discrete", "continuous", "parameters", "text"]
