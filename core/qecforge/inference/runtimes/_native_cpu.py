@@ -59,11 +59,11 @@ KERNELS = (
 def cpu_features() -> frozenset[str]:
     """What numba compiles for: the features that NUMBA_CPU_FEATURES names, else the host's, as LLVM finds them, without
     AVX where NUMBA_ENABLE_AVX is 0."""
-    named: str | None = numba.config.CPU_FEATURES
-    if named is not None:
-        return frozenset(name[1:] for name in named.split(",") if name.startswith("+"))
+    environment = vars(numba.config)
+    if environment["CPU_FEATURES"] is not None:
+        return frozenset(name[1:] for name in environment["CPU_FEATURES"].split(",") if name.startswith("+"))
     found = host_features()
-    return found if numba.config.ENABLE_AVX else frozenset(name for name in found if not name.startswith("avx"))
+    return found if environment["ENABLE_AVX"] else frozenset(name for name in found if not name.startswith("avx"))
 
 
 def packed_order(lanes: int) -> NDArray[np.int64]:
