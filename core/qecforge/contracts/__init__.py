@@ -10,8 +10,15 @@ from qecforge.contracts.agent import (
     TrainingBatch,
     TrainingContext,
 )
+from qecforge.contracts.closing import Closable, closing, closing_on_error
 from qecforge.contracts.config import PluginConfig
-from qecforge.contracts.environment import ActionKind, Environment, ParameterEnvironment, StepBuffers
+from qecforge.contracts.environment import (
+    ActionKind,
+    BaseEnvironment,
+    Environment,
+    ParameterEnvironment,
+    StepBuffers,
+)
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.policy import Policy
 from qecforge.contracts.quantizer import Quantizer
@@ -20,6 +27,8 @@ from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers
 __all__ = [
     "ActionKind",
     "Agent",
+    "BaseEnvironment",
+    "Closable",
     "CompiledReward",
     "Environment",
     "ExtraLoss",
@@ -35,4 +44,6 @@ __all__ = [
     "StepBuffers",
     "TrainingBatch",
     "TrainingContext",
+    "closing",
+    "closing_on_error",
 ]

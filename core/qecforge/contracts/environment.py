@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -12,13 +13,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from qecforge.contracts.closing import Closable
 from qecforge.contracts.factor_graph import FactorGraph
 
 if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
 
 
-__all__ = ["ActionKind", "Environment", "ParameterEnvironment", "StepBuffers"]
+__all__ = ["ActionKind", "BaseEnvironment", "Environment", "ParameterEnvironment", "StepBuffers"]
 
 ActionKind: TypeAlias = Literal["discrete", "continuous", "parameters", "text"]
 """discrete: one of N; continuous: a bounded vector; parameters: a point in a parameter space, scored whole and
@@ -43,7 +45,53 @@ class StepBuffers:
     action_mask: NDArray[np.bool_] | None = None
 
 
-class Environment(VectorEnv[Any, Any, Any], ABC):
+class BaseEnvironment(ABC):
+    """What a run needs of every environment, whatever it shows: to save it, to ask it for codes, to close it.
+
+    Whoever makes an environment closes it. It closes what it made itself, rewards that it compiled among them; the
+    reward that it was given belongs to the giver.
+
+    Attributes:
+        num_envs: Members B.
+        closed: Whether it is.
+    """
+
+    num_envs: int
+    closed: bool = False
+    _held: tuple[Closable, ...] = ()
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides what comes next, random generators included: numbers, strings, lists, dicts and numpy
+        arrays only."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another configuration."""
+
+    def take_discoveries(self) -> Sequence[DiscoveredCode]:
+        """Codes found since the last call, oldest first. Environments that find none keep this default."""
+        return ()
+
+    def close_extras(self, **kwargs: Any) -> None:  # noqa: B027
+        """End what the environment has running; for subclasses to override. Called once, by `close`."""
+
+    def hold(self, thing: Closable) -> None:
+        """Give `thing`, a reward say, into this environment's care: it is closed with it, after it."""
+        self._held = (thing, *self._held)
+
+    def close(self, **kwargs: Any) -> None:
+        """End what the environment has running, then what it holds for others. A second time does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        with ExitStack() as rest:
+            for thing in reversed(self._held):
+                rest.callback(thing.close)
+            self.close_extras(**kwargs)
+
+
+class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
     """A batch of B environments behind one `gymnasium.vector.VectorEnv`: arrays in, arrays out.
 
     Autoreset is SAME_STEP: where a member ended, `step` returns the first observation of its next episode, and, if any
@@ -75,19 +123,6 @@ class Environment(VectorEnv[Any, Any, Any], ABC):
         self, actions: Any, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """One action for each member. With `out`, its arrays are filled and returned; without, they are fresh."""
-
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """All that decides what comes next, random generators included: numbers, strings, lists, dicts and numpy
-        arrays only."""
-
-    @abstractmethod
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another configuration."""
-
-    def take_discoveries(self) -> Sequence[DiscoveredCode]:
-        """Codes found since the last call, oldest first. Environments that find none keep this default."""
-        return ()
 
     def compact_states(self) -> NDArray[Any]:
         """(B, ...) array of all that `peek` needs to know of each member; raises where `can_peek` is False."""
