@@ -10,8 +10,15 @@ from qecforge.contracts.agent import (
     TrainingBatch,
     TrainingContext,
 )
+from qecforge.contracts.closing import Closable, closing, closing_on_error
 from qecforge.contracts.config import PluginConfig
-from qecforge.contracts.environment import ActionKind, Environment, ParameterEnvironment, StepBuffers
+from qecforge.contracts.environment import (
+    ActionKind,
+    BaseEnvironment,
+    Environment,
+    ParameterEnvironment,
+    StepBuffers,
+)
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, TRUE_COST
 from qecforge.contracts.policy import Policy
@@ -26,6 +33,8 @@ __all__ = [
     "TRUE_COST",
     "ActionKind",
     "Agent",
+    "BaseEnvironment",
+    "Closable",
     "CompiledReward",
     "Environment",
     "ExtraLoss",
@@ -43,4 +52,6 @@ __all__ = [
     "StepBuffers",
     "TrainingBatch",
     "TrainingContext",
+    "closing",
+    "closing_on_error",
 ]

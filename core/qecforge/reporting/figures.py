@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from qecforge.evaluation.statistics import SlopeFit
 
-
 __all__ = [
     "Bar",
     "Point",
