@@ -46,9 +46,9 @@ METRICS = {
     "sigma",
     "value_loss",
 }
-"""What the built-in plugins log, or did, that is theirs alone. Left out is what the core has a word of its own for: what
-its contracts name (`episode_return`, `cost`), its loops log (`epochs_per_second`), its evaluations file
-(`steps_per_second`) or its own sentences use (`entropy`, `learning_rate`, `budget`, `step_size`)."""
+"""What the built-in plugins log, or did, that is theirs alone. Left out is what the core has a word of its own for:
+its contracts (`episode_return`, `cost`), its loops (`epochs_per_second`), its evaluations (`steps_per_second`) and its
+sentences (`entropy`, `learning_rate`, `budget`, `step_size`)."""
 
 OWN_WORDS = {"logical_error_rate", "decision_fidelity", "search", "returns"}
 """Evaluations of the core's own."""
