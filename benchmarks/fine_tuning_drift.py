@@ -78,9 +78,9 @@ def fidelities(quick: bool, store: str | None, seed: int) -> Iterator[tuple[str,
             fidelity(agent.train(env, RecordingContext(env, seed=3), policy=copy.deepcopy(teacher))),
         )
         for name in ("lsq", "apq"):
-            chosen = plan_of(name, registry, seed).quantizer
-            assert chosen is not None
-            quantizer = chosen.spec.make(chosen.config)
+            quantization = plan_of(name, registry, seed).quantization
+            assert quantization is not None
+            quantizer = quantization.quantizer.spec.make(quantization.quantizer.config)
             env = build_environment(plan, agent)
             student = quantizer.prepare(teacher, env)
             loss = quantizer.extra_loss(teacher, student, env)

@@ -12,6 +12,7 @@ from qecforge.contracts.agent import (
 )
 from qecforge.contracts.config import PluginConfig
 from qecforge.contracts.environment import ActionKind, Environment, ParameterEnvironment, StepBuffers
+from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.policy import Policy
 from qecforge.contracts.quantizer import Quantizer
@@ -22,6 +23,7 @@ __all__ = [
     "Agent",
     "CompiledReward",
     "Environment",
+    "EvaluationContext",
     "ExtraLoss",
     "FactorGraph",
     "ParameterEnvironment",

@@ -88,7 +88,7 @@ def test_a_quantized_run_is_reported_with_its_teacher_and_what_was_measured_of_i
     said = [line.split("ished in ")[0] for line in result.stderr.splitlines() if ": found " not in line]
     assert said == [
         f"walk seed 5: run {plan.identity[:12]} starts",
-        f"walk-teacher seed 5: run {plan.teacher_plan.identity[:12]} starts",
+        f"walk-teacher seed 5: run {plan.quantization.teacher.identity[:12]} starts",
         "walk-teacher seed 5: fin",
         "walk seed 5: fine-tunes its student",
         "walk seed 5: turns its policy into integers",
