@@ -115,8 +115,8 @@ class AgentSpec(Generic[C]):
     that it brings for its policies.
 
     `check(environment, config)` is given both configurations while a manifest is read, and raises `ValueError` or a
-    `UserError` where the agent cannot train in that environment, or not on this machine for want of a package. Where a
-    student is trained by other settings, it is asked about those too.
+    `UserError` where the agent cannot train in that environment. Where a student is trained by other settings, it is
+    asked about those too.
 
     `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
