@@ -1,4 +1,4 @@
-"""What `deterministic` means for a policy that samples on the way to its best action: all randomness is the caller's."""
+"""What `deterministic` means for a policy that samples on the way to its best action: randomness is the caller's."""
 
 import ast
 from pathlib import Path
