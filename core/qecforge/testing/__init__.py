@@ -3,6 +3,7 @@
     from qecforge.testing.agents import AgentContract
     from qecforge.testing.continuous import ContinuousAgentContract
     from qecforge.testing.environments import EnvironmentContract
+    from qecforge.testing.evaluations import EvaluationContract
     from qecforge.testing.quantizers import QuantizerContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
@@ -22,6 +23,7 @@ if importlib.util.find_spec("pytest"):
         "agents",
         "continuous",
         "environments",
+        "evaluations",
         "parameters",
         "quantizers",
         "rewards",

@@ -119,6 +119,7 @@ class RecordingEvaluation:
         payloads: Content, read back from JSON, and values of each payload, by name.
         artifacts: Bytes by name.
         reports: (done, total) of each call of `progress`.
+        calls: How often something was filed or reported.
     """
 
     def __init__(self, seed: int = 0, *, cancel_after: int | None = None) -> None:
@@ -127,7 +128,7 @@ class RecordingEvaluation:
         self.payloads: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
         self.artifacts: dict[str, bytes] = {}
         self.reports: list[tuple[int, int]] = []
-        self._calls = 0
+        self.calls = 0
 
     def record(self, metric: str, step: int, value: float) -> None:
         """See `qecforge.contracts.evaluation.EvaluationContext.record`."""
@@ -155,9 +156,9 @@ class RecordingEvaluation:
 
     def cancelled(self) -> bool:
         """Whether so much was filed."""
-        return self.cancel_after is not None and self._calls >= self.cancel_after
+        return self.cancel_after is not None and self.calls >= self.cancel_after
 
     def _count(self) -> None:
-        self._calls += 1
+        self.calls += 1
         if self.cancelled():
-            raise Interrupted(f"stopped on purpose after {self._calls} calls")
+            raise Interrupted(f"stopped on purpose after {self.calls} calls")
