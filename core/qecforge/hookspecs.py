@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qecforge.contracts.policy import Policy
     from qecforge.contracts.quantizer import Quantizer
     from qecforge.contracts.reward import Reward
+    from qecforge.contracts.views import RunView
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -84,6 +85,7 @@ class EnvironmentSpec(Generic[C]):
         finds_codes: Whether it reports discoveries; their search and their error rates can then be evaluated.
         endless: Whether its episodes never end; those of `parameters` never do.
         evaluations: Evaluations of its own.
+        view: What is shown of runs in it.
     """
 
     name: str
@@ -96,6 +98,7 @@ class EnvironmentSpec(Generic[C]):
     finds_codes: bool = False
     endless: bool = False
     evaluations: tuple[EvaluationSpec, ...] = ()
+    view: RunView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +123,7 @@ class AgentSpec(Generic[C]):
 
     `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
-    difference would have no effect.
+    difference would have no effect. `view` is what is shown of runs of it.
     """
 
     name: str
@@ -131,6 +134,7 @@ class AgentSpec(Generic[C]):
     check: Callable[[Any, C], None] | None = None
     check_fine_tuning: Callable[[C, C], None] | None = None
     evaluations: tuple[EvaluationSpec, ...] = ()
+    view: RunView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from qecforge.contracts.closing import closing
 from qecforge.contracts.config import PluginConfig
 from qecforge.errors import PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
@@ -235,7 +236,7 @@ def _fine_tuning(
 def _check_quantizer(root: Node, reward: Choice[RewardSpec] | None, quantizer: Choice[QuantizerSpec] | None) -> None:
     """Ask the quantizer whether it fits the reward."""
     if quantizer is not None and quantizer.spec.check is not None:
-        components = None if reward is None else tuple(reward.spec.make(reward.config).components)
+        components = None if reward is None else _components(reward)
         with refusals(_plugin_place(root, "quantizer"), "quantizer", quantizer.owner):
             quantizer.spec.check(components, quantizer.config)
 
@@ -251,6 +252,11 @@ def _check_fine_tuning(
             agent.spec.check_fine_tuning(agent.config, fine_tuning)
         if agent.spec.check is not None and fine_tuning != agent.config:
             agent.spec.check(environment.config, fine_tuning)
+
+
+def _components(reward: Choice[RewardSpec]) -> tuple[str, ...]:
+    with closing(reward.spec.make(reward.config), f"reward {reward.spec.name}") as made:
+        return tuple(made.components)
 
 
 def _use(kind: str, fitting: Sequence[str]) -> str:

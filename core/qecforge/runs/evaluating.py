@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from qecforge.machine.cores import available_cores
 from qecforge.machine.threads import torch_threads
 from qecforge.runs.attempt import Attempt, file_discovery
 from qecforge.runs.evaluation_context import RunEvaluation
-from qecforge.runs.policies import build_environment
+from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
@@ -44,14 +44,15 @@ def evaluate(attempt: Attempt, policy: Policy, teacher: Policy | None) -> None:
     for spec, settings in asked.others:
         attempt.stop_if_cancelled()
         context = RunEvaluation(attempt, spec.name)
-        spec.evaluate(_environment(attempt), policy, settings, context)
+        with _environment(attempt) as env:
+            spec.evaluate(env, policy, settings, context)
         context.flush()
 
 
-def _environment(attempt: Attempt, num_envs: int | None = None) -> Environment:
+def _environment(attempt: Attempt, num_envs: int | None = None) -> AbstractContextManager[Environment]:
     """A fresh one: where the training left its own is not known to an attempt that finds the training done."""
     plan = attempt.plan
-    return build_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs)
+    return opened_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs)
 
 
 def _decision_fidelity(
@@ -66,9 +67,9 @@ def _decision_fidelity(
             continue
         attempt.stop_if_cancelled()
         suffix = "" if whose == "teacher" else "_student"
-        with torch_threads(1):
+        with _environment(attempt) as env, torch_threads(1):
             visited = collect_states(
-                _environment(attempt),
+                env,
                 actor,
                 config.states,
                 seed=attempt.seed(f"fidelity of {whose}"),
@@ -91,9 +92,10 @@ def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: P
     plan = attempt.plan
     agent = plan.agent.spec.make(plan.agent.config)
     context = RunEvaluation(attempt, RETURNS.name)
-    with torch_threads(1):
+    members = min(agent.num_envs, config.episodes)
+    with torch_threads(1), opened_environment(plan, agent, num_envs=members) as env:
         played = evaluate_policy(
-            build_environment(plan, agent, num_envs=min(agent.num_envs, config.episodes)),
+            env,
             policy,
             episodes=config.episodes,
             seed=context.seed,
@@ -109,15 +111,17 @@ def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Pol
     from qecforge.evaluation.policies.search import search_codes, warm_up
 
     with _runtime(policy, config) as (actor, report):
-        warm_up(_environment(attempt, config.num_envs), actor)
-        found = search_codes(
-            _environment(attempt, config.num_envs),
-            actor,
-            config.episodes,
-            seed=attempt.seed("search"),
-            deterministic=config.deterministic,
-            should_stop=attempt.cancelled,
-        )
+        with _environment(attempt, config.num_envs) as env:
+            warm_up(env, actor)
+        with _environment(attempt, config.num_envs) as env:
+            found = search_codes(
+                env,
+                actor,
+                config.episodes,
+                seed=attempt.seed("search"),
+                deterministic=config.deterministic,
+                should_stop=attempt.cancelled,
+            )
     attempt.stop_if_cancelled()
     for code, seconds in found.discoveries:
         marked = dataclasses.replace(code, attributes={**code.attributes, "found_in": "search"})

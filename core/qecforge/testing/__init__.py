@@ -21,6 +21,7 @@ if importlib.util.find_spec("pytest"):
         "_agents",
         "_bad_actions",
         "agents",
+        "closing",
         "continuous",
         "environments",
         "evaluations",

@@ -8,6 +8,7 @@ from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, hookimpl
 from qecforge.parameters import check_search
 from qecforge_baselines.config import CMAESConfig, SPSAConfig
+from qecforge_baselines.views import SEARCH
 
 __all__ = ["CMAESConfig", "SPSAConfig", "make_cma_es", "make_spsa", "qecforge_agents"]
 
@@ -37,6 +38,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             make=make_cma_es,
             trains_on=frozenset({"parameters"}),
             check=check_search,
+            view=SEARCH,
         ),
         AgentSpec(
             name="spsa",
@@ -45,5 +47,6 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             make=make_spsa,
             trains_on=frozenset({"parameters"}),
             check=check_search,
+            view=SEARCH,
         ),
     ]

@@ -11,6 +11,7 @@ from qecforge.learning.schedules import Schedule
 from qecforge.parameters import check_search
 from qecforge_ppo.config import NetworkConfig, PPOConfig, check_fine_tuning
 from qecforge_ppo.parameters import ParameterPPOConfig
+from qecforge_ppo.views import PARAMETER_PPO, PPO
 
 __all__ = [
     "NetworkConfig",
@@ -48,6 +49,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             make=make_ppo,
             trains_on=frozenset({"discrete"}),
             check_fine_tuning=check_fine_tuning,
+            view=PPO,
         ),
         AgentSpec(
             name="parameter_ppo",
@@ -56,5 +58,6 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             make=make_parameter_ppo,
             trains_on=frozenset({"parameters"}),
             check=check_search,
+            view=PARAMETER_PPO,
         ),
     ]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
 
-
 __all__ = ["PlayedEpisodes", "evaluate_policy"]
 
 
