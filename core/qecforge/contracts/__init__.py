@@ -19,6 +19,7 @@ from qecforge.contracts.environment import (
     ParameterEnvironment,
     StepBuffers,
 )
+from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, TRUE_COST
 from qecforge.contracts.policy import Policy
@@ -37,6 +38,7 @@ __all__ = [
     "Closable",
     "CompiledReward",
     "Environment",
+    "EvaluationContext",
     "ExtraLoss",
     "FactorGraph",
     "ParameterEnvironment",
