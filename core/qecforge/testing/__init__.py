@@ -17,6 +17,7 @@ if importlib.util.find_spec("pytest"):
 
     for _suite in (
         "agents",
+        "closing",
         "environments",
         "quantizers",
         "rewards",
