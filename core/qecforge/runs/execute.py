@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.checkpoints import load_checkpoint
+from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import alone
@@ -110,7 +110,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
 def _forget(attempt: Attempt) -> None:
     """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies behind
     metrics and codes which are gone."""
-    attempt.checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(attempt.checkpoint)
     attempt.store.restart_run(attempt.run_id)
 
 
