@@ -29,8 +29,8 @@ from qecforge.testing._agents import (
     assert_randomness_is_given,
     weights_differ,
 )
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
-from qecforge.testing.views import check_view
 
 __all__ = ["AgentContract", "IdentityEnvironment"]
 
@@ -250,7 +250,7 @@ class AgentContract:
             assert field.description, f"{name} has no description"
 
     def test_view(self) -> None:
-        """See `qecforge.testing.views.check_view`."""
+        """See `qecforge.testing.checks.views.check_view`."""
         check_view(self.spec.view)
 
     @pytest.mark.parametrize("masked", [False, True])

@@ -26,8 +26,8 @@ from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
 from qecforge.testing._bad_actions import bad_actions
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.closing import check_closing, closes_what_it_made
-from qecforge.testing.views import check_view
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 
@@ -436,7 +436,7 @@ class EnvironmentContract:
         check_closing(self.make, self.reward)
 
     def test_view(self) -> None:
-        """See `qecforge.testing.views.check_view`."""
+        """See `qecforge.testing.checks.views.check_view`."""
         check_view(self.spec.view)
 
 

@@ -16,9 +16,9 @@ from qecforge.cli._reference import PAGES
 from qecforge.codes import DiscoveredCode
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 from qecforge.parameters import GaussianParameters
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingEvaluation
 from qecforge.testing.parameters import QuadraticEnvironment
-from qecforge.testing.views import check_view
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
