@@ -5,6 +5,7 @@ matplotlib comes with the extra `plots`. Nothing here opens a window or touches 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,14 @@ __all__ = [
     "add_legend",
     "error_lengths",
     "error_rate_figure",
+    "figure_png",
     "new_axes",
     "require_matplotlib",
     "save_figure",
 ]
+
+DPI = 150
+"""Dots per inch of a figure as PNG."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,17 @@ def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format that the path's ending names (png, svg, pdf). Same figure, same bytes."""
     metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
     try:
-        figure.savefig(path, dpi=150, bbox_inches="tight", metadata=metadata)
+        figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata=metadata)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written ({error.strerror}): choose another folder") from error
     return path
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as PNG, the bytes that `save_figure` writes for it."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata={})
+    return content.getvalue()
 
 
 def error_rate_figure(curves: Mapping[str, Sequence[Point]], title: str = "") -> Figure:
