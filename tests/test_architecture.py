@@ -55,6 +55,17 @@ def test_a_concept_of_the_core_is_a_folder():
     assert {path.name for path in CORE.glob("*.py")} == {"__init__.py", "__main__.py", "errors.py", "hookspecs.py"}
 
 
+def test_core_imports_no_plugin(graph):
+    wrong = {
+        (name, imported)
+        for name, others in graph.imports.items()
+        if top_of(name) == "qecforge" and name not in {"qecforge.cli._run", "qecforge.cli._run_figures"}
+        for imported in others
+        if top_of(imported) in PLUGINS
+    }
+    assert wrong == set()
+
+
 def test_plugins_import_others_by_their_faces(graph):
     wrong = set()
     for name, others in graph.imports.items():

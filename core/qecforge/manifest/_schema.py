@@ -15,6 +15,7 @@ from qecforge.manifest._sections import (
     MANIFEST_VERSION,
     MAX_SEED,
     NAME_PATTERN,
+    SECTIONS,
     SWEPT,
     Budget,
     Checkpoint,
@@ -78,7 +79,8 @@ def _definitions(registry: Registry) -> Iterator[tuple[str, JSONSchema]]:
     for name, config in _CORE_EVALUATIONS.items():
         yield f"evaluation.{name}", _model_schema(f"evaluation.{name}", config)
     for kind, registered in registry:
-        yield f"{kind}.{registered.spec.name}", _plugin_schema(kind, registered.spec)
+        if kind in SECTIONS:
+            yield f"{kind}.{registered.spec.name}", _plugin_schema(kind, registered.spec)
     for environment, registered in registry.environments.items():
         for each in registered.spec.evaluations:
             key = f"evaluation.{environment}.{each.name}"

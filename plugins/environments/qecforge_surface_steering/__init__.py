@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qecforge.contracts import Environment, PluginConfig, Policy, Reward
-from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, hookimpl
+from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, ReproductionSpec, hookimpl
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
 from qecforge_surface_steering.evaluations.config import GradientRelationConfig, SteeringEvaluationConfig
+from qecforge_surface_steering.reproduction.spec import REPRODUCTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ __all__ = [
     "color_code",
     "make",
     "qecforge_environments",
+    "qecforge_reproductions",
     "surface_code",
 ]
 
@@ -161,3 +163,9 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
             ),
         ),
     ]
+
+
+@hookimpl
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:
+    """`steering`, the paper that this plugin is from."""
+    return [REPRODUCTION]
