@@ -3,6 +3,7 @@
     from qecforge.testing.agents import AgentContract
     from qecforge.testing.environments import EnvironmentContract
     from qecforge.testing.quantizers import QuantizerContract
+    from qecforge.testing.reproductions import ReproductionContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
 
@@ -19,6 +20,7 @@ if importlib.util.find_spec("pytest"):
         "agents",
         "environments",
         "quantizers",
+        "reproductions",
         "rewards",
         "store",
         "_store_codes",
