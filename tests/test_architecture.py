@@ -59,7 +59,7 @@ def test_core_imports_no_plugin(graph):
     wrong = {
         (name, imported)
         for name, others in graph.imports.items()
-        if top_of(name) == "qecforge" and name not in {"qecforge.cli._run", "qecforge.cli._run_figures"}
+        if top_of(name) == "qecforge"
         for imported in others
         if top_of(imported) in PLUGINS
     }

@@ -14,7 +14,6 @@ from qecforge.errors import ConfigurationError
 if TYPE_CHECKING:
     import torch
 
-
 __all__ = ["Policy"]
 
 

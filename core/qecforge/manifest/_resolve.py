@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic
 
+from qecforge.contracts.closing import closing
 from qecforge.contracts.config import PluginConfig
 from qecforge.errors import PluginError, UserError, one_line
 from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
@@ -274,12 +275,17 @@ def _check_quantizer(
     if quantizer is None:
         return
     if (check := quantizer.spec.check) is not None:
-        components = None if reward is None else tuple(reward.spec.make(reward.config).components)
+        components = None if reward is None else _components(reward)
         with _refusals(_plugin_place(root, "quantizer"), "quantizer"):
             check(components, quantizer.config)
     if fine_tuning is not None and (check_fine_tuning := agent.spec.check_fine_tuning) is not None:
         with _refusals(_place(root, "quantizer", "fine_tune"), "quantizer.fine_tune"):
             check_fine_tuning(agent.config, fine_tuning)
+
+
+def _components(reward: Choice[RewardSpec]) -> tuple[str, ...]:
+    with closing(reward.spec.make(reward.config), f"reward {reward.spec.name}") as made:
+        return tuple(made.components)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ __all__ = [
     "number",
     "percent",
     "plain",
+    "speed",
     "to_csv",
     "to_json",
     "to_json_object",
@@ -60,6 +61,11 @@ def number(value: float | None) -> str:
     if not math.isfinite(value):
         return str(value)
     return f"{value:.4g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
+
+
+def speed(value: float) -> str:
+    """How many a second: whole from 100 on."""
+    return number(round(value) if value >= 100 else value)
 
 
 def percent(value: float | None) -> str:

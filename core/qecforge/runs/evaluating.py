@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qecforge.machine.cores import available_cores
 from qecforge.machine.threads import torch_threads
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
-from qecforge.runs.policies import build_environment
+from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
@@ -37,10 +37,10 @@ def evaluate(attempt: Attempt, policy: Policy, teacher: Policy | None) -> None:
     _evaluate_otherwise(attempt, policy)
 
 
-def _environment(attempt: Attempt, num_envs: int | None = None) -> Environment:
+def _environment(attempt: Attempt, num_envs: int | None = None) -> AbstractContextManager[Environment]:
     """A fresh one: where the training left its own is not known to an attempt that finds the training done."""
     plan = attempt.plan
-    return build_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs)
+    return opened_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs)
 
 
 def _decision_fidelity(attempt: Attempt, teacher: Policy, student: Policy) -> None:
@@ -55,9 +55,9 @@ def _decision_fidelity(attempt: Attempt, teacher: Policy, student: Policy) -> No
             continue
         attempt.stop_if_cancelled()
         suffix = "" if whose == "teacher" else "_student"
-        with torch_threads(1):
+        with _environment(attempt) as env, torch_threads(1):
             visited = collect_states(
-                _environment(attempt),
+                env,
                 actor,
                 config.states,
                 seed=attempt.seed(f"fidelity of {whose}"),
@@ -82,15 +82,17 @@ def _search(attempt: Attempt, policy: Policy) -> None:
 
     attempt.stop_if_cancelled()
     with _runtime(policy, config) as (actor, report):
-        warm_up(_environment(attempt, config.num_envs), actor)
-        found = search_codes(
-            _environment(attempt, config.num_envs),
-            actor,
-            config.episodes,
-            seed=attempt.seed("search"),
-            deterministic=config.deterministic,
-            should_stop=attempt.cancelled,
-        )
+        with _environment(attempt, config.num_envs) as env:
+            warm_up(env, actor)
+        with _environment(attempt, config.num_envs) as env:
+            found = search_codes(
+                env,
+                actor,
+                config.episodes,
+                seed=attempt.seed("search"),
+                deterministic=config.deterministic,
+                should_stop=attempt.cancelled,
+            )
     attempt.stop_if_cancelled()
     for code, seconds in found.discoveries:
         marked = dataclasses.replace(code, attributes={**code.attributes, "found_in": "search"})
@@ -162,5 +164,6 @@ def _evaluate_otherwise(attempt: Attempt, policy: Policy) -> None:
 
     for spec, settings in attempt.plan.evaluation.others:
         attempt.stop_if_cancelled()
-        spec.evaluate(_environment(attempt), policy, settings, record)
+        with _environment(attempt) as env:
+            spec.evaluate(env, policy, settings, record)
         flush()

@@ -21,7 +21,7 @@ from qecforge.runs.checkpoints import load_checkpoint
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import alone
-from qecforge.runs.policies import POLICY_ARTIFACT, build_environment, fill_policy, policy_bytes
+from qecforge.runs.policies import POLICY_ARTIFACT, fill_policy, opened_environment, policy_bytes
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
 from qecforge.store import Store
@@ -161,18 +161,18 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Policy:
     """The float policy of the run: found among its artifacts, or trained."""
     plan, store = attempt.plan, attempt.store
     agent = plan.agent.spec.make(plan.agent.config)
-    env = build_environment(plan, agent)
-    trained = store.artifacts(attempt.run_id, kind="policy")
-    if trained:
-        return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
-    attempt.listener.on_phase(plan, "train")
-    if restored is not None:
-        env.load_state_dict(restored["environment"])
-    context = RunContext(attempt, env, seed=plan.seed, budget=plan.budget, restored=restored)
-    policy = agent.train(env, context)
-    context.record_discoveries()
-    context.flush()
-    store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
+    with opened_environment(plan, agent) as env:
+        trained = store.artifacts(attempt.run_id, kind="policy")
+        if trained:
+            return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
+        attempt.listener.on_phase(plan, "train")
+        if restored is not None:
+            env.load_state_dict(restored["environment"])
+        context = RunContext(attempt, env, seed=plan.seed, budget=plan.budget, restored=restored)
+        policy = agent.train(env, context)
+        context.record_discoveries()
+        context.flush()
+        store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
     return policy
 
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.store import CodeRecord
 
-
 __all__ = ["Phase", "RunListener", "RunOptions", "RunOutcome"]
 
 Phase: TypeAlias = Literal["train", "teacher", "fine_tune", "quantize", "evaluate"]

@@ -7,6 +7,7 @@ fine-tuning, where the quantizer trains; `quantized`, the integer policy, which 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from qecforge.errors import ConfigurationError, PluginError, StoreError
 from qecforge.machine.threads import torch_threads
 from qecforge.manifest._validation import unfit_teacher
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.policies import QUANTIZED_ARTIFACT, build_environment, fill_policy, policy_bytes
+from qecforge.runs.policies import QUANTIZED_ARTIFACT, fill_policy, opened_environment, policy_bytes
 from qecforge.runs.training import RunContext
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
     attempt.begin_phase("teacher")
     plan, store = _teacher_plan(attempt), attempt.store
     agent = plan.agent.spec.make(plan.agent.config)
-    env = build_environment(plan, agent, num_envs=1)
     kept = store.artifacts(attempt.run_id, kind="teacher")
     if not kept:
         named = attempt.plan.teacher.run if attempt.plan.teacher is not None else None
@@ -47,7 +47,8 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
         content = store.read_artifact(store.artifacts(run_id, kind="policy")[-1])
         kept = [store.add_artifact(attempt.run_id, "teacher", "teacher.safetensors", content)]
         store.add_event(attempt.run_id, "teacher", {"run": run_id})
-    return fill_policy(agent.build_policy(env), store.read_artifact(kept[-1]))
+    with opened_environment(plan, agent, num_envs=1) as env:
+        return fill_policy(agent.build_policy(env), store.read_artifact(kept[-1]))
 
 
 def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, Any] | None) -> QuantizedPolicy:
@@ -112,20 +113,22 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
     """The student, fine-tuned against the frozen teacher by the agent; resumed where it was cut off."""
     plan = attempt.plan
     agent = plan.agent.spec.make(plan.fine_tuning)
-    aside = build_environment(plan, agent)  # the quantizer may play in it; the training's own is not touched
-    with torch_threads(1):
-        student = quantizer.prepare(teacher, aside)
-        extra_loss = quantizer.extra_loss(teacher, student, aside)
-    attempt.begin_phase("fine_tune")
-    env = build_environment(plan, agent)
-    if restored is not None:
-        env.load_state_dict(restored["environment"])
-    # The teacher has found codes already: one more does not end the fine-tuning.
-    budget = plan.budget.model_copy(update={"stop_at_first_code": False})
-    context = RunContext(attempt, env, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
-    student = agent.train(env, context, policy=student, extra_loss=extra_loss)
-    context.record_discoveries()
-    context.flush()
+    with ExitStack() as opened:
+        # The quantizer may play in `aside`, as long as its loss is in use; the training's own is not touched.
+        aside = opened.enter_context(opened_environment(plan, agent))
+        with torch_threads(1):
+            student = quantizer.prepare(teacher, aside)
+            extra_loss = quantizer.extra_loss(teacher, student, aside)
+        attempt.begin_phase("fine_tune")
+        env = opened.enter_context(opened_environment(plan, agent))
+        if restored is not None:
+            env.load_state_dict(restored["environment"])
+        # The teacher has found codes already: one more does not end the fine-tuning.
+        budget = plan.budget.model_copy(update={"stop_at_first_code": False})
+        context = RunContext(attempt, env, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
+        student = agent.train(env, context, policy=student, extra_loss=extra_loss)
+        context.record_discoveries()
+        context.flush()
     attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", policy_bytes(student))
     return student
 
@@ -134,8 +137,8 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
     """Quantized with states that the teacher meets when it acts by chance."""
     from qecforge.evaluation import collect_states
 
-    env = build_environment(attempt.plan, attempt.plan.agent.spec.make(attempt.plan.agent.config))
-    with torch_threads(1):
+    agent = attempt.plan.agent.spec.make(attempt.plan.agent.config)
+    with opened_environment(attempt.plan, agent) as env, torch_threads(1):
         visited = collect_states(env, teacher, quantizer.calibration_states, seed=attempt.seed("calibration"))
         return quantizer.quantize(teacher, visited.observations)
 

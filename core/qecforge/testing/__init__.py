@@ -18,6 +18,7 @@ if importlib.util.find_spec("pytest"):
 
     for _suite in (
         "agents",
+        "closing",
         "environments",
         "quantizers",
         "reproductions",

@@ -25,6 +25,7 @@ from qecforge.contracts.environment import Environment, ParameterEnvironment, St
 from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
+from qecforge.testing.closing import check_closing, closes_what_it_made
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 
@@ -67,6 +68,7 @@ def new_buffers(env: Environment) -> StepBuffers:
     )
 
 
+@closes_what_it_made
 def check_spaces(make: MakeEnvironment) -> None:
     """Observations lie in their space; the batch spaces fit; autoreset is SAME_STEP."""
     env = make(_MEMBERS, 0)
@@ -85,6 +87,7 @@ def check_spaces(make: MakeEnvironment) -> None:
     assert env.action_space.shape == actions.shape
 
 
+@closes_what_it_made
 def check_step(make: MakeEnvironment) -> None:
     """`step` returns float32 rewards, scalar or vector, and bool flags, for every member."""
     env = make(_MEMBERS, 0)
@@ -105,6 +108,7 @@ def check_step(make: MakeEnvironment) -> None:
         assert ("action_mask" in infos) == masked, "action_mask is always there, or never"
 
 
+@closes_what_it_made
 def check_determinism(make: MakeEnvironment) -> None:
     """Same seed and actions: same arrays, in another environment and after `reset(seed=...)`."""
     first, second = make(_MEMBERS, 3), make(_MEMBERS, 3)
@@ -115,6 +119,7 @@ def check_determinism(make: MakeEnvironment) -> None:
     _same_play(anew, list(_play(first, np.random.default_rng(4), 5)))
 
 
+@closes_what_it_made
 def check_buffers(make: MakeEnvironment) -> None:
     """With `out` its arrays are filled and returned; without, arrays are fresh and stay as they were."""
     plain, given = make(_MEMBERS, 6), make(_MEMBERS, 6)
@@ -143,6 +148,7 @@ def check_buffers(make: MakeEnvironment) -> None:
         np.testing.assert_array_equal(array, as_it_was, err_msg="an array returned without `out` changed later")
 
 
+@closes_what_it_made
 def check_episodes(make: MakeEnvironment) -> None:
     """Episodes end; `episode_return` and `episode_length` count what was earned; the next one starts at once.
 
@@ -177,6 +183,7 @@ def check_episodes(make: MakeEnvironment) -> None:
     assert ended, f"no episode ended within {8 * _STEPS} steps of random actions: shorten the configuration's episodes"
 
 
+@closes_what_it_made
 def check_state(make: MakeEnvironment) -> None:
     """`state_dict` holds plain values, is a copy, and brings back the same future, bit for bit, in mid-episode."""
     env = make(_MEMBERS, 9)
@@ -201,6 +208,7 @@ def check_state(make: MakeEnvironment) -> None:
     raise AssertionError("a state of another number of members must raise CheckpointError")
 
 
+@closes_what_it_made
 def check_masks(make: MakeEnvironment) -> None:
     """A mask is (B, A) bool and allows at least one action to every member."""
     env = make(_MEMBERS, 11)
@@ -217,6 +225,7 @@ def check_masks(make: MakeEnvironment) -> None:
         infos = env.step(sample_actions(env, rng, mask))[4]
 
 
+@closes_what_it_made
 def check_bad_actions(make: MakeEnvironment) -> None:
     """An action out of range, or too few of them, is refused with a `UserError` and changes nothing.
 
@@ -247,6 +256,7 @@ def check_bad_actions(make: MakeEnvironment) -> None:
         _same_state(env.state_dict(), before, "state_dict() after a refused step")
 
 
+@closes_what_it_made
 def check_peek(make: MakeEnvironment) -> None:
     """`peek` leaves everything as it is and foretells what `step` brings, for present and for earlier states."""
     env = make(_MEMBERS, 13)
@@ -273,6 +283,7 @@ def check_peek(make: MakeEnvironment) -> None:
     np.testing.assert_allclose(again["reward"][:, 0], np.concatenate(earned), rtol=1e-5, atol=1e-5)
 
 
+@closes_what_it_made
 def check_parameters(make: MakeEnvironment) -> None:
     """A `ParameterEnvironment` describes its parameters and its objectives; they fit together and do not change."""
     env = make(_MEMBERS, 15)
@@ -294,7 +305,7 @@ def check_parameters(make: MakeEnvironment) -> None:
     assert observations.shape == (_MEMBERS, 1)
     assert env.reward_space.shape == (rewards.shape[1:] or (1,))
     assert all(env.reward_space.contains(np.atleast_1d(row)) for row in rewards), "outside the reward space"
-    assert np.isclose(infos["detection_rate"], -rewards.mean(dtype=np.float64), rtol=1e-5, atol=1e-7)
+    assert np.isclose(infos["cost"], -rewards.mean(dtype=np.float64), rtol=1e-5, atol=1e-7)
     graph = env.factor_graph
     if rewards.ndim == 1:
         assert graph is None, "a scalar reward has no factor graph"
@@ -318,6 +329,7 @@ def _check_assess(env: ParameterEnvironment) -> None:
     np.testing.assert_array_equal(env.step(actions)[1], expected[1], err_msg="assess changed the next step")
 
 
+@closes_what_it_made
 def check_discoveries(make: MakeEnvironment) -> None:
     """`take_discoveries` hands each one over once."""
     env = make(_MEMBERS, 14)
@@ -340,6 +352,7 @@ CHECKS: Mapping[str, Callable[[MakeEnvironment], None]] = {
     "peek": check_peek,
     "parameters": check_parameters,
     "discoveries": check_discoveries,
+    "closing": check_closing,
 }
 """Name -> check; a check raises `AssertionError` where the contract is broken."""
 
@@ -419,6 +432,10 @@ class EnvironmentContract:
     def test_discoveries(self) -> None:
         """See `check_discoveries`."""
         check_discoveries(self.make)
+
+    def test_closing(self) -> None:
+        """See `check_closing`."""
+        check_closing(self.make, self.reward)
 
 
 _Step: TypeAlias = tuple[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -13,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject
-from qecforge.contracts import Environment, Reward, RewardBuffers, StepBuffers
+from qecforge.contracts import Environment, Reward, RewardBuffers, StepBuffers, closing_on_error
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge_code_discovery import _canonical, _kernels, _setup
 from qecforge_code_discovery._layout import Shown
@@ -81,9 +82,12 @@ class CodeDiscovery(Environment):
             uniform=not isinstance(noise, PerQubit),
         )
         self._reward = reward.compile(subject)
-        self._lookahead = self._make_lookahead(reward, subject) if config.show_lookahead else None
-        self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
-        self.reset(seed=seed)
+        self._lookahead: LookAhead | None = None
+        with closing_on_error(self, "code_discovery"):
+            if config.show_lookahead:
+                self._lookahead = self._make_lookahead(reward, subject)
+            self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
+            self.reset(seed=seed)
 
     def _allocate(self) -> None:
         config, B = self.config, self.num_envs
@@ -124,6 +128,13 @@ class CodeDiscovery(Environment):
         at = len(self._blank) - len(self.table) - self._rules.progress
         scale = self.config.lookahead_scale
         return LookAhead(reward, subject, self._actions, self._rules, scale=scale, at=at)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the compiled rewards."""
+        with ExitStack() as compiled:
+            compiled.callback(self._reward.close)
+            if self._lookahead is not None:
+                compiled.callback(self._lookahead.close)
 
     @property
     def action_names(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
 from qecforge_surface_steering.evaluations.config import GradientRelationConfig, SteeringEvaluationConfig
 from qecforge_surface_steering.reproduction.spec import REPRODUCTION
+from qecforge_surface_steering.views import DECODER_STEERING, SURFACE_STEERING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +146,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
                     check=check_gradient_relation,
                 ),
             ),
+            view=SURFACE_STEERING,
         ),
         EnvironmentSpec(
             name="decoder_steering",
@@ -161,6 +163,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
                     evaluate=evaluate_decoder_priors,
                 ),
             ),
+            view=DECODER_STEERING,
         ),
     ]
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
 
-
 __all__ = ["EpisodeStatistics", "evaluate_policy"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from qecforge.contracts import closing
 from qecforge.machine.provenance import cpu_model
 from qecforge_apq.reproduction.runs import LATENCY, Planned, collect
 from qecforge_apq.reproduction.tables import grouped
@@ -38,9 +39,10 @@ def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float 
     from qecforge.runs.policies import load_policy
 
     env, policy = load_policy(store, run_id, registry=registry)
-    observations = collect_states(env, policy, 256).observations
-    rows = measure_latency(policy, observations, budget=budget)
-    steps_per_second = rollout_speed(env, policy, seconds=3 * budget)
+    with closing(env, "the environment"):
+        observations = collect_states(env, policy, 256).observations
+        rows = measure_latency(policy, observations, budget=budget)
+        steps_per_second = rollout_speed(env, policy, seconds=3 * budget)
     fastest = min(row.seconds for row in rows if row.batch == 1)
     payload = {
         "rows": [row.row() for row in rows],
