@@ -67,14 +67,15 @@ class Reproductions(TyperGroup):
         return {name: _command_of(each.spec, self.registry) for name, each in own.items()}
 
 
-app = typer.Typer(
-    cls=Reproductions, help="A paper's experiments and tables, ours beside theirs.", rich_markup_mode=None
-)
+app = typer.Typer(cls=Reproductions, rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
 def _list(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """A paper's experiments and tables, ours beside theirs. Without a command: which there are."""
+    """A paper's experiments and tables, ours beside theirs.
+
+    Without a command: which papers there are.
+    """
     if context.invoked_subcommand is None:
         from qecforge.registry import Registry
 
