@@ -240,7 +240,7 @@ def _store_option(store_url: str) -> str:
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:
-    """Whether the run plays at all where codes can be found: a steered device has none, quantizing a teacher finds
+    """Whether the run plays at all where codes can be found: not every environment has any, quantizing a teacher finds
     none."""
     plays = plan.quantizer is None or plan.fine_tuning is not None or plan.evaluation.search is not None
     return plays and plan.environment.spec.finds_codes

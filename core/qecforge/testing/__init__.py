@@ -27,5 +27,6 @@ if importlib.util.find_spec("pytest"):
         "_store_codes",
         "_store_runs",
         "_store_sharing",
+        "views",
     ):
         pytest.register_assert_rewrite(f"{__name__}.{_suite}")

@@ -24,6 +24,7 @@ from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
 from qecforge.hookspecs import AgentSpec
 from qecforge.testing.contexts import RecordingContext
+from qecforge.testing.views import check_view
 
 __all__ = ["AgentContract", "IdentityEnvironment"]
 
@@ -241,6 +242,10 @@ class AgentContract:
         assert isinstance(self.make(), Agent)
         for name, field in self.spec.config.model_fields.items():
             assert field.description, f"{name} has no description"
+
+    def test_view(self) -> None:
+        """See `qecforge.testing.views.check_view`."""
+        check_view(self.spec.view)
 
     @pytest.mark.parametrize("masked", [False, True])
     def test_learns_the_identity_task(self, masked: bool) -> None:

@@ -26,6 +26,7 @@ from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
 from qecforge.testing.closing import check_closing, closes_what_it_made
+from qecforge.testing.views import check_view
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 
@@ -436,6 +437,10 @@ class EnvironmentContract:
     def test_closing(self) -> None:
         """See `check_closing`."""
         check_closing(self.make, self.reward)
+
+    def test_view(self) -> None:
+        """See `qecforge.testing.views.check_view`."""
+        check_view(self.spec.view)
 
 
 _Step: TypeAlias = tuple[

@@ -27,6 +27,7 @@ from qecforge.errors import CheckpointError, Interrupted
 from qecforge.hookspecs import AgentSpec
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
 from qecforge.testing.contexts import RecordingContext
+from qecforge.testing.views import check_view
 
 __all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
 
@@ -202,6 +203,10 @@ class ParameterAgentContract:
         assert isinstance(self.make(), Agent)
         for name, field in self.spec.config.model_fields.items():
             assert field.description, f"{name} has no description"
+
+    def test_view(self) -> None:
+        """See `qecforge.testing.views.check_view`."""
+        check_view(self.spec.view)
 
     def test_calibrates(self) -> None:
         """Of what the rates exceed their floor by at the start, less than a tenth is left."""

@@ -50,7 +50,12 @@ def test_the_printed_python_runs_and_gives_the_code_back(filled):
 def test_the_printed_shell_runs(filled):
     lines = invoke("run", "walk.yaml").stdout.splitlines()
     commands = [line.split() for line in lines[lines.index("in the shell") + 1 :]]
-    assert [command[:2] for command in commands] == [["qecforge", "codes"]] * 3
+    assert [command[1:3] for command in commands] == [
+        ["codes", "show"],
+        ["codes", "export"],
+        ["codes", "list"],
+        ["runs", "figures"],
+    ]
     for command in commands:
         result = invoke(*command[1:])
         assert result.exit_code == 0, result.stderr

@@ -13,6 +13,7 @@ from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest,
 from qecforge.cli._reference import PAGES
 from qecforge.codes import DiscoveredCode
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
+from qecforge.testing.views import check_view
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -115,13 +116,17 @@ def test_python_blocks_run(path, folder, request, capsys):
         assert names["fidelity"].states == 200
         assert len(names["actions"]) == names["env"].num_envs
         assert "RuntimeReport(runtime='native'" in capsys.readouterr().out
+    if path.name == "plugin.md":
+        check_view(names["VIEW"])
     if path.name == "steering.md":
         assert {policy: len(series) for policy, series in names["error_rates"].items()} == dict.fromkeys(
             ("fixed", "steered", "optimal"), 3
         )
         assert (folder / "factor_graph.png").exists()
         assert (names["candidates"].shape, names["search"].epoch) == ((8, 1290), 1)
-        assert [figure.exists() for figure in names["written"]] == [True] * 4
+        drawn = ["learning_curve", "stabilizers", "traces", "detection_rate", "logical_error_rate", "search"]
+        assert list(names["written"]) == drawn
+        assert all(path.exists() for path in names["written"].values())
 
 
 @pytest.mark.parametrize("path", pages_with("yaml"))
@@ -199,7 +204,7 @@ def test_navigation_has_every_page():
 def test_the_plugin_of_the_page_works(folder, monkeypatch):
     page = ROOT / "docs" / "plugin.md"
     for language in ("python", "yaml", "ini"):
-        for title, text in blocks(page, language):
+        for title, text in filter(all, blocks(page, language)):
             (folder / title).write_text(text)
     assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
     monkeypatch.syspath_prepend(folder)
