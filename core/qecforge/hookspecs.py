@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 import pluggy
 from typing_extensions import TypeVar
 
+from qecforge.contracts.reproduction import ReproductionSpec
+
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
     from qecforge.contracts.config import PluginConfig
@@ -39,6 +41,7 @@ __all__ = [
     "EnvironmentSpec",
     "EvaluationSpec",
     "QuantizerSpec",
+    "ReproductionSpec",
     "RewardSpec",
     "hookimpl",
     "hookspec",
@@ -173,6 +176,11 @@ def qecforge_agents() -> Sequence[AgentSpec]:  # type: ignore[empty-body]
 @hookspec
 def qecforge_quantizers() -> Sequence[QuantizerSpec]:  # type: ignore[empty-body]
     """Quantizers of this plugin."""
+
+
+@hookspec
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:  # type: ignore[empty-body]
+    """Reproductions of papers that this plugin brings: `qecforge.contracts.reproduction`."""
 
 
 @hookspec

@@ -5,6 +5,7 @@
     from qecforge.testing.environments import EnvironmentContract
     from qecforge.testing.evaluations import EvaluationContract
     from qecforge.testing.quantizers import QuantizerContract
+    from qecforge.testing.reproductions import ReproductionContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
 
@@ -27,6 +28,7 @@ if importlib.util.find_spec("pytest"):
         "evaluations",
         "parameters",
         "quantizers",
+        "reproductions",
         "rewards",
         "store",
         "_store_codes",

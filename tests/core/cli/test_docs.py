@@ -229,7 +229,8 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
     monkeypatch.syspath_prepend(folder)
     built_in = [each for each in entry_points() if each.name in ("code_discovery", "ppo")]
-    points = [*built_in, EntryPoint("detection", "qecforge_detection", "qecforge")]
+    own = ("detection", "detection_study")
+    points = [*built_in, *(EntryPoint(name, f"qecforge_{name}", "qecforge") for name in own)]
     monkeypatch.setattr(Registry, "load", classmethod(lambda cls: LOAD(cls, points)))
     assert "Penalty of a code that detects no error" in invoke("plugins", "show", "detection").stdout
     result = invoke("run", "detect.yaml")
@@ -238,6 +239,11 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     with Store("sqlite:///results.db", read_only=True) as store:
         assert store.runs()[0].started_at <= datetime.now(UTC)
         assert (store.codes()[0].distance, store.codes()[0].distance_kind) == (2, "exact")
+    # the manifest's run is the first that the reproduction plans
+    shown = invoke("reproduce", "four_qubit", "--scales", "5", "--seeds", "1", "--tables-only")
+    assert shown.stderr == ""
+    (claim,) = [line for line in shown.stdout.splitlines() if line.startswith("scale 5.0")]
+    assert claim.split()[-6:] == ["2", "1", "at", "least", "2", "yes"]
 
 
 def entry_points():
