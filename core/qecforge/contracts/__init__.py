@@ -17,6 +17,7 @@ from qecforge.contracts.environment import (
     BaseEnvironment,
     Environment,
     ParameterEnvironment,
+    Resumes,
     StepBuffers,
 )
 from qecforge.contracts.factor_graph import FactorGraph
@@ -45,6 +46,7 @@ __all__ = [
     "Quantizer",
     "Reading",
     "ReportingExtraLoss",
+    "Resumes",
     "Reward",
     "RewardBuffers",
     "RunView",

@@ -22,6 +22,8 @@ if importlib.util.find_spec("pytest"):
         "quantizers",
         "rewards",
         "store",
+        "_environment_checks",
+        "_play",
         "_store_codes",
         "_store_runs",
         "_store_sharing",

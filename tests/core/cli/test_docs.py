@@ -200,7 +200,8 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     page = ROOT / "docs" / "plugin.md"
     for language in ("python", "yaml", "ini"):
         for title, text in blocks(page, language):
-            (folder / title).write_text(text)
+            if title:
+                (folder / title).write_text(text)
     assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
     monkeypatch.syspath_prepend(folder)
     built_in = [each for each in entry_points() if each.name in ("code_discovery", "ppo")]
