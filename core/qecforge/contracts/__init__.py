@@ -20,6 +20,7 @@ from qecforge.contracts.environment import (
     Resumes,
     StepBuffers,
 )
+from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, TRUE_COST
 from qecforge.contracts.policy import Policy
@@ -38,6 +39,7 @@ __all__ = [
     "Closable",
     "CompiledReward",
     "Environment",
+    "EvaluationContext",
     "ExtraLoss",
     "FactorGraph",
     "ParameterEnvironment",

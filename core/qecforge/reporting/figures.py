@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qecforge.evaluation.statistics import SlopeFit
 
 __all__ = [
+    "BESIDE",
     "Bar",
     "Point",
     "add_legend",
@@ -30,6 +31,14 @@ __all__ = [
     "require_matplotlib",
     "save_figure",
 ]
+
+BESIDE: Mapping[str, Any] = {
+    "fontsize": "small",
+    "loc": "upper left",
+    "bbox_to_anchor": (1, 1),
+    "frameon": False,
+}
+"""A legend on the right of its axes, where it hides nothing."""
 
 DPI = 150
 """Dots per inch of a figure as PNG."""
@@ -116,7 +125,9 @@ def error_rate_figure(
             handles += axes.plot(ends, y, "--", color=colour, linewidth=1, label=words)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    if handles:
+    if fits and len(handles) > 4:
+        axes.legend(handles=handles, **BESIDE)
+    elif handles:
         axes.legend(handles=handles, fontsize="small")
     return figure
 

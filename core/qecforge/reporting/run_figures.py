@@ -13,7 +13,7 @@ from qecforge.contracts.metrics import COST, EPISODE_RETURN, TRUE_COST
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.statistics import SlopeFit, fit_slope
 from qecforge.reporting.curves import STEPS, Curves, curves_figure, grouped_thousands, run_title
-from qecforge.reporting.figures import Point, error_rate_figure, require_matplotlib
+from qecforge.reporting.figures import BESIDE, Point, error_rate_figure, require_matplotlib
 from qecforge.reporting.tables import bound
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def codes_figure(store: Store, run: Run, *, x: str = STEPS) -> Figure | None:
         axes.grid(alpha=0.3)
         axes.yaxis.set_major_locator(MaxNLocator(ticks, integer=True))
     grouped_thousands(below)
-    above.legend(fontsize="small")
+    above.legend(**BESIDE if len(kinds) > 2 else {"fontsize": "small"})
     return figure
 
 

@@ -17,7 +17,7 @@ from qecforge.contracts.metrics import COST, EPISODE_RETURN
 from qecforge.contracts.views import Reading, RunView
 from qecforge.errors import ConfigurationError, PluginError, UserError, one_line
 from qecforge.reporting.curves import STEPS
-from qecforge.reporting.figures import require_matplotlib, save_figure
+from qecforge.reporting.figures import figure_png, require_matplotlib, save_figure
 from qecforge.reporting.run_figures import codes_figure, error_rates_figure, learning_curve
 from qecforge.reporting.tables import Table
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Gathered",
     "PluginView",
+    "drawable",
     "failed",
     "readings",
     "run_figures",
@@ -46,6 +47,7 @@ T = TypeVar("T")
 GENERAL_READINGS = (Reading(metric=EPISODE_RETURN, label="episode return"), Reading(metric=COST, label="cost"))
 """What is watched of every run, where no view says more of it."""
 
+_EVERY_RUN = "qecforge"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
@@ -63,9 +65,15 @@ class PluginView:
 
 @dataclass(frozen=True)
 class Gathered(Generic[T]):
-    """What views gave, by name; for what one failed to give, `left_out` has a line that names it."""
+    """What was given, by name.
+
+    Attributes:
+        givers: Who gave each, such as `agent NAME`; `qecforge` for what every run can have.
+        left_out: For what a view failed to give, a line that names it.
+    """
 
     found: Mapping[str, T] = field(default_factory=dict)
+    givers: Mapping[str, str] = field(default_factory=dict)
     left_out: Sequence[str] = ()
 
 
@@ -114,17 +122,17 @@ def run_figures(store: Store, run: Run, views: Sequence[PluginView]) -> Gathered
     """
     require_matplotlib()
     found = _general_figures(store, run, views)
-    general, left_out = set(found), list[str]()
+    givers, left_out = dict.fromkeys(found, _EVERY_RUN), list[str]()
     for each in views:
         if each.view.figures is None:
             continue
         given = _given(each, "figures", each.view.figures, _figure_type(), store, run)
         left_out += given.left_out
         for name, figure in given.found.items():
-            taken = name in found and name not in general
-            found[f"{each.name}_{name}" if taken else name] = figure
-            general.discard(name)
-    return Gathered(found, left_out)
+            if givers.get(name, _EVERY_RUN) != _EVERY_RUN:
+                name = f"{each.name}_{name}"
+            found[name], givers[name] = figure, str(each)
+    return Gathered(found, givers, left_out)
 
 
 def run_tables(store: Store, run_ids: Mapping[str, Sequence[PluginView]]) -> Gathered[Table]:
@@ -134,6 +142,7 @@ def run_tables(store: Store, run_ids: Mapping[str, Sequence[PluginView]]) -> Gat
         run_ids: With the views of each.
     """
     found: dict[str, Table] = {}
+    givers: dict[str, str] = {}
     left_out: list[str] = []
     for view in dict.fromkeys((each.kind, each.name) for views in run_ids.values() for each in views):
         of_view = {
@@ -146,8 +155,9 @@ def run_tables(store: Store, run_ids: Mapping[str, Sequence[PluginView]]) -> Gat
         left_out += given.left_out
         for name, table in given.found.items():
             if table.rows:
-                found[f"{owner.name}_{name}" if name in found else name] = table
-    return Gathered(found, left_out)
+                name = f"{owner.name}_{name}" if name in found else name
+                found[name], givers[name] = table, str(owner)
+    return Gathered(found, givers, left_out)
 
 
 def write_figures(figures: Gathered[Figure], run: Run, folder: Path) -> Gathered[Path]:
@@ -171,8 +181,20 @@ def write_figures(figures: Gathered[Figure], run: Run, folder: Path) -> Gathered
         except UserError:
             raise
         except Exception as error:
-            left_out.append(failed(f"figure {name} of run {run.id}", error))
-    return Gathered(written, left_out)
+            left_out.append(failed(_figure_of(figures, name), error))
+    return Gathered(written, figures.givers, left_out)
+
+
+def drawable(figures: Gathered[Figure]) -> Gathered[Figure]:
+    """Those that can be drawn: a text that is no mathematics, say, raises only then."""
+    found, left_out = {}, list(figures.left_out)
+    for name, figure in figures.found.items():
+        try:
+            figure_png(figure)
+            found[name] = figure
+        except Exception as error:
+            left_out.append(failed(_figure_of(figures, name), error))
+    return Gathered(found, figures.givers, left_out)
 
 
 def failed(what: str, error: Exception | None) -> str:
@@ -202,7 +224,11 @@ def _given(view: PluginView, what: str, give: Callable[..., Any], kind: type[T],
                 raise TypeError(f"got {name!r}: {type(each).__name__}, expected {kind.__name__} by lower-case names")
         return Gathered(dict(given))
     except Exception as error:
-        return Gathered({}, [failed(f"the view of {view} ({what})", error)])
+        return Gathered(left_out=[failed(f"the view of {view} ({what})", error)])
+
+
+def _figure_of(figures: Gathered[Figure], name: str) -> str:
+    return f"the view of {figures.givers.get(name, _EVERY_RUN)} (figure {name})"
 
 
 def _figure_type() -> type[Figure]:

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 from qecforge.contracts.environment import Environment, Resumes
 from qecforge.contracts.reward import Reward
 from qecforge.hookspecs import EnvironmentSpec
-from qecforge.testing._environment_checks import (
+from qecforge.testing.checks.closing import check_closing
+from qecforge.testing.checks.environments import (
     check_bad_actions,
     check_buffers,
     check_determinism,
@@ -33,8 +34,8 @@ from qecforge.testing._environment_checks import (
     check_state_between_episodes,
     check_step,
 )
-from qecforge.testing._play import MakeEnvironment, new_buffers, sample_actions
-from qecforge.testing.closing import check_closing
+from qecforge.testing.checks.play import MakeEnvironment, new_buffers, sample_actions
+from qecforge.testing.views import check_view
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 
@@ -149,3 +150,7 @@ class EnvironmentContract:
     def test_closing(self) -> None:
         """See `check_closing`."""
         check_closing(self.make, self.reward)
+
+    def test_view(self) -> None:
+        """See `qecforge.testing.views.check_view`."""
+        check_view(self.spec.view)

@@ -12,6 +12,7 @@ Source: arXiv 2511.08493, "RL control" (multi-objective policy gradient, masking
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -166,7 +167,7 @@ class ParameterSearch:
         if not self._asked:
             raise ConfigurationError("parameter_ppo: told rewards of candidates that nobody asked for: call ask first")
         rewards = rewards.reshape(K, m)
-        if not np.isfinite(rewards.sum(dtype=np.float64)):
+        if not math.isfinite(rewards.sum(dtype=np.float64)):
             raise QecforgeError(
                 f"parameter_ppo: a reward of epoch {self.epoch} is not finite: look at what scores the candidates"
             )

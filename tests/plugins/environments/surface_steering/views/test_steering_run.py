@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from qecforge import Store
+from qecforge import Registry, Store
+from qecforge.cli._readings import Readings
 from qecforge.errors import StoreError
 from qecforge.evaluation.statistics import wilson_interval
 from qecforge_surface_steering.views import DECODER_STEERING, SURFACE_STEERING
@@ -176,7 +178,17 @@ def test_a_run_that_was_filed_before_its_number_was_called_cost_has_its_learning
     }
 
 
-def test_the_numbers_that_are_watched_have_the_names_of_their_device():
-    labels = [[(each.metric, each.label) for each in view.readings] for view in (SURFACE_STEERING, DECODER_STEERING)]
-    assert labels[0] == [("cost", "detection rate"), ("logical_error_rate", "logical error rate")]
-    assert labels[1][0] == ("cost", "logical error rate")
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ("surface_steering", "detection rate 0.04, logical error rate 0.002, sigma 0.3, 1,200 epochs/s"),
+        ("decoder_steering", "logical error rate 0.04, of the mean 0.002, sigma 0.3, 1,200 epochs/s"),
+    ],
+)
+def test_the_numbers_that_are_watched_have_the_names_of_their_device(environment, words):
+    registry = Registry.load()
+    specs = registry.environment(environment).spec, registry.agent("parameter_ppo").spec
+    plan = SimpleNamespace(environment=SimpleNamespace(spec=specs[0]), agent=SimpleNamespace(spec=specs[1]))
+    readings = Readings(plan)
+    readings.add({"sigma": 0.3, "cost": 0.04, "time/epochs_per_second": 1200.4, "logical_error_rate": 0.002})
+    assert (readings.words(), readings.unit) == (words, "epochs")
