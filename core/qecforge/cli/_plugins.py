@@ -150,6 +150,7 @@ def _nature(spec: Any) -> list[str]:
         ("trains_on", "trains on actions that are {}"),
         ("quantizes", "quantizes policies whose actions are {}"),
         ("kind", "works {}"),
+        ("resumes", "an interrupted run resumes {}"),
     ):
         value = getattr(spec, attribute, None)
         if value:

@@ -17,6 +17,7 @@ from qecforge.contracts.environment import (
     BaseEnvironment,
     Environment,
     ParameterEnvironment,
+    Resumes,
     StepBuffers,
 )
 from qecforge.contracts.evaluation import EvaluationContext
@@ -54,6 +55,7 @@ __all__ = [
     "Report",
     "ReportingExtraLoss",
     "ReproductionSpec",
+    "Resumes",
     "Reward",
     "RewardBuffers",
     "RunView",

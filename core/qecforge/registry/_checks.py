@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from qecforge.contracts.config import PluginConfig
-from qecforge.contracts.environment import ActionKind
+from qecforge.contracts.environment import ActionKind, Resumes
 from qecforge.contracts.options import option_of
 from qecforge.contracts.reproduction import MAX_SEEDS
 from qecforge.contracts.views import Reading, RunView
@@ -86,6 +86,9 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
             raise PluginError(f"{where}: it shows nothing and has no native reward. Set `shows` or `native_reward`.")
         _check_evaluations(where, spec.evaluations)
         _check_view(where, spec.view)
+        _check_resumes(where, spec.resumes)
+        if spec.actions == "parameters" and spec.resumes != "to_the_bit":
+            raise PluginError(f"{where}: resumes is {spec.resumes!r}, and it has no episodes. Set it to 'to_the_bit'.")
     elif isinstance(spec, RewardSpec):
         if not (isinstance(spec.scores, str) and spec.scores):
             raise PluginError(f"{where}: scores is {_shown(spec.scores)}, expected what environments show.")
@@ -95,6 +98,7 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
         _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
         _check_evaluations(where, spec.evaluations)
         _check_view(where, spec.view)
+        _check_resumes(where, spec.resumes)
     elif isinstance(spec, QuantizerSpec):
         _check_actions(where, "quantizes", spec.quantizes)
         if spec.kind not in ("post_training", "training_aware"):
@@ -167,6 +171,11 @@ def _check_actions(where: str, field: str, actions: Any) -> None:
     known = get_args(ActionKind)
     if isinstance(actions, str) or not actions or not set(actions) <= set(known):
         raise PluginError(f"{where}: {field} is {_shown(actions)}, expected some of {', '.join(known)}.")
+
+
+def _check_resumes(where: str, resumes: object) -> None:
+    if resumes not in get_args(Resumes):
+        raise PluginError(f"{where}: resumes is {_shown(resumes)}, expected {' or '.join(get_args(Resumes))}.")
 
 
 def _check_evaluations(where: str, evaluations: Any) -> None:

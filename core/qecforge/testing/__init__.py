@@ -20,9 +20,11 @@ if importlib.util.find_spec("pytest"):
 
     for _suite in (
         "_agents",
-        "_bad_actions",
         "agents",
-        "closing",
+        "checks._bad_actions",
+        "checks.closing",
+        "checks.environments",
+        "checks.play",
         "continuous",
         "environments",
         "evaluations",

@@ -225,6 +225,13 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ),
         ("agent", "[agent(view=RunView(readings=[reading(words='no')]))]", "words is 'no', expected one {} in it"),
         ("agent", "[agent(view=RunView(readings=[reading(), reading()]))]", "has the metric 'loss' twice"),
+        ("agent", "[agent(resumes='later')]", "resumes is 'later', expected to_the_bit or between_episodes"),
+        ("environment", "[environment(resumes=None)]", "resumes is None, expected to_the_bit or between_episodes"),
+        (
+            "environment",
+            "[environment(actions='parameters', resumes='between_episodes')]",
+            "resumes is 'between_episodes', and it has no episodes. Set it to 'to_the_bit'",
+        ),
         ("environment", "[environment(actions='jumping')]", "expected some of discrete"),
         ("environment", "[environment(native_reward=False)]", "no native reward"),
         ("environment", "[environment(evaluations=(3,))]", "expected EvaluationSpec"),
