@@ -18,11 +18,13 @@ from qecforge.contracts.environment import (
     Environment,
     ParameterEnvironment,
     StepBuffers,
+    group_size,
+    refuse_unknown_options,
 )
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.policy import Policy
 from qecforge.contracts.quantizer import Quantizer
-from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers
+from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers, require_valid
 
 __all__ = [
     "ActionKind",
@@ -46,4 +48,7 @@ __all__ = [
     "TrainingContext",
     "closing",
     "closing_on_error",
+    "group_size",
+    "refuse_unknown_options",
+    "require_valid",
 ]

@@ -109,9 +109,9 @@ class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
 
     Same seed and actions: same arrays, bit for bit, in this process or after `state_dict` -> `load_state_dict`.
 
-    What a reward could not score (`RewardBuffers.valid`) never leaves as a number: `reset`, `step` and `peek` then raise
-    `InfrastructureError` (see `require_valid`), after which the environment is not to be used. The run is interrupted,
-    and resumes from its last checkpoint.
+    What a reward could not score (`RewardBuffers.valid`) never leaves as a number: `reset`, `step` and `peek` raise
+    `InfrastructureError` then (see `require_valid`), after which the environment is not to be used. The run is
+    interrupted, and resumes from its last checkpoint.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # type: ignore[misc]

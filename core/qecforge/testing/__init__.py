@@ -19,6 +19,7 @@ if importlib.util.find_spec("pytest"):
         "agents",
         "closing",
         "environments",
+        "groups",
         "quantizers",
         "rewards",
         "store",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import gymnasium
@@ -26,6 +27,7 @@ from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
 from qecforge.testing.closing import check_closing, closes_what_it_made
+from qecforge.testing.groups import check_groups, check_invalid_rewards, check_reset_options
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 
@@ -353,6 +355,8 @@ CHECKS: Mapping[str, Callable[[MakeEnvironment], None]] = {
     "parameters": check_parameters,
     "discoveries": check_discoveries,
     "closing": check_closing,
+    "reset_options": check_reset_options,
+    "groups": partial(check_groups, sample=sample_actions),
 }
 """Name -> check; a check raises `AssertionError` where the contract is broken."""
 
@@ -436,6 +440,18 @@ class EnvironmentContract:
     def test_closing(self) -> None:
         """See `check_closing`."""
         check_closing(self.make, self.reward)
+
+    def test_reset_options(self) -> None:
+        """See `check_reset_options`."""
+        check_reset_options(self.make)
+
+    def test_groups(self) -> None:
+        """See `check_groups`."""
+        check_groups(self.make, sample_actions)
+
+    def test_invalid_rewards(self) -> None:
+        """See `check_invalid_rewards`."""
+        check_invalid_rewards(self.make, sample_actions, self.reward)
 
 
 _Step: TypeAlias = tuple[
