@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qecforge.contracts.policy import Policy
     from qecforge.contracts.quantizer import Quantizer
     from qecforge.contracts.reward import Reward
+    from qecforge.contracts.views import RunView
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -82,6 +83,7 @@ class EnvironmentSpec(Generic[C]):
         native_reward: Whether it brings a reward of its own (`reward:` may then be left out).
         finds_codes: Whether it reports discoveries; `evaluation.logical_error_rate` then applies.
         evaluations: Evaluations of its own.
+        view: What is shown of runs in it.
     """
 
     name: str
@@ -93,6 +95,7 @@ class EnvironmentSpec(Generic[C]):
     native_reward: bool = False
     finds_codes: bool = False
     evaluations: tuple[EvaluationSpec, ...] = ()
+    view: RunView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +115,7 @@ class AgentSpec(Generic[C]):
 
     `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
-    difference would have no effect.
+    difference would have no effect. `view` is what is shown of runs of it.
     """
 
     name: str
@@ -121,6 +124,7 @@ class AgentSpec(Generic[C]):
     make: Callable[[C], Agent]
     trains_on: frozenset[ActionKind]
     check_fine_tuning: Callable[[C, C], None] | None = None
+    view: RunView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,11 +22,17 @@ from qecforge.contracts.environment import (
     refuse_unknown_options,
 )
 from qecforge.contracts.factor_graph import FactorGraph
+from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, TRUE_COST
 from qecforge.contracts.policy import Policy
 from qecforge.contracts.quantizer import Quantizer
 from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers, require_valid
+from qecforge.contracts.views import Reading, RunView
 
 __all__ = [
+    "COST",
+    "EPISODE_LENGTH",
+    "EPISODE_RETURN",
+    "TRUE_COST",
     "ActionKind",
     "Agent",
     "BaseEnvironment",
@@ -39,9 +45,11 @@ __all__ = [
     "PluginConfig",
     "Policy",
     "Quantizer",
+    "Reading",
     "ReportingExtraLoss",
     "Reward",
     "RewardBuffers",
+    "RunView",
     "StatefulExtraLoss",
     "StepBuffers",
     "TrainingBatch",

@@ -195,8 +195,9 @@ class ParameterEnvironment(Environment):
 
     `step` takes (K, P) float32 or float64 and returns observations (K, 1) float32, the fraction of the horizon that
     has passed, and rewards: (K, m) float32, one entry for each objective, larger is better, or (K,), their mean, where
-    the reward is a scalar. Its `infos` hold `"detection_rate"`, a float: the mean over candidates and objectives of
-    what was measured (minus the mean reward); and `"true_cost"`, the same without sampling noise, where it is known.
+    the reward is a scalar. Its `infos` hold `"cost"`, a float, what is minimised: the mean over candidates and
+    objectives of what was measured (minus the mean reward); and `"true_cost"`, the same without sampling noise, where
+    it is known. A view's reading of `cost` says what people call it.
 
     Attributes:
         parameter_names: P names, unique, such as `cz.d3.m4[2]`.

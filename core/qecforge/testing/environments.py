@@ -307,7 +307,7 @@ def check_parameters(make: MakeEnvironment) -> None:
     assert observations.shape == (_MEMBERS, 1)
     assert env.reward_space.shape == (rewards.shape[1:] or (1,))
     assert all(env.reward_space.contains(np.atleast_1d(row)) for row in rewards), "outside the reward space"
-    assert np.isclose(infos["detection_rate"], -rewards.mean(dtype=np.float64), rtol=1e-5, atol=1e-7)
+    assert np.isclose(infos["cost"], -rewards.mean(dtype=np.float64), rtol=1e-5, atol=1e-7)
     graph = env.factor_graph
     if rewards.ndim == 1:
         assert graph is None, "a scalar reward has no factor graph"

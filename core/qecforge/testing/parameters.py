@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from qecforge.contracts.agent import Agent
 from qecforge.contracts.environment import ParameterEnvironment, StepBuffers, refuse_unknown_options
 from qecforge.contracts.factor_graph import FactorGraph
+from qecforge.contracts.metrics import COST, TRUE_COST
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, Interrupted
 from qecforge.hookspecs import AgentSpec
@@ -141,7 +142,7 @@ class QuadraticEnvironment(ParameterEnvironment):
         if out is not None:
             out.rewards[...], out.terminated[...], out.truncated[...] = rewards, terminated, truncated
             rewards, terminated, truncated = out.rewards, out.terminated, out.truncated
-        infos = {"detection_rate": float(measured.mean()), "true_cost": float(rates.mean())}
+        infos = {COST: float(measured.mean()), TRUE_COST: float(rates.mean())}
         return self._observe(out), rewards, terminated, truncated, infos
 
     def state_dict(self) -> dict[str, Any]:
@@ -210,7 +211,7 @@ class ParameterAgentContract:
         before = env.rates(env.initial_parameters[None]).mean() - env.floor
         after = env.rates(policy.act(np.zeros((1, 1), np.float32))).mean() - env.floor
         assert after < 0.1 * before
-        assert context.metrics["detection_rate"][-1] < context.metrics["detection_rate"][0]
+        assert context.metrics[COST][-1] < context.metrics[COST][0]
 
     def test_same_seed_same_policy(self) -> None:
         """Two trainings from one seed agree bit for bit, from another seed they do not."""
@@ -241,12 +242,12 @@ class ParameterAgentContract:
         assert context.env.state_dict() == reference.env.state_dict()
 
     def test_reports_finite_metrics(self) -> None:
-        """Steps are epochs and grow; metrics are finite numbers and hold `detection_rate`."""
+        """Steps are epochs and grow; metrics are finite numbers and hold `cost`."""
         _, context = self.train(stop_after=3)
         steps = [advance.step for advance in context.advances]
         assert steps[0] == 0
         assert steps == sorted(set(steps))
-        assert "detection_rate" in context.metrics
+        assert COST in context.metrics
         assert all(np.isfinite(values).all() for values in context.metrics.values())
 
     def test_keeps_and_assesses_the_mean(self) -> None:

@@ -16,6 +16,7 @@ from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, hookimpl
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
 from qecforge_surface_steering.evaluations.config import GradientRelationConfig, SteeringEvaluationConfig
+from qecforge_surface_steering.views import DECODER_STEERING, SURFACE_STEERING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,6 +144,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
                     check=check_gradient_relation,
                 ),
             ),
+            view=SURFACE_STEERING,
         ),
         EnvironmentSpec(
             name="decoder_steering",
@@ -159,5 +161,6 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
                     evaluate=evaluate_decoder_priors,
                 ),
             ),
+            view=DECODER_STEERING,
         ),
     ]

@@ -13,11 +13,22 @@ from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.runs.listener import RunOutcome
 
 
-def plan(seed=0, others=(), **sweep):
+def plan(seed=0, others=(), views=(None, None), **sweep):
+    """A run as listeners know it, with the views of its environment and its agent."""
     rate = SimpleNamespace(strengths=(1e-3, 2e-3, 3e-3), max_codes=1)
     evaluation = SimpleNamespace(logical_error_rate=rate, others=tuple((SimpleNamespace(name=n), None) for n in others))
+    environment, agent = (
+        SimpleNamespace(spec=SimpleNamespace(name=name, view=view))
+        for name, view in zip(("ring", "walker"), views, strict=True)
+    )
     return SimpleNamespace(
-        name="walk", seed=seed, sweep_point=sweep, identity=f"id{seed}{sweep}", evaluation=evaluation
+        name="walk",
+        seed=seed,
+        sweep_point=sweep,
+        identity=f"id{seed}{sweep}",
+        evaluation=evaluation,
+        environment=environment,
+        agent=agent,
     )
 
 

@@ -54,7 +54,7 @@ def test_reward_is_what_decoding_by_hand_gives(monkeypatch):
         per_shot = errors / 3000
         assert reward == pytest.approx(-(1 - (1 - 2 * per_shot) ** (1 / 4)) / 2, rel=1e-6)
         assert errors > 10
-    assert infos["detection_rate"] == pytest.approx(-rewards.mean(), rel=1e-6)
+    assert infos["cost"] == pytest.approx(-rewards.mean(), rel=1e-6)
 
 
 def test_shots_are_those_of_the_device():
