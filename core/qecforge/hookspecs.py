@@ -26,8 +26,7 @@ from typing_extensions import TypeVar
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
     from qecforge.contracts.config import PluginConfig
-    from qecforge.contracts.environment import ActionKind, Environment
-    from qecforge.contracts.policy import Policy
+    from qecforge.contracts.environment import ActionKind, BaseEnvironment
     from qecforge.contracts.quantizer import Quantizer
     from qecforge.contracts.reward import Reward
     from qecforge.contracts.views import RunView
@@ -65,7 +64,7 @@ class EvaluationSpec(Generic[C]):
     name: str
     summary: str
     config: type[C]
-    evaluate: Callable[[Environment, Policy, C, Callable[[str, int, float], None]], None]
+    evaluate: Callable[[Any, Any, C, Callable[[str, int, float], None]], None]
     check: Callable[[Any, Any, C], None] | None = None
 
 
@@ -77,25 +76,31 @@ class EnvironmentSpec(Generic[C]):
         name: As in a manifest's `environment: {plugin: NAME}`; lower case, digits and underscores.
         summary: One line.
         config: Its config model.
-        make: `make(config, *, num_envs, seed, reward)` -> `Environment`. `reward` is None for the native reward.
+        make: `make(config, *, num_envs, seed, reward)` -> `Environment`; `TextEnvironment` where `actions` is `text`.
+            `reward` is None for the native reward.
         actions: The kind of action it takes.
         shows: What rewards are shown, such as `qecforge.codes.TABLEAU`; None where only the native reward fits.
         native_reward: Whether it brings a reward of its own (`reward:` may then be left out).
         finds_codes: Whether it reports discoveries; `evaluation.logical_error_rate` then applies.
         evaluations: Evaluations of its own.
         view: What is shown of runs in it.
+        pin: `pin(config)` -> the configuration with the exact revision of what it names outside of the manifest, such
+            as the SHA-256 of a file of tasks. Called while a manifest is read and whenever a run is rebuilt; what it
+            gives is what the run's identity is made of and what `make` gets. Where the revision stands there already,
+            it raises `ValueError` or a `UserError` unless that is what is there.
     """
 
     name: str
     summary: str
     config: type[C]
-    make: Callable[..., Environment]
+    make: Callable[..., BaseEnvironment]
     actions: ActionKind
     shows: str | None = None
     native_reward: bool = False
     finds_codes: bool = False
     evaluations: tuple[EvaluationSpec, ...] = ()
     view: RunView | None = None
+    pin: Callable[[C], C] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,16 +120,18 @@ class AgentSpec(Generic[C]):
 
     `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
-    difference would have no effect. `view` is what is shown of runs of it.
+    difference would have no effect. `view` is what is shown of runs of it. `pin` is as in `EnvironmentSpec`: by it the
+    revision of a base model becomes part of the run's identity.
     """
 
     name: str
     summary: str
     config: type[C]
-    make: Callable[[C], Agent]
+    make: Callable[[C], Agent[Any, Any]]
     trains_on: frozenset[ActionKind]
     check_fine_tuning: Callable[[C, C], None] | None = None
     view: RunView | None = None
+    pin: Callable[[C], C] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,9 +58,14 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
     elif isinstance(spec, AgentSpec):
         _check_actions(where, "trains_on", spec.trains_on)
         _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
+        _check_check(where, "pin", spec.pin)
         _check_view(where, spec.view)
     elif isinstance(spec, QuantizerSpec):
         _check_actions(where, "quantizes", spec.quantizes)
+        if "text" in spec.quantizes:
+            raise PluginError(
+                f"{where}: quantizes holds text, whose policies answer prompts and have no logits of actions."
+            )
         if spec.kind not in ("post_training", "training_aware"):
             raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
         _check_check(where, "check", spec.check)

@@ -11,7 +11,7 @@ from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
 from qecforge.runs.checkpoints import save_checkpoint
 
 if TYPE_CHECKING:
-    from qecforge.contracts.environment import Environment
+    from qecforge.contracts.environment import BaseEnvironment
     from qecforge.manifest import Budget
 
 __all__ = [
@@ -29,7 +29,7 @@ class RunContext:
     def __init__(
         self,
         attempt: Attempt,
-        env: Environment,
+        env: BaseEnvironment,
         *,
         seed: int,
         budget: Budget,

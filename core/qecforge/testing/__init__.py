@@ -5,6 +5,8 @@
     from qecforge.testing.quantizers import QuantizerContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
+    from qecforge.testing.text import TextEnvironmentContract
+    from qecforge.testing.text_agents import TextAgentContract
 
 Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds an in-memory
 `TrainingContext`. Needs `pip install qecforge[test]`.
@@ -23,6 +25,8 @@ if importlib.util.find_spec("pytest"):
         "quantizers",
         "rewards",
         "store",
+        "text",
+        "text_agents",
         "_store_codes",
         "_store_runs",
         "_store_sharing",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qecforge.codes import DiscoveredCode
-from qecforge.contracts.environment import Environment
 from qecforge.errors import Interrupted
 from qecforge.runs.checkpoints import load_checkpoint, save_checkpoint
 
@@ -41,7 +40,8 @@ class RecordingContext:
     """A `TrainingContext` that remembers instead of filing.
 
     Args:
-        env: The environment that the agent trains on; its discoveries are taken, its state goes into checkpoints.
+        env: The environment that the agent trains on, of arrays or of text; its discoveries are taken, its state goes
+            into checkpoints.
         seed: What the agent is seeded with.
         checkpoint: `RecordingContext.checkpoint` of an interrupted context: `env` is restored from it here, and the
             agent is shown its own part.
@@ -57,7 +57,7 @@ class RecordingContext:
 
     def __init__(
         self,
-        env: Environment,
+        env: Any,
         seed: int = 0,
         *,
         checkpoint: Mapping[str, Any] | None = None,

@@ -391,7 +391,9 @@ class EnvironmentContract:
     def make(self, num_envs: int, seed: int) -> Environment:
         """A fresh environment."""
         config = self.spec.config.model_validate(dict(self.settings))
-        return self.spec.make(config, num_envs=num_envs, seed=seed, reward=self.reward)
+        env = self.spec.make(config, num_envs=num_envs, seed=seed, reward=self.reward)
+        assert isinstance(env, Environment), f"{type(env).__name__} is no Environment"
+        return env
 
     def test_spaces(self) -> None:
         """See `check_spaces`."""
