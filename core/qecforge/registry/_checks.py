@@ -64,7 +64,7 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
         _check_actions(where, "quantizes", spec.quantizes)
         if "text" in spec.quantizes:
             raise PluginError(
-                f"{where}: quantizes holds text, whose policies answer prompts and have no logits of actions."
+                f"{where}: quantizes holds text: policies that answer prompts are not quantized. Remove it."
             )
         if spec.kind not in ("post_training", "training_aware"):
             raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
