@@ -55,7 +55,7 @@ class FileCases:
     def test_files_that_belong_together_are_all_there_or_none_is(self, store: Store, tmp_path: Path) -> None:
         run = example_run(store)
         (tmp_path / "weights").write_bytes(b"weights")
-        files = {"weights": tmp_path / "weights", "words": b"words", "same": b"words"}
+        files: dict[str, bytes | Path] = {"weights": tmp_path / "weights", "words": b"words", "same": b"words"}
         kept = store.add_artifacts(run.id, "policy", files)
         assert [(each.name, store.read_artifact(each)) for each in kept] == [
             ("weights", b"weights"),
