@@ -5,8 +5,7 @@
     from qecforge.testing.quantizers import QuantizerContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
-    from qecforge.testing.text import TextEnvironmentContract
-    from qecforge.testing.text_agents import TextAgentContract
+    from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
 Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds an in-memory
 `TrainingContext`. Needs `pip install qecforge[test]`.
@@ -19,14 +18,14 @@ if importlib.util.find_spec("pytest"):
 
     for _suite in (
         "agents",
-        "closing",
+        "checks.closing",
+        "checks.groups",
         "environments",
-        "groups",
         "quantizers",
         "rewards",
         "store",
-        "text",
-        "text_agents",
+        "text.agents",
+        "text.environments",
         "_store_codes",
         "_store_runs",
         "_store_sharing",

@@ -26,8 +26,8 @@ from qecforge.contracts.environment import Environment, ParameterEnvironment, St
 from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
-from qecforge.testing.closing import check_closing, closes_what_it_made
-from qecforge.testing.groups import check_groups, check_invalid_rewards, check_reset_options
+from qecforge.testing.checks.closing import check_closing, closes_what_it_made
+from qecforge.testing.checks.groups import check_groups, check_invalid_rewards, check_reset_options
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 

@@ -6,8 +6,8 @@ import pytest
 from qecforge.contracts import CompiledReward, Reward, RewardBuffers, group_size, refuse_unknown_options, require_valid
 from qecforge.errors import ConfigurationError
 from qecforge.testing.agents import IdentityEnvironment
+from qecforge.testing.checks.groups import check_groups, check_invalid_rewards, check_reset_options
 from qecforge.testing.environments import sample_actions
-from qecforge.testing.groups import check_groups, check_invalid_rewards, check_reset_options
 
 
 def make(num_envs, seed):

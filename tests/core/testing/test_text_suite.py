@@ -11,8 +11,7 @@ from qecforge_thirdparty_text.environment import WORDS, NumberWords
 
 from qecforge.contracts import EPISODE_RETURN, CompiledTextReward, TextOutcome, Verdict
 from qecforge.errors import CheckpointError
-from qecforge.testing.text import TextEnvironmentContract
-from qecforge.testing.text_agents import TextAgentContract
+from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
 
 def suite_of(environment, *, reward=None):

@@ -11,8 +11,7 @@ from qecforge_thirdparty_text.environment import WORDS
 
 from qecforge.contracts import TextBatch, TextSubject, Verdict
 from qecforge.testing.rewards import RewardContract, RewardExample
-from qecforge.testing.text import TextEnvironmentContract
-from qecforge.testing.text_agents import TextAgentContract
+from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
 
 class TestNative(TextEnvironmentContract):

@@ -1,19 +1,4 @@
-"""What every environment of text and every agent for text must do, and a trivial task to show it on.
-
-from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
-
-class TestMyTasks(TextEnvironmentContract):
-    spec = my_spec                       # qecforge.hookspecs.EnvironmentSpec
-    settings = {"tasks": "tasks.jsonl"}
-    reward = None                        # a qecforge.contracts.Reward, where the environment has none of its own
-
-    def solution(self, env, task_id):    # a completion that passes
-        return env.reference(task_id)
-
-class TestMyAgent(TextAgentContract):
-    spec = my_spec                       # qecforge.hookspecs.AgentSpec
-    settings = {"total_steps": 2_000}    # a configuration that learns to write a digit within seconds
-"""
+"""The suite of environments of text, and a trivial one."""
 
 from __future__ import annotations
 
@@ -30,7 +15,7 @@ from qecforge.contracts.reward import Reward
 from qecforge.contracts.text import Prompt, TextEnvironment, TextOutcome, Verdict, plain_text
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
-from qecforge.testing.closing import check_closing
+from qecforge.testing.checks.closing import check_closing
 from qecforge.testing.contexts import through_checkpoint
 
 __all__ = ["HOSTILE", "DigitTask", "TextEnvironmentContract"]
@@ -248,7 +233,7 @@ class TextEnvironmentContract:
                 env.prompts(["no_such_task"])
 
     def test_closing(self) -> None:
-        """See `qecforge.testing.closing.check_closing`."""
+        """See `qecforge.testing.checks.closing.check_closing`."""
         check_closing(self.make, self.reward)
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from qecforge.contracts.environment import Environment, ParameterEnvironment
 from qecforge.contracts.reward import CompiledReward, Reward
 from qecforge.errors import InfrastructureError, UserError
-from qecforge.testing._rewards import replaced, watched
-from qecforge.testing.closing import Make, closes_what_it_made
+from qecforge.testing.checks._rewards import replaced, watched
+from qecforge.testing.checks.closing import Make, closes_what_it_made
 
 __all__ = ["Sample", "check_groups", "check_invalid_rewards", "check_reset_options"]
 

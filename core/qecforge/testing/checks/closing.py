@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from qecforge.contracts.environment import BaseEnvironment
 from qecforge.contracts.reward import Reward
-from qecforge.testing._rewards import replaced, watched
+from qecforge.testing.checks._rewards import replaced, watched
 
 __all__ = ["Make", "check_closing", "closes_what_it_made"]
 

@@ -1,11 +1,4 @@
-"""What every agent for text must do.
-
-from qecforge.testing.text_agents import TextAgentContract
-
-class TestMyAgent(TextAgentContract):
-    spec = my_spec                       # qecforge.hookspecs.AgentSpec
-    settings = {"total_steps": 2_000}    # a configuration that learns to write a digit within seconds
-"""
+"""The suite of agents for text."""
 
 from __future__ import annotations
 
@@ -21,7 +14,7 @@ from qecforge.contracts.text import TextAgent, TextPolicy
 from qecforge.errors import CheckpointError, ConfigurationError, InfrastructureError, Interrupted
 from qecforge.hookspecs import AgentSpec
 from qecforge.testing.contexts import RecordingContext
-from qecforge.testing.text import DigitTask
+from qecforge.testing.text.environments import DigitTask
 
 __all__ = ["TextAgentContract"]
 
