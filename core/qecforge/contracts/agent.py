@@ -121,7 +121,7 @@ class Agent(ABC, Generic[E, P]):
     @property
     @abstractmethod
     def num_envs(self) -> int:
-        """How many environment members it wants."""
+        """How many environment members it wants; for text, how many completions it has scored at once."""
 
     @abstractmethod
     def train(

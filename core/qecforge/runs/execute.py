@@ -41,7 +41,8 @@ def execute(
         The outcome; a plugin's exception becomes `failed`, with its traceback in the store's events.
 
     Raises:
-        UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk).
+        UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
+            scores is out of order.
     """
     outcome = _execute(plan, options, listener, cancelled)
     listener.on_end(plan, outcome)
