@@ -76,9 +76,9 @@ def fidelities(quick: bool, store: str | None, seed: int) -> Iterator[tuple[str,
             tuned = agent.train(env, RecordingContext(env, seed=3), policy=copy.deepcopy(teacher))
         yield f"float {rate:g}", fidelity(tuned)
         for name in ("lsq", "apq"):
-            chosen = plan_of(name, registry, seed).quantizer
-            assert chosen is not None
-            quantizer = chosen.spec.make(chosen.config)
+            quantization = plan_of(name, registry, seed).quantization
+            assert quantization is not None
+            quantizer = quantization.quantizer.spec.make(quantization.quantizer.config)
             with opened_environment(plan, agent) as env:
                 student = quantizer.prepare(teacher, env)
                 loss = quantizer.extra_loss(teacher, student, env)

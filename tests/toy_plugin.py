@@ -154,13 +154,13 @@ class CountConfig(PluginConfig):
     episodes: int = Field(8, ge=1, description="Episodes to play.")
 
 
-def count_evaluation(env, policy, config, record):
-    record("visits", 0, float(policy.visits.sum()))
-    record("episodes", 0, float(config.episodes))
+def count_evaluation(env, policy, config, context):
+    context.record("visits", 0, float(policy.visits.sum()))
+    context.record("episodes", 0, float(config.episodes))
     observations, _ = env.reset()
     for step in range(config.episodes):
         observations, rewards, *_ = env.step(policy.act(observations))
-        record("played", step, float(rewards.mean()))
+        context.record("played", step, float(rewards.mean()))
 
 
 class RoundConfig(PluginConfig):

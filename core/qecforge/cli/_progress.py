@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qecforge.cli._output import say
 from qecforge.cli._readings import Readings
 from qecforge.cli._render import parameters
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.reporting.tables import duration, number
 from qecforge.runs.listener import RunListener
 
@@ -149,6 +150,11 @@ class LineProgress(_Announcer):
                 f"{label(plan)}: measuring error rates, p = {number(task.p)}, {self._shots[plan.identity]:,} shots"
             )
 
+    def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
+        """One line, if it is due."""
+        if self._due(plan):
+            self._say(f"{label(plan)}: evaluates {name}, {done:,} of {total:,}")
+
     def _due(self, plan: RunPlan) -> bool:
         now = self._clock()
         due = now - self._last.setdefault(plan.identity, now) >= self._seconds
@@ -185,7 +191,12 @@ class TerminalProgress(_Announcer):
         points = self._points.setdefault(plan.identity, set())
         points.add(task.task_id)
         shots = self._shots[plan.identity] = self._shots.get(plan.identity, 0) + counts.shots
-        self._update(plan, completed=len(points) - 1, note=f"p = {number(task.p)}, {shots:,} shots")
+        words = f"p = {number(task.p)}, {shots:,} shots"
+        self._update(plan, completed=len(points) - 1, total=planned_points(plan), note=words)
+
+    def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
+        """Move the bar, which is each evaluation's in turn."""
+        self._update(plan, completed=done, total=total, note=name)
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Take the bar away and say how the run ended."""
@@ -211,7 +222,7 @@ def label(plan: RunPlan) -> str:
 
 def planned_points(plan: RunPlan) -> int | None:
     """How many values of p are measured; None where that depends on how many codes there are."""
-    config = plan.evaluation.logical_error_rate
+    config = plan.evaluation.of(LOGICAL_ERROR_RATE)
     if config is None or config.max_codes is None:
         return None
     return len(config.strengths) * config.max_codes

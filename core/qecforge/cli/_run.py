@@ -11,6 +11,7 @@ import typer
 
 from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
 from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.evaluation.built_in import SEARCH
 from qecforge.reporting.tables import Column, Table, plain
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
                 "environment": plan.environment.spec.name,
                 "reward": plan.reward.spec.name if plan.reward else "native",
                 "agent": plan.agent.spec.name,
-                "quantizer": plan.quantizer.spec.name if plan.quantizer else None,
+                "quantizer": plan.quantization.quantizer.spec.name if plan.quantization else None,
                 "sweep": dict(plan.sweep_point),
                 "evaluations": plan.evaluation.names,
                 "in_store": states.get(plan.identity),
@@ -242,8 +243,8 @@ def _store_option(store_url: str) -> str:
 def _looks_for_codes(plan: RunPlan) -> bool:
     """Whether the run plays at all where codes can be found: a steered device has none, quantizing a teacher finds
     none."""
-    plays = plan.quantizer is None or plan.fine_tuning is not None or plan.evaluation.search is not None
-    return plays and plan.environment.spec.finds_codes
+    trains = plan.quantization is None or plan.quantization.fine_tuning is not None
+    return plan.environment.spec.finds_codes and (trains or plan.evaluation.of(SEARCH) is not None)
 
 
 def _width() -> int | None:

@@ -21,6 +21,7 @@ from qecforge.contracts.environment import (
     group_size,
     refuse_unknown_options,
 )
+from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
 from qecforge.contracts.policy import Policy, SavedPolicy
@@ -56,6 +57,7 @@ __all__ = [
     "CompiledReward",
     "CompiledTextReward",
     "Environment",
+    "EvaluationContext",
     "ExtraLoss",
     "FactorGraph",
     "Message",

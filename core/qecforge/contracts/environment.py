@@ -107,6 +107,10 @@ class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
     undefined). `infos["action_mask"]` is there iff the environment masks actions. After an episode end `infos`
     carries `"episode_return"` and `"episode_length"`, (B,) arrays valid where `terminated | truncated`.
 
+    Actions that are none are refused: too few of them, of another shape, not finite, no number of the discrete ones,
+    beyond the bounds of a continuous space, within which agents hold theirs. `step` then raises a `UserError`, one
+    line that says what was got and what is expected, and nothing has changed.
+
     Same seed and actions: same arrays, bit for bit, in this process or after `state_dict` -> `load_state_dict`.
 
     What a reward could not score (`RewardBuffers.valid`) never leaves as a number: `reset`, `step` and `peek` raise

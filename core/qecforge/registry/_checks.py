@@ -11,6 +11,7 @@ from qecforge.contracts.config import PluginConfig
 from qecforge.contracts.environment import ActionKind
 from qecforge.contracts.views import Reading, RunView
 from qecforge.errors import PluginError
+from qecforge.evaluation.built_in import BUILT_IN
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, RewardSpec
 
 __all__ = ["KINDS", "checked_specs"]
@@ -20,7 +21,7 @@ KINDS: Mapping[str, type[Any]] = MappingProxyType(
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED_NAMES = {"reward": {"native"}}
-_RESERVED_EVALUATIONS = {"logical_error_rate", "decision_fidelity", "search"}
+_RESERVED_EVALUATIONS = {each.name for each in BUILT_IN}
 _RESERVED_FIELDS = {"quantizer": {"plugin", "teacher", "fine_tune"}}
 
 
@@ -48,6 +49,8 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
     _check_config(where, spec.config, _RESERVED_FIELDS.get(kind, {"plugin"}))
     if isinstance(spec, EnvironmentSpec):
         _check_actions(where, "actions", {spec.actions})
+        if not isinstance(spec.endless, bool):
+            raise PluginError(f"{where}: endless is {_shown(spec.endless)}, expected True or False.")
         if spec.shows is None and not spec.native_reward:
             raise PluginError(f"{where}: it shows nothing and has no native reward. Set `shows` or `native_reward`.")
         _check_evaluations(where, spec.evaluations)
@@ -57,7 +60,9 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
             raise PluginError(f"{where}: scores is {_shown(spec.scores)}, expected what environments show.")
     elif isinstance(spec, AgentSpec):
         _check_actions(where, "trains_on", spec.trains_on)
+        _check_check(where, "check", spec.check)
         _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
+        _check_evaluations(where, spec.evaluations)
         _check_check(where, "pin", spec.pin)
         _check_view(where, spec.view)
     elif isinstance(spec, QuantizerSpec):
@@ -94,12 +99,18 @@ def _check_actions(where: str, field: str, actions: Any) -> None:
 
 
 def _check_evaluations(where: str, evaluations: Any) -> None:
+    if not isinstance(evaluations, list | tuple):
+        raise PluginError(f"{where}: evaluations is {_shown(evaluations)}, expected a tuple of EvaluationSpec.")
     names = []
     for each in evaluations:
         if not isinstance(each, EvaluationSpec):
             raise PluginError(f"{where}: evaluations holds {_shown(each)}, expected EvaluationSpec.")
         _check_name(f"{where}: evaluation {each.name!r}", each.name)
         _check_config(f"{where}: evaluation {each.name!r}", each.config, set())
+        if not callable(each.evaluate):
+            raise PluginError(
+                f"{where}: evaluation {each.name!r}: evaluate is {_shown(each.evaluate)}, expected a function."
+            )
         _check_check(f"{where}: evaluation {each.name!r}", "check", each.check)
         names.append(each.name)
     if repeated := sorted({name for name in names if names.count(name) > 1 or name in _RESERVED_EVALUATIONS}):

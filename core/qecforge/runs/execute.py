@@ -101,7 +101,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
         environment=plan.environment.spec.name,
         reward=plan.reward.spec.name if plan.reward else None,
         agent=plan.agent.spec.name,
-        quantizer=plan.quantizer.spec.name if plan.quantizer else None,
+        quantizer=plan.quantization.quantizer.spec.name if plan.quantization else None,
         provenance=provenance(),
         sweep_point=plan.sweep_point,
     ).id
@@ -118,11 +118,11 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
     plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
     try:
         restored = _restored(attempt)
-        store.mark_run(run_id, "running", phase="train" if plan.quantizer is None else "teacher")
+        store.mark_run(run_id, "running", phase="train" if plan.quantization is None else "teacher")
         if restored is not None:
             store.add_event(run_id, "resumed", provenance())
         attempt.listener.on_start(plan, run_id, restored is not None)
-        if plan.quantizer is None:
+        if plan.quantization is None:
             policy, teacher = _trained(attempt, restored), None
         else:
             teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))

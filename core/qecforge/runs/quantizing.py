@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from qecforge.contracts.policy import Policy
     from qecforge.contracts.quantizer import Quantizer
     from qecforge.inference.policy import QuantizedPolicy
-    from qecforge.manifest import RunPlan
+    from qecforge.manifest import Quantization, RunPlan
+    from qecforge.store import Store
 
 __all__ = ["quantized_policy", "teacher_policy"]
 
@@ -42,12 +43,13 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
             policy.
     """
     attempt.begin_phase("teacher")
-    plan, store = _teacher_plan(attempt), attempt.store
+    quantization, store = _quantization(attempt), attempt.store
+    plan = _teacher_plan(attempt)
     agent = plan.agent.spec.make(plan.agent.config)
     kept = store.artifacts(attempt.run_id, kind="teacher")
     if not kept:
-        named = attempt.plan.teacher.run if attempt.plan.teacher is not None else None
-        run_id = carry_out(plan) if named is None else store.run(named).id
+        named = quantization.teacher
+        run_id = store.run(named).id if isinstance(named, str) else carry_out(plan)
         files = {_COPIED.get(name, name): content for name, content in kept_files(store, run_id).items()}
         kept = store.add_artifacts(attempt.run_id, "teacher", files)
         store.add_event(attempt.run_id, "teacher", {"run": run_id})
@@ -69,8 +71,7 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
 
     kept = attempt.store.artifacts(attempt.run_id, kind="quantized")
     if not kept:
-        choice = attempt.plan.quantizer
-        assert choice is not None
+        choice = _quantization(attempt).quantizer
         quantizer = choice.spec.make(choice.config)
         if choice.spec.kind == "training_aware":
             student = _fine_tuned(attempt, quantizer, teacher, restored)
@@ -85,33 +86,33 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
     return load_quantized(attempt.store.read_artifact(kept[-1]))
 
 
+def _quantization(attempt: Attempt) -> Quantization:
+    assert attempt.plan.quantization is not None
+    return attempt.plan.quantization
+
+
 def _teacher_plan(attempt: Attempt) -> RunPlan:
     """What the teacher was, or is to be, trained by."""
-    plan = attempt.plan
-    if plan.teacher is None:
-        assert plan.teacher_plan is not None
-        return plan.teacher_plan
-    named, teacher = "the manifest's run", plan.teacher_plan
-    if teacher is None:
-        named, teacher = _stored_teacher(attempt)
+    plan, teacher = attempt.plan, _quantization(attempt).teacher
+    named = "the manifest's run"
+    if isinstance(teacher, str):
+        named, teacher = _stored_teacher(attempt.store, teacher)
     if (reason := unfit_teacher(teacher.canonical, plan.canonical)) is not None:
         raise ConfigurationError(f"quantizer.teacher: {named} {reason}")
     return teacher
 
 
-def _stored_teacher(attempt: Attempt) -> tuple[str, RunPlan]:
+def _stored_teacher(store: Store, run_id: str) -> tuple[str, RunPlan]:
     """The run of the store that the manifest names: how messages name it, and its plan."""
-    assert attempt.plan.teacher is not None
-    assert attempt.plan.teacher.run is not None
     from qecforge.manifest import RunPlan
     from qecforge.registry import Registry
 
-    run = attempt.store.run(attempt.plan.teacher.run)
+    run = store.run(run_id)
     if run.quantizer is not None:
         raise ConfigurationError(
             f"quantizer.teacher: run {run.id} is quantized itself (by {run.quantizer}): name a float run"
         )
-    if not attempt.store.artifacts(run.id, kind="policy"):
+    if not store.artifacts(run.id, kind="policy"):
         raise StoreError(f"quantizer.teacher: run {run.id} ({run.status}) left no policy: run its manifest to the end")
     return f"run {run.id}", RunPlan.from_canonical(run.manifest, Registry.load())
 
@@ -119,7 +120,7 @@ def _stored_teacher(attempt: Attempt) -> tuple[str, RunPlan]:
 def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
     """The student, fine-tuned against the frozen teacher by the agent; resumed where it was cut off."""
     plan = attempt.plan
-    agent = plan.agent.spec.make(plan.fine_tuning)
+    agent = plan.agent.spec.make(_quantization(attempt).fine_tuning)
     with ExitStack() as opened:
         # The quantizer may play in `aside`, as long as its loss is in use; the training's own is not touched.
         aside = opened.enter_context(opened_environment(plan, agent))
@@ -153,9 +154,8 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
 def _keep(attempt: Attempt, policy: Policy) -> Any:
     from qecforge.inference.policy import QuantizedPolicy
 
-    assert attempt.plan.quantizer is not None
     if not isinstance(policy, QuantizedPolicy):
-        name = attempt.plan.quantizer.spec.name
+        name = _quantization(attempt).quantizer.spec.name
         raise PluginError(
             f"quantizer {name} gave a {type(policy).__name__}, expected a qecforge.inference.policy.QuantizedPolicy: "
             "report it to the plugin's authors"

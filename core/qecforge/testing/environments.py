@@ -26,6 +26,7 @@ from qecforge.contracts.environment import Environment, ParameterEnvironment, St
 from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
+from qecforge.testing.checks._bad_actions import bad_actions
 from qecforge.testing.checks.closing import check_closing, closes_what_it_made
 from qecforge.testing.checks.groups import check_groups, check_invalid_rewards, check_reset_options
 
@@ -181,7 +182,11 @@ def check_episodes(make: MakeEnvironment) -> None:
             total[over], length[over] = 0, 0
             ended += int(over.sum())
         if truncated.any():
-            assert infos["final_obs"].shape == observations.shape, "truncation needs infos['final_obs']"
+            assert "final_obs" in infos, "truncation needs infos['final_obs']"
+            last = infos["final_obs"]
+            assert last.shape == observations.shape, f"infos['final_obs'] has shape {last.shape}"
+            inside = all(env.single_observation_space.contains(row) for row in last[truncated])
+            assert inside, "infos['final_obs'] lies outside the observation space"
     assert ended, f"no episode ended within {8 * _STEPS} steps of random actions: shorten the configuration's episodes"
 
 
@@ -231,31 +236,23 @@ def check_masks(make: MakeEnvironment) -> None:
 def check_bad_actions(make: MakeEnvironment) -> None:
     """An action out of range, or too few of them, is refused with a `UserError` and changes nothing.
 
-    For parameters, those that are not finite are.
+    Continuous ones are refused too where they are not finite, of another shape, or out of bounds; parameters where they
+    are not finite.
     """
     env = make(_MEMBERS, 12)
-    space = env.single_action_space
-    parameters = isinstance(env, ParameterEnvironment)
-    if not (parameters or isinstance(space, gymnasium.spaces.Discrete)):
-        return
     _, infos = env.reset(seed=12)
     good = sample_actions(env, np.random.default_rng(12), infos.get("action_mask"))
     before = env.state_dict()
-    beyond, below = good.copy(), good.copy()
-    if isinstance(space, gymnasium.spaces.Discrete):
-        beyond[-1], below[-1] = int(space.start + space.n), int(space.start) - 1
-    else:
-        beyond[-1, 0], below[0, -1] = np.inf, np.nan
-    for actions in (beyond, below, good[:-1]):
+    for what, actions in bad_actions(env, good):
         try:
             env.step(actions)
         except UserError as error:
             message: str | None = str(error)
         else:
             message = None
-        assert message is not None, f"step({actions}) was not refused"
-        assert "\n" not in message, "a message is one line"
-        _same_state(env.state_dict(), before, "state_dict() after a refused step")
+        assert message is not None, f"{what}: step({actions}) was not refused"
+        assert "\n" not in message, f"{what}: a message is one line"
+        _same_state(env.state_dict(), before, f"{what}: state_dict() after a refused step")
 
 
 @closes_what_it_made

@@ -26,6 +26,7 @@ from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, Interrupted
 from qecforge.hookspecs import AgentSpec
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
+from qecforge.testing._agents import assert_equal_weights, assert_randomness_is_given, weights_differ
 from qecforge.testing.contexts import RecordingContext
 
 __all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
@@ -209,7 +210,7 @@ class ParameterAgentContract:
         policy, context = self.train()
         env = self.environment(self.make())
         before = env.rates(env.initial_parameters[None]).mean() - env.floor
-        after = env.rates(policy.act(np.zeros((1, 1), np.float32))).mean() - env.floor
+        after = env.rates(policy.act(np.zeros((1, 1), np.float32), rng=np.random.default_rng(0))).mean() - env.floor
         assert after < 0.1 * before
         assert context.metrics[COST][-1] < context.metrics[COST][0]
 
@@ -218,9 +219,9 @@ class ParameterAgentContract:
         first, context = self.train(seed=3, stop_after=3)
         second, again = self.train(seed=3, stop_after=3)
         other, _ = self.train(seed=4, stop_after=3)
-        assert _equal(first, second)
+        assert_equal_weights(first, second)
         assert self.timeless(context.metrics) == self.timeless(again.metrics)
-        assert not _equal(first, other)
+        assert weights_differ(first, other)
 
     @pytest.mark.parametrize("after", [1, 2, 3])
     def test_resumed_equals_uninterrupted(self, after: int) -> None:
@@ -235,7 +236,7 @@ class ParameterAgentContract:
             self.environment(agent), 5, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1
         )
         resumed = agent.train(context.env, context)
-        assert _equal(whole, resumed)
+        assert_equal_weights(whole, resumed)
         for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
             assert advance.step == expected.step
             assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
@@ -279,14 +280,14 @@ class ParameterAgentContract:
         policy, context = self.train(stop_after=2)
         copy = self.make().build_policy(context.env)
         observations = np.zeros((3, 1), np.float32)
-        assert not np.array_equal(copy.act(observations), policy.act(observations))
+
+        def act(which: Policy) -> NDArray[Any]:
+            return which.act(observations, rng=np.random.default_rng(0))
+
+        assert not np.array_equal(act(copy), act(policy))
         copy.load_state_dict({name: tensor.clone() for name, tensor in policy.state_dict().items()})
-        np.testing.assert_array_equal(copy.act(observations), policy.act(observations))
-        assert copy.act(observations).shape == (3, len(self.environment(self.make()).initial_parameters))
+        np.testing.assert_array_equal(act(copy), act(policy))
+        assert act(copy).shape == (3, len(self.environment(self.make()).initial_parameters))
+        assert_randomness_is_given(policy, observations)
         with pytest.raises(CheckpointError):
             copy.load_state_dict({"foreign": torch.zeros(1)})
-
-
-def _equal(first: Policy, second: Policy) -> bool:
-    ours, theirs = first.state_dict(), second.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, hookimpl
+from qecforge.parameters import check_search
 from qecforge_baselines.config import CMAESConfig, SPSAConfig
 from qecforge_baselines.views import SEARCH
 
@@ -36,6 +37,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=CMAESConfig,
             make=make_cma_es,
             trains_on=frozenset({"parameters"}),
+            check=check_search,
             view=SEARCH,
         ),
         AgentSpec(
@@ -44,6 +46,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=SPSAConfig,
             make=make_spsa,
             trains_on=frozenset({"parameters"}),
+            check=check_search,
             view=SEARCH,
         ),
     ]

@@ -73,6 +73,7 @@ def test_what_does_not_fit_is_said_in_one_line(registry):
             "discrete actions: use ppo or walker"),
         ("agent:", "evaluation: {decision_fidelity: {}}\nagent:", "number_words takes text"),
         ("agent:", "evaluation: {search: {}}\nagent:", "environment number_words finds no codes: use accuracy"),
+        ("agent:", "evaluation: {returns: {}}\nagent:", "takes text, scored whole: it has no episodes: use accuracy"),
         ("agent:", "budget: {stop_at_first_code: true}\nagent:", "environment number_words finds no codes"),
     ):  # fmt: skip
         assert message in refusal(MANIFEST.replace(old, new), registry)

@@ -119,7 +119,7 @@ class Teaching(PluginConfig):
 class Foreign(BaseModel):
     pass
 def make(config): ...
-def evaluate(env, policy, config, record): ...
+def evaluate(env, policy, config, context): ...
 def environment(**changes):
     return EnvironmentSpec(**({"name": "e", "summary": "s", "config": Config, "make": make, "actions": "discrete",
                                "native_reward": True} | changes))
@@ -181,6 +181,15 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("agent", "[agent(trains_on='discrete')]", "expected some of discrete"),
         ("agent", "[agent(trains_on=frozenset({'jumping'}))]", "expected some of discrete"),
         ("agent", "[agent(check_fine_tuning=3)]", "check_fine_tuning is 3, expected a function"),
+        ("agent", "[agent(check='no')]", "check is 'no', expected a function"),
+        ("agent", "[agent(evaluations=3)]", "evaluations is 3, expected a tuple of EvaluationSpec"),
+        ("agent", "[agent(evaluations=(3,))]", "agent 'a': evaluations holds 3, expected EvaluationSpec"),
+        ("agent", "[agent(evaluations=(evaluation(), evaluation()))]", "the evaluation name 'v' is taken"),
+        ("agent", "[agent(evaluations=(evaluation(name='search'),))]", "the evaluation name 'search' is taken"),
+        ("agent", "[agent(evaluations=(evaluation(check=3),))]", "evaluation 'v': check is 3, expected a function"),
+        ("environment", "[environment(evaluations=(evaluation(name='returns'),))]", "is taken"),
+        ("environment", "[environment(evaluations=(evaluation(evaluate=3),))]", "'v': evaluate is 3, expected a func"),
+        ("environment", "[environment(endless='yes')]", "endless is 'yes', expected True or False"),
         ("agent", "[agent(view=3)]", "view is 3, expected RunView"),
         ("agent", "[agent(view=RunView(unit=''))]", "view.unit is '', expected a word such as steps"),
         ("agent", "[agent(view=RunView(tables=3))]", "view.tables is 3, expected a function"),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.contracts import closing
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.evaluation.policies.fidelity import DecisionFidelity
 from qecforge.manifest import load_manifest
 from qecforge.manifest._yaml import parse_yaml, plain
@@ -293,7 +294,7 @@ def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ..
     """
     from qecforge.evaluation.error_rates.noise import canonical_noise
 
-    config = plan.evaluation.logical_error_rate
+    config = plan.evaluation.of(LOGICAL_ERROR_RATE)
     if config is None:
         return ()
     memory = config.experiment == "memory"

@@ -10,6 +10,7 @@ from qecforge_thirdparty_text import AGENT, ENVIRONMENT, REWARD, LettersConfig, 
 from qecforge_thirdparty_text.environment import WORDS
 
 from qecforge.contracts import TextBatch, TextSubject, Verdict
+from qecforge.testing.evaluations import EvaluationContract
 from qecforge.testing.rewards import RewardContract, RewardExample
 from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
@@ -42,6 +43,15 @@ class TestReward(RewardContract):
 
 class TestAgent(TextAgentContract):
     spec = AGENT
+
+
+class TestAccuracy(EvaluationContract):
+    spec = ENVIRONMENT.evaluations[0]
+    settings = {"samples": 2}  # noqa: RUF012
+
+    def subject(self):
+        env = ENVIRONMENT.make(ENVIRONMENT.config(numbers=2), num_envs=4, seed=0, reward=None)
+        return env, AGENT.make(TableConfig(words=("zero", "one"))).build_policy(env)
 
 
 def test_letters_in_place():
