@@ -118,7 +118,9 @@ class TextAgentContract:
         policy, context = self.train(out_of_order=2)
         env = DigitTask()
         ids = list(env.splits["train"])
-        assert all(outcome.score == 1 for outcome in env.score(ids, policy.act(env.prompts(ids))))
+        assert all(
+            outcome.score == 1 for outcome in env.score(ids, policy.act(env.prompts(ids), rng=np.random.default_rng(0)))
+        )
         assert sum(context.metrics[INVALID_REWARDS]) == pytest.approx(context.advances[-1].step / 2, abs=1)
         assert context.metrics[EPISODE_RETURN][-1] > 0.8, "the mean score is of completions that have one"
 
@@ -147,9 +149,10 @@ class TextAgentContract:
             assert answers[0] == answers[1]
             assert (answers[0] == answers[2]) == deterministic
             assert policy.act([], deterministic=deterministic, rng=np.random.default_rng(1)) == []
-        assert policy.act(asked[:1]) == policy.act(asked)[:1]
+        one, all_of_them = (policy.act(each, rng=np.random.default_rng(0)) for each in (asked[:1], asked))
+        assert one == all_of_them[:1]
         with pytest.raises(ConfigurationError):
-            policy.act(asked, deterministic=False)
+            policy.act(asked, deterministic=False, rng=None)
 
     def test_policy_is_saved_and_loaded(self) -> None:
         """Its files in an untrained policy give the same answers; foreign, missing and damaged ones are refused."""
