@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import words_per_column
+from qecforge.contracts import group_size, refuse_unknown_options
 from qecforge.errors import ConfigurationError
 from qecforge_code_discovery._layout import Actions, Episode, Rules
 from qecforge_code_discovery.config import CodeDiscoveryConfig
@@ -21,6 +22,7 @@ __all__ = [
     "episode",
     "fixed_ranges",
     "observation_space",
+    "of_reset",
     "parameter_ranges",
     "rules",
     "stabilizer_rows",
@@ -114,6 +116,34 @@ def parameter_ranges(config: CodeDiscoveryConfig, num_envs: int) -> NDArray[np.f
         else:
             ranges[:, j] = (0.0, value, value)
     return ranges
+
+
+def of_reset(
+    config: CodeDiscoveryConfig, options: Mapping[str, Any], ranges: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], int]:
+    """Ranges of the noise and size of groups that the options of a reset ask for.
+
+    Args:
+        ranges: (B, P, 3), those that hold so far. Not mutated.
+
+    Raises:
+        ConfigurationError: As `CodeDiscovery.reset` does.
+    """
+    refuse_unknown_options(options, "code_discovery", "group_size", "noise")
+    size = group_size(options, len(ranges), "code_discovery")
+    if "noise" in options:
+        if config.noise is None or not config.noise.varies:
+            raise ConfigurationError(
+                "option 'noise': this environment's noise is fixed; give its configuration a range"
+            )
+        ranges = fixed_ranges(config, len(ranges), options["noise"])
+    of_group = ranges.reshape(len(ranges) // size, size, *ranges.shape[1:])
+    if (of_group != of_group[:, :1]).any():
+        raise ConfigurationError(
+            f"option 'noise': it is not the same for all members of a group, with groups of {size}: give one value for "
+            "each group's members, or group_size 1"
+        )
+    return ranges, size
 
 
 def fixed_ranges(config: CodeDiscoveryConfig, num_envs: int, values: Mapping[str, Any]) -> NDArray[np.float64]:
