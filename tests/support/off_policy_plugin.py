@@ -128,7 +128,7 @@ class Values(Policy):
         values = self.values[np.asarray(observations).argmax(axis=1)]
         if not deterministic:
             if rng is None:
-                raise ConfigurationError("learner: rng is missing: pass one where deterministic is False")
+                raise ConfigurationError("learner: actions are drawn and rng is missing: give a numpy Generator")
             values = values + 0.3 * rng.random(values.shape)
         return self.start + (values if action_mask is None else np.where(action_mask, values, -np.inf)).argmax(axis=1)
 

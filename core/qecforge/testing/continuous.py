@@ -69,8 +69,8 @@ class PointEnvironment(Environment):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Put every point somewhere. Raises `ConfigurationError` for options: there are none."""
-        refuse_unknown_options(options or {}, "PointEnvironment")
+        """Put every point somewhere. There are no options."""
+        refuse_unknown_options(options or {}, "the environment of the contract")
         if seed is not None:
             self._seed = seed
         self._steps = 0

@@ -22,10 +22,10 @@ __all__ = [
     "episode",
     "fixed_ranges",
     "observation_space",
-    "of_reset",
     "parameter_ranges",
     "rules",
     "stabilizer_rows",
+    "taken_options",
     "trivial_bits",
     "trivial_words",
 ]
@@ -118,34 +118,6 @@ def parameter_ranges(config: CodeDiscoveryConfig, num_envs: int) -> NDArray[np.f
     return ranges
 
 
-def of_reset(
-    config: CodeDiscoveryConfig, options: Mapping[str, Any], ranges: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], int]:
-    """Ranges of the noise and size of groups that the options of a reset ask for.
-
-    Args:
-        ranges: (B, P, 3), those that hold so far. Not mutated.
-
-    Raises:
-        ConfigurationError: As `CodeDiscovery.reset` does.
-    """
-    refuse_unknown_options(options, "code_discovery", "group_size", "noise")
-    size = group_size(options, len(ranges), "code_discovery")
-    if "noise" in options:
-        if config.noise is None or not config.noise.varies:
-            raise ConfigurationError(
-                "option 'noise': this environment's noise is fixed; give its configuration a range"
-            )
-        ranges = fixed_ranges(config, len(ranges), options["noise"])
-    of_group = ranges.reshape(len(ranges) // size, size, *ranges.shape[1:])
-    if (of_group != of_group[:, :1]).any():
-        raise ConfigurationError(
-            f"option 'noise': it is not the same for all members of a group, with groups of {size}: give one value for "
-            "each group's members, or group_size 1"
-        )
-    return ranges, size
-
-
 def fixed_ranges(config: CodeDiscoveryConfig, num_envs: int, values: Mapping[str, Any]) -> NDArray[np.float64]:
     """`parameter_ranges` with some parameters fixed, each to a number or to one for each member.
 
@@ -190,3 +162,29 @@ def trivial_bits(n: int, k: int) -> NDArray[np.uint8]:
     bits = np.zeros((n, 2, n - k), np.uint8)
     bits[np.arange(k, n), 1, np.arange(n - k)] = 1
     return bits.reshape(-1)
+
+
+def taken_options(
+    options: Mapping[str, Any], config: CodeDiscoveryConfig, rules: Rules, ranges: NDArray[np.float64]
+) -> tuple[int, NDArray[np.float64]]:
+    """Options of a `reset`: the size of groups, and (B, P, 2) ranges of the noise; those given, where none is set.
+
+    Raises:
+        ConfigurationError: As `CodeDiscovery.reset` says.
+    """
+    members = len(ranges)
+    refuse_unknown_options(options, "code_discovery", "group_size", "noise")
+    size = group_size(options, members, "code_discovery")
+    if "noise" in options:
+        if config.noise is None or not rules.sampled:
+            raise ConfigurationError(
+                "option 'noise': this environment's noise is fixed; give its configuration a range"
+            )
+        ranges = fixed_ranges(config, members, options["noise"])
+    of_group = ranges.reshape(members // size, size, *ranges.shape[1:])
+    if (of_group != of_group[:, :1]).any():
+        raise ConfigurationError(
+            f"option 'noise': it is not the same for all members of a group, with groups of {size}: give one value "
+            "for each group's members, or group_size 1"
+        )
+    return size, ranges

@@ -187,8 +187,7 @@ class CodeDiscovery(Environment):
                 that does not divide B.
             InfrastructureError: The reward could not score.
         """
-        ranges, size = _setup.of_reset(self.config, options or {}, self._ranges)
-        self._ranges[...] = ranges
+        size, self._ranges[...] = _setup.taken_options(options or {}, self.config, self._rules, self._ranges)
         if seed is not None:
             self._rng = np.random.default_rng(seed)
         self._groups = None
