@@ -216,8 +216,8 @@ class TextPolicy(SavedPolicy):
 
         Args:
             deterministic: The likeliest (greedy) completion instead of a drawn one.
-            rng: All randomness comes from it: generators in the same state give the same completions. Needed where
-                `deterministic` is False.
+            rng: All randomness comes from it: generators in the same state give the same completions. The core passes
+                one always.
 
         Raises:
             ConfigurationError: `rng` is missing, or a prompt does not fit into the model.

@@ -250,7 +250,15 @@ class Sampling(TablePolicy):
         return super().act(prompts, deterministic=False, rng=rng or np.random.default_rng(0))
 
 
-def agent_suite(agent, policy=None):
+class StartsOver(WordTable):
+    """Resumed, it knows nothing of what was."""
+
+    def train(self, env, context, **options):
+        context._restored = None
+        return super().train(env, context, **options)
+
+
+def agent_suite(agent, policy=None, **spec):
     class Made(agent):
         def build_policy(self, env):
             built = super().build_policy(env)
@@ -261,6 +269,7 @@ def agent_suite(agent, policy=None):
     class Suite(TextAgentContract):
         spec = replace(AGENT, make=Made)
 
+    Suite.spec = replace(Suite.spec, **spec)
     return Suite()
 
 
@@ -285,3 +294,6 @@ def test_an_agent_whose_generator_is_no_part_of_its_state_is_caught():
     agent_suite(WordTable).test_resumed_equals_uninterrupted(2)
     with pytest.raises(AssertionError):
         agent_suite(Forgetful).test_resumed_equals_uninterrupted(2)
+    agent_suite(Forgetful, resumes="between_episodes").test_resumed_equals_uninterrupted(2)
+    with pytest.raises(AssertionError):
+        agent_suite(StartsOver, resumes="between_episodes").test_resumed_equals_uninterrupted(2)
