@@ -19,15 +19,15 @@ import torch
 from numpy.typing import NDArray
 
 from qecforge.contracts.agent import Agent
-from qecforge.contracts.environment import ParameterEnvironment, StepBuffers
+from qecforge.contracts.environment import ParameterEnvironment, StepBuffers, refuse_unknown_options
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, TRUE_COST
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
 from qecforge.testing._agents import AgentTrainings, assert_equal_weights, assert_randomness_is_given, weights_differ
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
-from qecforge.testing.views import check_view
 
 __all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
 
@@ -123,6 +123,7 @@ class QuadraticEnvironment(ParameterEnvironment):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start the clock anew."""
+        refuse_unknown_options(options or {}, "the device")
         if seed is not None:
             self._seed = seed
         self._epoch = 0
@@ -196,7 +197,7 @@ class ParameterAgentContract(AgentTrainings):
             assert field.description, f"{name} has no description"
 
     def test_view(self) -> None:
-        """See `qecforge.testing.views.check_view`."""
+        """See `qecforge.testing.checks.views.check_view`."""
         check_view(self.spec.view)
 
     def test_calibrates(self) -> None:

@@ -16,9 +16,9 @@ from qecforge.cli._reference import PAGES
 from qecforge.codes import DiscoveredCode
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 from qecforge.parameters import GaussianParameters
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingEvaluation
 from qecforge.testing.parameters import QuadraticEnvironment
-from qecforge.testing.views import check_view
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -121,6 +121,14 @@ def test_python_blocks_run(path, folder, request, capsys):
         assert names["fidelity"].states == 200
         assert len(names["actions"]) == names["env"].num_envs
         assert "RuntimeReport(runtime='native'" in capsys.readouterr().out
+    if path.name == "text.md":
+        assert names["policy"].act(names["env"].prompts(["pauli_x", "pauli_z", "pauli_y"])) == [
+            "bit flip",
+            "phase flip",
+            "both",
+        ]
+        assert "['passed', 'failed']" in capsys.readouterr().out
+        assert names["context"].metrics["episode_return"][-1] > 0.9
     if path.name == "plugin.md":
         check_view(names["VIEW"])
         check_recovery(names["evaluate_recovery"])
@@ -227,7 +235,8 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
     monkeypatch.syspath_prepend(folder)
     built_in = [each for each in entry_points() if each.name in ("code_discovery", "ppo")]
-    points = [*built_in, EntryPoint("detection", "qecforge_detection", "qecforge")]
+    own = ("detection", "detection_study")
+    points = [*built_in, *(EntryPoint(name, f"qecforge_{name}", "qecforge") for name in own)]
     monkeypatch.setattr(Registry, "load", classmethod(lambda cls: LOAD(cls, points)))
     assert "Penalty of a code that detects no error" in invoke("plugins", "show", "detection").stdout
     result = invoke("run", "detect.yaml")
@@ -236,6 +245,11 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     with Store("sqlite:///results.db", read_only=True) as store:
         assert store.runs()[0].started_at <= datetime.now(UTC)
         assert (store.codes()[0].distance, store.codes()[0].distance_kind) == (2, "exact")
+    # the manifest's run is the first that the reproduction plans
+    shown = invoke("reproduce", "four_qubit", "--scales", "5", "--seeds", "1", "--tables-only")
+    assert shown.stderr == ""
+    (claim,) = [line for line in shown.stdout.splitlines() if line.startswith("scale 5.0")]
+    assert claim.split()[-6:] == ["2", "1", "at", "least", "2", "yes"]
 
 
 def entry_points():
