@@ -37,9 +37,9 @@ if importlib.util.find_spec("pytest"):
         "store",
         "text.agents",
         "text.environments",
-        "_store_codes",
-        "_store_runs",
-        "_store_sharing",
+        "store._codes",
+        "store._runs",
+        "store._sharing",
         "checks.views",
     ):
         pytest.register_assert_rewrite(f"{__name__}.{_suite}")

@@ -20,8 +20,6 @@ from qecforge.contracts import (
     RewardBuffers,
     StepBuffers,
     closing_on_error,
-    group_size,
-    refuse_unknown_options,
     require_valid,
 )
 from qecforge.errors import CheckpointError, ConfigurationError
@@ -189,7 +187,7 @@ class CodeDiscovery(Environment):
                 that does not divide B.
             InfrastructureError: The reward could not score.
         """
-        size = self._take_options(options or {})
+        size, self._ranges[...] = _setup.taken_options(options or {}, self.config, self._rules, self._ranges)
         if seed is not None:
             self._rng = np.random.default_rng(seed)
         self._groups = None
@@ -365,26 +363,6 @@ class CodeDiscovery(Environment):
         groups = state.get("groups")  # checkpoints from before there were groups have none
         self._groups = None if groups is None else GroupStarts.from_state_dict(groups)
         self._rng = restored_generator(state["generator"])
-
-    def _take_options(self, options: dict[str, Any]) -> int:
-        """Set the ranges of the noise, where all is well, and give the size of groups."""
-        refuse_unknown_options(options, "code_discovery", "group_size", "noise")
-        size = group_size(options, self.num_envs, "code_discovery")
-        ranges = self._ranges
-        if "noise" in options:
-            if self.config.noise is None or not self._rules.sampled:
-                raise ConfigurationError(
-                    "option 'noise': this environment's noise is fixed; give its configuration a range"
-                )
-            ranges = _setup.fixed_ranges(self.config, self.num_envs, options["noise"])
-        of_group = ranges.reshape(self.num_envs // size, size, *ranges.shape[1:])
-        if (of_group != of_group[:, :1]).any():
-            raise ConfigurationError(
-                f"option 'noise': it is not the same for all members of a group, with groups of {size}: give one value "
-                "for each group's members, or group_size 1"
-            )
-        self._ranges[...] = ranges
-        return size
 
     def _fingerprint(self) -> str:
         text = f"{self.num_envs} {self.config.model_dump_json()}"
