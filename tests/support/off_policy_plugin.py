@@ -125,6 +125,8 @@ class Values(Policy):
         self.values, self.start = np.zeros((space.shape[0], int(actions.n))), int(actions.start)
 
     def act(self, observations, *, action_mask=None, deterministic=True, rng=None):
+        if rng is None and not deterministic:
+            raise ConfigurationError("learner: rng is None, expected a generator where deterministic is False")
         values = self.values[np.asarray(observations).argmax(axis=1)]
         if not deterministic:
             if rng is None:

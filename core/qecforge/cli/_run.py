@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.errors import CheckpointError, ConfigurationError, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.reporting.tables import Column, Table, plain
 
@@ -136,8 +136,11 @@ def _carry_out(loaded: Manifest, store: str, executor: Executor, workers: int | 
 
     one_process = executor is Executor.PROCESS
     options = RunOptions(store_url=store, force=force, workers=workers if one_process else None)
-    with show_progress() as listener:
-        return run_manifest(loaded, options=options, executor=executor.value, workers=workers, listener=listener)
+    try:
+        with show_progress() as listener:
+            return run_manifest(loaded, options=options, executor=executor.value, workers=workers, listener=listener)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; `qecforge run --force` starts a run anew") from error
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:

@@ -29,12 +29,12 @@ def make_executor(name: str, workers: int | None = None) -> Executor:
         ConfigurationError: unknown name, or workers below 1.
     """
     if workers is not None and workers < 1:
-        raise ConfigurationError(f"--workers: got {workers}, expected 1 or more")
+        raise ConfigurationError(f"workers: got {workers}, expected 1 or more")
     if name == "process":
         return ProcessExecutor()
     if name == "local":
         return LocalExecutor(workers)
-    raise ConfigurationError(f"--executor: got {name!r}, expected 'process' or 'local'")
+    raise ConfigurationError(f"executor: got {name!r}, expected 'process' or 'local'")
 
 
 def run_manifest(

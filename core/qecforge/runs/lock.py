@@ -42,7 +42,7 @@ def alone(checkpoint: Path, cancelled: Callable[[], bool] | None = None) -> Iter
         ) from None
     except OSError as error:
         raise StoreError(
-            f"{checkpoint.parent}: cannot be written ({error.strerror}): choose another folder with --store"
+            f"{checkpoint.parent}: cannot be written ({error.strerror}): keep the store in another folder"
         ) from error
     try:
         yield checkpoint

@@ -10,7 +10,6 @@ class TestMyAgent(AgentContract):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any, ClassVar
 
 import gymnasium
@@ -22,10 +21,9 @@ from numpy.typing import NDArray
 from qecforge.contracts.agent import Agent, TrainingBatch
 from qecforge.contracts.environment import Environment, StepBuffers, group_size, refuse_unknown_options
 from qecforge.contracts.policy import Policy
-from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
-from qecforge.hookspecs import AgentSpec
+from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.testing._agents import (
-    assert_equal_states,
+    AgentTrainings,
     assert_equal_weights,
     assert_randomness_is_given,
     weights_differ,
@@ -218,57 +216,27 @@ class _GrowingPull(_PullTowardsFirstAction):
         return {"calls": float(self.calls)}
 
 
-class AgentContract:
+class AgentContract(AgentTrainings):
     """Runs as a pytest class: subclass it, set `spec` and `settings`.
 
     Attributes:
         spec: The agent.
         settings: A configuration that learns `IdentityEnvironment` within seconds, in at least four iterations.
-        deterministic_metrics: Metrics with this prefix may differ between equal runs (clock times).
+        clock_prefix: Metrics with this prefix may differ between equal runs (clock times).
         trains_further: Whether the agent takes `policy` and `extra_loss`.
     """
 
-    spec: ClassVar[AgentSpec]
-    settings: ClassVar[Mapping[str, Any]] = {}
-    clock_prefix: ClassVar[str] = "time/"
     trains_further: ClassVar[bool] = True
 
-    def make(self) -> Agent:
-        """The agent with `settings`."""
-        return self.spec.make(self.spec.config.model_validate(dict(self.settings)))
+    def task(self, num_envs: int, **kind: Any) -> IdentityEnvironment:
+        """The identity task."""
+        return IdentityEnvironment(num_envs, **kind)
 
     def train(
         self, *, masked: bool = False, seed: int = 0, stop_after: int | None = None, **options: Any
     ) -> tuple[Policy, RecordingContext]:
         """A fresh training on the identity task."""
-        agent = self.make()
-        context = self.context(agent, seed, masked=masked, stop_after=stop_after)
-        return self.finish(agent, context, **options), context
-
-    def context(self, agent: Agent, seed: int, *, masked: bool = False, **options: Any) -> RecordingContext:
-        """The identity task, with more environments of it for an agent that asks for them."""
-
-        def make(num_envs: int, _: int) -> IdentityEnvironment:
-            return IdentityEnvironment(num_envs, masked=masked)
-
-        return RecordingContext(make(agent.num_envs, seed), seed, make=make, **options)
-
-    def finish(self, agent: Agent, context: RecordingContext, **options: Any) -> Policy:
-        """Train until the context says stop, and close what it made."""
-        with closing(context):
-            return agent.train(context.env, context, **options)
-
-    def interrupted(self, after: int, *, masked: bool = False, **options: Any) -> RecordingContext:
-        """A training that was interrupted at its n-th report, with seed 5."""
-        agent = self.make()
-        context = self.context(agent, 5, masked=masked, interrupt_after=after)
-        with pytest.raises(Interrupted):
-            self.finish(agent, context, **options)
-        return context
-
-    def timeless(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """`metrics` without clock times."""
-        return {name: value for name, value in metrics.items() if not name.startswith(self.clock_prefix)}
+        return self.finish(kind={"masked": masked}, seed=seed, stop_after=stop_after, given=options)
 
     def test_spec(self) -> None:
         """The spec names a discrete agent whose settings are valid, and every setting is described."""
@@ -303,41 +271,13 @@ class AgentContract:
     @pytest.mark.parametrize("after", [1, 2, 3])
     @pytest.mark.parametrize("masked", [False, True])
     def test_resumed_equals_uninterrupted(self, after: int, masked: bool) -> None:
-        """Interrupted at its n-th report, saved, restored in new objects: the same weights, metrics and environment."""
-        if self.spec.resumes != "to_the_bit":
-            pytest.skip("the agent's spec says that it resumes between episodes")
-        whole, reference = self.train(masked=masked, seed=5, stop_after=4)
-        interrupted, agent = self.interrupted(after, masked=masked), self.make()
-        context = self.context(agent, 5, masked=masked, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1)
-        resumed = self.finish(agent, context)
-        assert_equal_weights(whole, resumed)
-        for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
-            assert advance.step == expected.step
-            assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
-        assert str(context.env.state_dict()) == str(reference.env.state_dict())
-        assert context.checkpoint is not None
-        assert reference.checkpoint is not None
-        assert_equal_states(context.checkpoint["agent"], reference.checkpoint["agent"], self.clock_prefix)
+        """See `AgentTrainings.check_resumed_to_the_bit`."""
+        self.check_resumed_to_the_bit(after, masked=masked)
 
     @pytest.mark.parametrize("masked", [False, True])
     def test_goes_on_with_new_episodes(self, masked: bool) -> None:
-        """Resumed where the environment had to begin anew: what was learned is kept, and no observation or mask of
-        before is acted on."""
-        learned, reference = self.train(masked=masked, seed=5, stop_after=2)
-        interrupted = self.interrupted(2, masked=masked)
-        for stop_after in (1, 3):
-            agent = self.make()
-            checkpoint = interrupted.checkpoint
-            context = self.context(
-                agent, 5, masked=masked, checkpoint=checkpoint, stop_after=stop_after, begins_anew=True
-            )
-            policy = self.finish(agent, context)
-            if stop_after == 1:
-                assert_equal_weights(policy, learned)
-        steps = [advance.step for advance in context.advances]
-        assert steps[0] == reference.advances[1].step
-        assert steps[0] < steps[1] < steps[2]
-        assert all(np.isfinite(values).all() for values in context.metrics.values())
+        """See `AgentTrainings.check_resumed_with_new_episodes`. A mask of before, heeded now, would raise."""
+        self.check_resumed_with_new_episodes(masked=masked)
 
     def test_stops_when_told(self) -> None:
         """After `advance` said no, nothing more is trained, and steps had only grown."""
@@ -421,10 +361,10 @@ class AgentContract:
         if not self.trains_further:
             pytest.skip("the agent takes no extra loss")
         whole, _ = self.train(seed=5, stop_after=4, extra_loss=_GrowingPull())
-        interrupted = self.interrupted(2, extra_loss=_GrowingPull())
-        agent, loss = self.make(), _GrowingPull()
-        context = self.context(agent, 5, checkpoint=interrupted.checkpoint, stop_after=3)
-        resumed = self.finish(agent, context, extra_loss=loss)
+        checkpoint = self.interrupted(2, kind={}, given={"extra_loss": _GrowingPull()})
+        loss = _GrowingPull()
+        given = {"extra_loss": loss}
+        resumed, _ = self.finish(kind={}, seed=5, checkpoint=checkpoint, stop_after=3, given=given)
         assert_equal_weights(whole, resumed)
         assert loss.calls > len(loss.batches)
 

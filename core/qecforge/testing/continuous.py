@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from qecforge.contracts.agent import Agent
 from qecforge.contracts.environment import Environment, StepBuffers, refuse_unknown_options
 from qecforge.contracts.policy import Policy
-from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
-from qecforge.hookspecs import AgentSpec
+from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.testing._agents import (
-    assert_equal_states,
+    AgentTrainings,
     assert_equal_weights,
     assert_randomness_is_given,
     weights_differ,
@@ -149,7 +148,7 @@ class PointEnvironment(Environment):
         return out.observations
 
 
-class ContinuousAgentContract:
+class ContinuousAgentContract(AgentTrainings):
     """Runs as a pytest class: subclass it, set `spec` and `settings`.
 
     Attributes:
@@ -160,27 +159,17 @@ class ContinuousAgentContract:
         trains_further: Whether the agent takes a given `policy`.
     """
 
-    spec: ClassVar[AgentSpec]
-    settings: ClassVar[Mapping[str, Any]] = {}
-    clock_prefix: ClassVar[str] = "time/"
     trains_further: ClassVar[bool] = True
 
-    def make(self) -> Agent:
-        """The agent with `settings`."""
-        return self.spec.make(self.spec.config.model_validate(dict(self.settings)))
+    def task(self, num_envs: int, **kind: Any) -> PointEnvironment:
+        """The point. An action out of bounds would raise."""
+        return PointEnvironment(num_envs, **kind)
 
     def train(
         self, *, truncates: bool = True, seed: int = 0, stop_after: int | None = None, **options: Any
     ) -> tuple[Policy, RecordingContext]:
-        """A fresh training on the point. An action out of bounds would raise."""
-        agent = self.make()
-        env = PointEnvironment(agent.num_envs, truncates=truncates)
-        context = RecordingContext(env, seed, stop_after=stop_after)
-        return agent.train(env, context, **options), context
-
-    def timeless(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """`metrics` without clock times."""
-        return {name: value for name, value in metrics.items() if not name.startswith(self.clock_prefix)}
+        """A fresh training on the point."""
+        return self.finish(kind={"truncates": truncates}, seed=seed, stop_after=stop_after, given=options)
 
     def test_spec(self) -> None:
         """The spec names a continuous agent whose settings are valid, and every setting is described."""
@@ -208,28 +197,13 @@ class ContinuousAgentContract:
     @pytest.mark.parametrize("after", [1, 2, 3])
     @pytest.mark.parametrize("truncates", [True, False])
     def test_resumed_equals_uninterrupted(self, after: int, truncates: bool) -> None:
-        """Interrupted at its n-th report, saved, restored in new objects: the same weights, metrics and environment."""
-        whole, reference = self.train(truncates=truncates, seed=5, stop_after=4)
-        agent = self.make()
-        interrupted = RecordingContext(PointEnvironment(agent.num_envs, truncates=truncates), 5, interrupt_after=after)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted)
-        agent = self.make()
-        context = RecordingContext(
-            PointEnvironment(agent.num_envs, truncates=truncates),
-            5,
-            checkpoint=interrupted.checkpoint,
-            stop_after=4 - after + 1,
-        )
-        resumed = agent.train(context.env, context)
-        assert_equal_weights(whole, resumed)
-        for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
-            assert advance.step == expected.step
-            assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
-        assert str(context.env.state_dict()) == str(reference.env.state_dict())
-        assert context.checkpoint is not None
-        assert reference.checkpoint is not None
-        assert_equal_states(context.checkpoint["agent"], reference.checkpoint["agent"], self.clock_prefix)
+        """See `AgentTrainings.check_resumed_to_the_bit`."""
+        self.check_resumed_to_the_bit(after, truncates=truncates)
+
+    @pytest.mark.parametrize("truncates", [True, False])
+    def test_goes_on_with_new_episodes(self, truncates: bool) -> None:
+        """See `AgentTrainings.check_resumed_with_new_episodes`."""
+        self.check_resumed_with_new_episodes(truncates=truncates)
 
     def test_stops_when_told(self) -> None:
         """After `advance` said no, nothing more is trained, and steps had only grown."""

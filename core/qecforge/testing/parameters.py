@@ -23,10 +23,9 @@ from qecforge.contracts.environment import ParameterEnvironment, StepBuffers, re
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, TRUE_COST
 from qecforge.contracts.policy import Policy
-from qecforge.errors import CheckpointError, Interrupted
-from qecforge.hookspecs import AgentSpec
+from qecforge.errors import CheckpointError
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
-from qecforge.testing._agents import assert_equal_weights, assert_randomness_is_given, weights_differ
+from qecforge.testing._agents import AgentTrainings, assert_equal_weights, assert_randomness_is_given, weights_differ
 from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
 
@@ -166,7 +165,7 @@ class QuadraticEnvironment(ParameterEnvironment):
         return out.observations
 
 
-class ParameterAgentContract:
+class ParameterAgentContract(AgentTrainings):
     """Runs as a pytest class: subclass it, set `spec` and `settings`.
 
     Attributes:
@@ -176,28 +175,19 @@ class ParameterAgentContract:
         scalar: Train on the scalar reward rather than on the vector.
     """
 
-    spec: ClassVar[AgentSpec]
-    settings: ClassVar[Mapping[str, Any]] = {}
-    clock_prefix: ClassVar[str] = "time/"
     scalar: ClassVar[bool] = False
 
-    def make(self) -> Agent:
-        """The agent with `settings`."""
-        return self.spec.make(self.spec.config.model_validate(dict(self.settings)))
+    def task(self, num_envs: int, **kind: Any) -> QuadraticEnvironment:
+        """What it trains on."""
+        return QuadraticEnvironment(num_envs, scalar=self.scalar)
 
     def environment(self, agent: Agent) -> QuadraticEnvironment:
-        """What it trains on."""
-        return QuadraticEnvironment(agent.num_envs, scalar=self.scalar)
+        """The task, with a member for each candidate."""
+        return self.task(agent.num_envs)
 
     def train(self, *, seed: int = 0, stop_after: int | None = None) -> tuple[Policy, RecordingContext]:
         """A fresh training."""
-        agent = self.make()
-        context = RecordingContext(self.environment(agent), seed, stop_after=stop_after)
-        return agent.train(context.env, context), context
-
-    def timeless(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """`metrics` without clock times."""
-        return {name: value for name, value in metrics.items() if not name.startswith(self.clock_prefix)}
+        return self.finish(kind={}, seed=seed, stop_after=stop_after)
 
     def test_spec(self) -> None:
         """The spec names an agent for parameters whose settings are valid, and every setting is described."""
@@ -230,22 +220,8 @@ class ParameterAgentContract:
 
     @pytest.mark.parametrize("after", [1, 2, 3])
     def test_resumed_equals_uninterrupted(self, after: int) -> None:
-        """Interrupted at its n-th report, saved, restored in new objects: the same policy, metrics and environment."""
-        whole, reference = self.train(seed=5, stop_after=4)
-        agent = self.make()
-        interrupted = RecordingContext(self.environment(agent), 5, interrupt_after=after)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted)
-        agent = self.make()
-        context = RecordingContext(
-            self.environment(agent), 5, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1
-        )
-        resumed = agent.train(context.env, context)
-        assert_equal_weights(whole, resumed)
-        for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
-            assert advance.step == expected.step
-            assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
-        assert context.env.state_dict() == reference.env.state_dict()
+        """See `AgentTrainings.check_resumed_to_the_bit`."""
+        self.check_resumed_to_the_bit(after)
 
     def test_reports_finite_metrics(self) -> None:
         """Steps are epochs and grow; metrics are finite numbers and hold `cost`."""

@@ -208,7 +208,9 @@ def test_a_damaged_checkpoint_is_refused_and_kept(manifest, folder):
     result = invoke("run", manifest)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert path.name in result.stderr.splitlines()[-1]
+    last = result.stderr.splitlines()[-1]
+    assert f"{path.name}: not a qecforge checkpoint: restore the file, or start the run anew" in last
+    assert last.endswith("; `qecforge run --force` starts a run anew")
     assert path.read_bytes() == b"PK\x03\x04 cut short"
     assert invoke("run", manifest, "--force").exit_code == 0
 

@@ -86,3 +86,9 @@ class TestForgetful(AgentContract):
     spec = qecforge_agents()[1]
     settings: ClassVar = {"total_steps": 8000, "num_envs": 8}
     trains_further = False
+
+
+class TestLearner(TestForgetful):
+    """To the bit, with its replay buffer."""
+
+    spec = qecforge_agents()[0]
