@@ -189,6 +189,6 @@ class ParameterAgent(Agent):
 def _part(state: Mapping[str, Any], name: str) -> Any:
     if name not in state:
         raise CheckpointError(
-            f"this checkpoint has no {name}: restore it with the agent that wrote it, or start anew with --force"
+            f"this checkpoint has no {name}: restore it with the agent that wrote it, or start anew with `force`"
         )
     return state[name]

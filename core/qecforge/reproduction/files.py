@@ -101,5 +101,7 @@ def write_files(tables: Mapping[str, Table], figures: Mapping[str, Figure], fold
             (folder / name).write_text(content, encoding="utf-8")
             written.append(folder / name)
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another --out") from error
+        raise ConfigurationError(
+            f"{folder}: cannot be written ({error.strerror}): choose another folder (`out`)", parameter="out"
+        ) from error
     return written + [save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]

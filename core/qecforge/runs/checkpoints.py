@@ -46,7 +46,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StoreError(
-            f"{path}: cannot be written ({error.strerror}): free space or choose another --store"
+            f"{path}: cannot be written ({error.strerror}): free space or choose another store (`store_url`)",
+            parameter="store_url",
         ) from error
 
 
@@ -80,19 +81,21 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}): make it readable, or use --force") from error
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}): make it readable, or start anew with `force`"
+        ) from error
     digest, payload = content[len(MAGIC) : len(MAGIC) + 32], content[len(MAGIC) + 32 :]
     if not content.startswith(MAGIC):
-        raise CheckpointError(f"{path}: not a qecforge checkpoint: restore the file, or start anew with --force")
+        raise CheckpointError(f"{path}: not a qecforge checkpoint: restore the file, or start anew with `force`")
     if hashlib.sha256(payload).digest() != digest:
         raise CheckpointError(
             f"{path}: damaged checkpoint ({len(content)} bytes, checksum differs): "
-            "restore the file, or start anew with --force"
+            "restore the file, or start anew with `force`"
         )
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError(f"{path}: unreadable checkpoint ({error}): start anew with --force") from error
+        raise CheckpointError(f"{path}: unreadable checkpoint ({error}): start anew with `force`") from error
     decoded: dict[str, Any] = _decode(state)
     return decoded
 

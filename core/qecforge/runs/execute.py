@@ -153,7 +153,7 @@ def _restored(attempt: Attempt) -> dict[str, Any] | None:
         return None
     state = load_checkpoint(attempt.checkpoint)
     if state.get("identity") != attempt.plan.identity:
-        raise CheckpointError(f"{attempt.checkpoint}: belongs to another run: move it away, or start anew with --force")
+        raise CheckpointError(f"{attempt.checkpoint}: belongs to another run: move it away, or start anew with `force`")
     return state
 
 

@@ -52,7 +52,7 @@ def fill_policy(policy: Policy, content: bytes) -> Policy:
         weights = load(content)
     except SafetensorError as error:
         raise CheckpointError(
-            f"{POLICY_ARTIFACT}: not a safetensors file ({error}): train anew with --force"
+            f"{POLICY_ARTIFACT}: not a safetensors file ({error}): train anew with `force`"
         ) from error
     policy.load_state_dict(weights)
     return policy

@@ -33,7 +33,7 @@ def test_truncated_checkpoint_is_refused_in_one_line(tmp_path, keep):
     path = tmp_path / "run.ckpt"
     save_checkpoint(path, STATE)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="--force") as caught:
+    with pytest.raises(CheckpointError, match="`force`") as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
 
@@ -50,7 +50,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
 
 def test_an_unreadable_checkpoint_is_named(tmp_path):
     (tmp_path / "run.ckpt").mkdir()
-    with pytest.raises(CheckpointError, match=r"run\.ckpt: cannot be read .* --force"):
+    with pytest.raises(CheckpointError, match=r"run\.ckpt: cannot be read .* `force`"):
         load_checkpoint(tmp_path / "run.ckpt")
 
 

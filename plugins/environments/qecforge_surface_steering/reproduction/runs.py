@@ -170,7 +170,9 @@ def plan_runs(
                 manifest = load_manifest(path, registry=registry, overrides=texts)
             planned += [Planned(experiment.name, name, plan) for plan in manifest.runs()]
     if unused and planned:
-        raise ConfigurationError(f"--set {next(iter(unused))}: no manifest of these results has this evaluation")
+        raise ConfigurationError(
+            f"`overrides` {next(iter(unused))}: no manifest of these results has this evaluation", parameter="overrides"
+        )
     return planned
 
 

@@ -98,7 +98,7 @@ def test_a_report_has_every_table_and_figure(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="choose another --out"):
+    with pytest.raises(ConfigurationError, match=r"choose another folder \(`out`\)"):
         write_report([], tmp_path / "file")
 
 
