@@ -42,6 +42,7 @@ class ImportGraph:
                 yield from (alias.name for alias in node.names if alias.name in self.files)
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{file}: imports here are absolute"
+                assert node.module is not None
                 for alias in node.names:
                     whole = f"{node.module}.{alias.name}"
                     if whole in self.files:
