@@ -58,8 +58,8 @@ def test_options_of_parameters_are_there():
 
 
 def test_the_option_stands_where_the_parameter_is_named():
-    assert in_options(CheckpointError("x.ckpt: damaged:\nstart anew with `force`")) == (
-        "x.ckpt: damaged: start anew with --force"
+    assert in_options(CheckpointError("x.ckpt: damaged:\nstart the run anew with `force`")) == (
+        "x.ckpt: damaged: start the run anew with --force"
     )
     told = ConfigurationError("`workers`: got 0, expected 1 or more", parameter="workers")
     assert in_options(told) == "--workers: got 0, expected 1 or more"

@@ -31,7 +31,7 @@ def cli_page() -> str:
 
 def settings_page() -> str:
     """What a manifest may tell the plugins that come with qecforge, in Markdown."""
-    from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
+    from qecforge.evaluation.built_in import BUILT_IN
     from qecforge.manifest import Budget, Checkpoint, Teacher
     from qecforge.registry import Registry
 
@@ -43,14 +43,8 @@ def settings_page() -> str:
             for evaluation in getattr(found.spec, "evaluations", ()):
                 lines += ["", f"### evaluation `{evaluation.name}`", "", f"{evaluation.summary}."]
                 lines += ["", *_settings(evaluation.config)]
-    common = {
-        "evaluation.logical_error_rate": LogicalErrorRateConfig,
-        "evaluation.decision_fidelity": DecisionFidelityConfig,
-        "evaluation.search": SearchConfig,
-        "quantizer.teacher": Teacher,
-        "budget": Budget,
-        "checkpoint": Checkpoint,
-    }
+    common: dict[str, Any] = {f"evaluation.{each.name}": each.config for each in BUILT_IN}
+    common |= {"quantizer.teacher": Teacher, "budget": Budget, "checkpoint": Checkpoint}
     for name, config in common.items():
         lines += ["", f"## `{name}`", "", _first_line(config), "", *_settings(config)]
     return "\n".join(lines) + "\n"

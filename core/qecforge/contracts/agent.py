@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
 
-
 __all__ = ["Agent", "ExtraLoss", "ReportingExtraLoss", "StatefulExtraLoss", "TrainingBatch", "TrainingContext"]
 
 
@@ -97,7 +96,8 @@ class TrainingContext(Protocol):
         """Report between two iterations, the state being whole.
 
         Logs `metrics` at `step` (environment steps so far), takes the environment's discoveries, shows progress
-        towards `total`, and saves a checkpoint of agent and environment when one is due.
+        towards `total`, and saves a checkpoint of agent and environment when one is due. Once there is any,
+        `metrics` holds `episode_return`, or `cost` where no episode ends (`qecforge.contracts.metrics`).
 
         Returns:
             Whether to go on: False once `step >= total`, or when the run's budget is spent.

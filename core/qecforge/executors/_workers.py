@@ -37,8 +37,14 @@ def forward_events(
             if ended:
                 return
             continue
-        plan = plans[index].teacher_plan if of_teacher else plans[index]
-        getattr(listener, name)(plan, *arguments)
+        getattr(listener, name)(_teacher_of(plans[index]) if of_teacher else plans[index], *arguments)
+
+
+def _teacher_of(plan: RunPlan) -> RunPlan:
+    """The run that is carried out on the way to this one."""
+    assert plan.quantization is not None
+    assert not isinstance(plan.quantization.teacher, str)
+    return plan.quantization.teacher
 
 
 def stop_workers(futures: list[Future[RunOutcome]], cancel: Any) -> None:

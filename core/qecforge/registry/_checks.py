@@ -9,7 +9,9 @@ from typing import Any, get_args
 
 from qecforge.contracts.config import PluginConfig
 from qecforge.contracts.environment import ActionKind
+from qecforge.contracts.views import Reading, RunView
 from qecforge.errors import PluginError
+from qecforge.evaluation.built_in import BUILT_IN
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, RewardSpec
 
 __all__ = ["KINDS", "checked_specs"]
@@ -19,7 +21,7 @@ KINDS: Mapping[str, type[Any]] = MappingProxyType(
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED_NAMES = {"reward": {"native"}}
-_RESERVED_EVALUATIONS = {"logical_error_rate", "decision_fidelity", "search"}
+_RESERVED_EVALUATIONS = {each.name for each in BUILT_IN}
 _RESERVED_FIELDS = {"quantizer": {"plugin", "teacher", "fine_tune"}}
 
 
@@ -40,22 +42,28 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
     _check_name(where, spec.name)
     if spec.name in _RESERVED_NAMES.get(kind, ()):
         raise PluginError(f"{where}: the name is reserved. Choose another.")
-    if not (isinstance(spec.summary, str) and spec.summary.strip() and "\n" not in spec.summary):
+    if not _one_line(spec.summary):
         raise PluginError(f"{where}: summary is {_shown(spec.summary)}, expected one line of text.")
     if not callable(spec.make):
         raise PluginError(f"{where}: make is {_shown(spec.make)}, expected a factory.")
     _check_config(where, spec.config, _RESERVED_FIELDS.get(kind, {"plugin"}))
     if isinstance(spec, EnvironmentSpec):
         _check_actions(where, "actions", {spec.actions})
+        if not isinstance(spec.endless, bool):
+            raise PluginError(f"{where}: endless is {_shown(spec.endless)}, expected True or False.")
         if spec.shows is None and not spec.native_reward:
             raise PluginError(f"{where}: it shows nothing and has no native reward. Set `shows` or `native_reward`.")
         _check_evaluations(where, spec.evaluations)
+        _check_view(where, spec.view)
     elif isinstance(spec, RewardSpec):
         if not (isinstance(spec.scores, str) and spec.scores):
             raise PluginError(f"{where}: scores is {_shown(spec.scores)}, expected what environments show.")
     elif isinstance(spec, AgentSpec):
         _check_actions(where, "trains_on", spec.trains_on)
+        _check_check(where, "check", spec.check)
         _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
+        _check_evaluations(where, spec.evaluations)
+        _check_view(where, spec.view)
     elif isinstance(spec, QuantizerSpec):
         _check_actions(where, "quantizes", spec.quantizes)
         if spec.kind not in ("post_training", "training_aware"):
@@ -86,12 +94,18 @@ def _check_actions(where: str, field: str, actions: Any) -> None:
 
 
 def _check_evaluations(where: str, evaluations: Any) -> None:
+    if not isinstance(evaluations, list | tuple):
+        raise PluginError(f"{where}: evaluations is {_shown(evaluations)}, expected a tuple of EvaluationSpec.")
     names = []
     for each in evaluations:
         if not isinstance(each, EvaluationSpec):
             raise PluginError(f"{where}: evaluations holds {_shown(each)}, expected EvaluationSpec.")
         _check_name(f"{where}: evaluation {each.name!r}", each.name)
         _check_config(f"{where}: evaluation {each.name!r}", each.config, set())
+        if not callable(each.evaluate):
+            raise PluginError(
+                f"{where}: evaluation {each.name!r}: evaluate is {_shown(each.evaluate)}, expected a function."
+            )
         _check_check(f"{where}: evaluation {each.name!r}", "check", each.check)
         names.append(each.name)
     if repeated := sorted({name for name in names if names.count(name) > 1 or name in _RESERVED_EVALUATIONS}):
@@ -101,6 +115,38 @@ def _check_evaluations(where: str, evaluations: Any) -> None:
 def _check_check(where: str, field: str, check: object) -> None:
     if not (check is None or callable(check)):
         raise PluginError(f"{where}: {field} is {_shown(check)}, expected a function.")
+
+
+def _check_view(where: str, view: object) -> None:
+    if view is None:
+        return
+    if not isinstance(view, RunView):
+        raise PluginError(f"{where}: view is {_shown(view)}, expected RunView.")
+    if view.unit is not None and not _one_line(view.unit):
+        raise PluginError(f"{where}: view.unit is {_shown(view.unit)}, expected a word such as steps.")
+    for field in ("tables", "figures"):
+        _check_check(where, f"view.{field}", getattr(view, field))
+    if not isinstance(view.readings, list | tuple):
+        raise PluginError(f"{where}: view.readings is {_shown(view.readings)}, expected a list of Reading.")
+    for each in view.readings:
+        if not isinstance(each, Reading):
+            raise PluginError(f"{where}: view.readings holds {_shown(each)}, expected Reading.")
+        if not (_one_line(each.metric) and _one_line(each.label)):
+            raise PluginError(
+                f"{where}: view.readings holds {_shown(each)}, expected a metric and a label of one line."
+            )
+        _check_check(f"{where}: reading {each.metric!r}", "show", each.show)
+        if not isinstance(each.words, str) or (each.words and each.words.count("{}") != 1):
+            raise PluginError(
+                f"{where}: reading {each.metric!r}: words is {_shown(each.words)}, expected one {{}} in it."
+            )
+    metrics = [each.metric for each in view.readings]
+    if repeated := sorted({metric for metric in metrics if metrics.count(metric) > 1}):
+        raise PluginError(f"{where}: view.readings has the metric {repeated[0]!r} twice. Leave one out.")
+
+
+def _one_line(text: object) -> bool:
+    return isinstance(text, str) and bool(text.strip()) and "\n" not in text
 
 
 def _shown(value: object) -> str:

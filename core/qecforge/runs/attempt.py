@@ -18,12 +18,9 @@ if TYPE_CHECKING:
     from qecforge.runs.listener import Phase, RunListener, RunOptions
     from qecforge.store import CodeRecord, Store
 
-
 __all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "file_discovery"]
 
 METRIC_FLUSH_SECONDS = 2.0
-
-
 PROOF_SECONDS = 600.0
 
 

@@ -1,7 +1,8 @@
-"""A training context in memory, for tests of agents."""
+"""Contexts in memory, for tests of agents and of evaluations."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from typing import Any
 
 from qecforge.codes import DiscoveredCode
 from qecforge.contracts.environment import Environment
-from qecforge.errors import Interrupted
+from qecforge.errors import ConfigurationError, Interrupted
 from qecforge.runs.checkpoints import load_checkpoint, save_checkpoint
 
-__all__ = ["Advance", "RecordingContext", "through_checkpoint"]
+__all__ = ["Advance", "RecordingContext", "RecordingEvaluation", "through_checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,60 @@ class RecordingContext:
         if interrupted:
             raise Interrupted(f"stopped on purpose at step {step}")
         return goes_on
+
+
+class RecordingEvaluation:
+    """An `EvaluationContext` that remembers instead of filing.
+
+    Args:
+        seed: What the evaluation is seeded with.
+        cancel_after: The run is cancelled once so much was filed or reported; None: never.
+
+    Attributes:
+        series: Values by step of each metric. As in a store, a step that a series has already is passed over.
+        payloads: Content, read back from JSON, and values of each payload, by name.
+        artifacts: Bytes by name.
+        reports: (done, total) of each call of `progress`.
+        calls: How often something was filed or reported.
+    """
+
+    def __init__(self, seed: int = 0, *, cancel_after: int | None = None) -> None:
+        self.seed, self.cancel_after = seed, cancel_after
+        self.series: dict[str, dict[int, float]] = {}
+        self.payloads: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
+        self.artifacts: dict[str, bytes] = {}
+        self.reports: list[tuple[int, int]] = []
+        self.calls = 0
+
+    def record(self, metric: str, step: int, value: float) -> None:
+        """See `qecforge.contracts.evaluation.EvaluationContext.record`."""
+        self.series.setdefault(metric, {}).setdefault(int(step), float(value))
+        self._count()
+
+    def payload(self, name: str, content: Mapping[str, Any], *, values: Mapping[str, float] | None = None) -> None:
+        """See `qecforge.contracts.evaluation.EvaluationContext.payload`."""
+        try:
+            kept = json.loads(json.dumps([dict(content), dict(values or {})], allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"payload {name}: cannot be kept as JSON ({error})") from error
+        self.payloads[name] = (kept[0], kept[1])
+        self._count()
+
+    def artifact(self, name: str, content: bytes) -> None:
+        """See `qecforge.contracts.evaluation.EvaluationContext.artifact`."""
+        self.artifacts[name] = bytes(content)
+        self._count()
+
+    def progress(self, done: int, total: int) -> None:
+        """See `qecforge.contracts.evaluation.EvaluationContext.progress`."""
+        self.reports.append((done, total))
+        self._count()
+
+    def cancelled(self) -> bool:
+        """Whether so much was filed."""
+        return self.cancel_after is not None and self.calls >= self.cancel_after
+
+    def _count(self) -> None:
+        self.calls += 1
+        if self.cancelled():
+            raise Interrupted(f"stopped on purpose after {self.calls} calls")

@@ -25,6 +25,9 @@ from qecforge.contracts.environment import Environment, ParameterEnvironment, St
 from qecforge.contracts.reward import Reward
 from qecforge.errors import CheckpointError, UserError
 from qecforge.hookspecs import EnvironmentSpec
+from qecforge.testing._bad_actions import bad_actions
+from qecforge.testing.closing import check_closing, closes_what_it_made
+from qecforge.testing.views import check_view
 
 __all__ = ["CHECKS", "EnvironmentContract", "MakeEnvironment", "check_environment", "new_buffers", "sample_actions"]
 
@@ -67,6 +70,7 @@ def new_buffers(env: Environment) -> StepBuffers:
     )
 
 
+@closes_what_it_made
 def check_spaces(make: MakeEnvironment) -> None:
     """Observations lie in their space; the batch spaces fit; autoreset is SAME_STEP."""
     env = make(_MEMBERS, 0)
@@ -85,6 +89,7 @@ def check_spaces(make: MakeEnvironment) -> None:
     assert env.action_space.shape == actions.shape
 
 
+@closes_what_it_made
 def check_step(make: MakeEnvironment) -> None:
     """`step` returns float32 rewards, scalar or vector, and bool flags, for every member."""
     env = make(_MEMBERS, 0)
@@ -105,6 +110,7 @@ def check_step(make: MakeEnvironment) -> None:
         assert ("action_mask" in infos) == masked, "action_mask is always there, or never"
 
 
+@closes_what_it_made
 def check_determinism(make: MakeEnvironment) -> None:
     """Same seed and actions: same arrays, in another environment and after `reset(seed=...)`."""
     first, second = make(_MEMBERS, 3), make(_MEMBERS, 3)
@@ -115,6 +121,7 @@ def check_determinism(make: MakeEnvironment) -> None:
     _same_play(anew, list(_play(first, np.random.default_rng(4), 5)))
 
 
+@closes_what_it_made
 def check_buffers(make: MakeEnvironment) -> None:
     """With `out` its arrays are filled and returned; without, arrays are fresh and stay as they were."""
     plain, given = make(_MEMBERS, 6), make(_MEMBERS, 6)
@@ -143,6 +150,7 @@ def check_buffers(make: MakeEnvironment) -> None:
         np.testing.assert_array_equal(array, as_it_was, err_msg="an array returned without `out` changed later")
 
 
+@closes_what_it_made
 def check_episodes(make: MakeEnvironment) -> None:
     """Episodes end; `episode_return` and `episode_length` count what was earned; the next one starts at once.
 
@@ -173,10 +181,15 @@ def check_episodes(make: MakeEnvironment) -> None:
             total[over], length[over] = 0, 0
             ended += int(over.sum())
         if truncated.any():
-            assert infos["final_obs"].shape == observations.shape, "truncation needs infos['final_obs']"
+            assert "final_obs" in infos, "truncation needs infos['final_obs']"
+            last = infos["final_obs"]
+            assert last.shape == observations.shape, f"infos['final_obs'] has shape {last.shape}"
+            inside = all(env.single_observation_space.contains(row) for row in last[truncated])
+            assert inside, "infos['final_obs'] lies outside the observation space"
     assert ended, f"no episode ended within {8 * _STEPS} steps of random actions: shorten the configuration's episodes"
 
 
+@closes_what_it_made
 def check_state(make: MakeEnvironment) -> None:
     """`state_dict` holds plain values, is a copy, and brings back the same future, bit for bit, in mid-episode."""
     env = make(_MEMBERS, 9)
@@ -201,6 +214,7 @@ def check_state(make: MakeEnvironment) -> None:
     raise AssertionError("a state of another number of members must raise CheckpointError")
 
 
+@closes_what_it_made
 def check_masks(make: MakeEnvironment) -> None:
     """A mask is (B, A) bool and allows at least one action to every member."""
     env = make(_MEMBERS, 11)
@@ -217,36 +231,30 @@ def check_masks(make: MakeEnvironment) -> None:
         infos = env.step(sample_actions(env, rng, mask))[4]
 
 
+@closes_what_it_made
 def check_bad_actions(make: MakeEnvironment) -> None:
     """An action out of range, or too few of them, is refused with a `UserError` and changes nothing.
 
-    For parameters, those that are not finite are.
+    Continuous ones are refused too where they are not finite, of another shape, or out of bounds; parameters where they
+    are not finite.
     """
     env = make(_MEMBERS, 12)
-    space = env.single_action_space
-    parameters = isinstance(env, ParameterEnvironment)
-    if not (parameters or isinstance(space, gymnasium.spaces.Discrete)):
-        return
     _, infos = env.reset(seed=12)
     good = sample_actions(env, np.random.default_rng(12), infos.get("action_mask"))
     before = env.state_dict()
-    beyond, below = good.copy(), good.copy()
-    if isinstance(space, gymnasium.spaces.Discrete):
-        beyond[-1], below[-1] = int(space.start + space.n), int(space.start) - 1
-    else:
-        beyond[-1, 0], below[0, -1] = np.inf, np.nan
-    for actions in (beyond, below, good[:-1]):
+    for what, actions in bad_actions(env, good):
         try:
             env.step(actions)
         except UserError as error:
             message: str | None = str(error)
         else:
             message = None
-        assert message is not None, f"step({actions}) was not refused"
-        assert "\n" not in message, "a message is one line"
-        _same_state(env.state_dict(), before, "state_dict() after a refused step")
+        assert message is not None, f"{what}: step({actions}) was not refused"
+        assert "\n" not in message, f"{what}: a message is one line"
+        _same_state(env.state_dict(), before, f"{what}: state_dict() after a refused step")
 
 
+@closes_what_it_made
 def check_peek(make: MakeEnvironment) -> None:
     """`peek` leaves everything as it is and foretells what `step` brings, for present and for earlier states."""
     env = make(_MEMBERS, 13)
@@ -273,6 +281,7 @@ def check_peek(make: MakeEnvironment) -> None:
     np.testing.assert_allclose(again["reward"][:, 0], np.concatenate(earned), rtol=1e-5, atol=1e-5)
 
 
+@closes_what_it_made
 def check_parameters(make: MakeEnvironment) -> None:
     """A `ParameterEnvironment` describes its parameters and its objectives; they fit together and do not change."""
     env = make(_MEMBERS, 15)
@@ -294,7 +303,7 @@ def check_parameters(make: MakeEnvironment) -> None:
     assert observations.shape == (_MEMBERS, 1)
     assert env.reward_space.shape == (rewards.shape[1:] or (1,))
     assert all(env.reward_space.contains(np.atleast_1d(row)) for row in rewards), "outside the reward space"
-    assert np.isclose(infos["detection_rate"], -rewards.mean(dtype=np.float64), rtol=1e-5, atol=1e-7)
+    assert np.isclose(infos["cost"], -rewards.mean(dtype=np.float64), rtol=1e-5, atol=1e-7)
     graph = env.factor_graph
     if rewards.ndim == 1:
         assert graph is None, "a scalar reward has no factor graph"
@@ -318,6 +327,7 @@ def _check_assess(env: ParameterEnvironment) -> None:
     np.testing.assert_array_equal(env.step(actions)[1], expected[1], err_msg="assess changed the next step")
 
 
+@closes_what_it_made
 def check_discoveries(make: MakeEnvironment) -> None:
     """`take_discoveries` hands each one over once."""
     env = make(_MEMBERS, 14)
@@ -340,6 +350,7 @@ CHECKS: Mapping[str, Callable[[MakeEnvironment], None]] = {
     "peek": check_peek,
     "parameters": check_parameters,
     "discoveries": check_discoveries,
+    "closing": check_closing,
 }
 """Name -> check; a check raises `AssertionError` where the contract is broken."""
 
@@ -419,6 +430,14 @@ class EnvironmentContract:
     def test_discoveries(self) -> None:
         """See `check_discoveries`."""
         check_discoveries(self.make)
+
+    def test_closing(self) -> None:
+        """See `check_closing`."""
+        check_closing(self.make, self.reward)
+
+    def test_view(self) -> None:
+        """See `qecforge.testing.views.check_view`."""
+        check_view(self.spec.view)
 
 
 _Step: TypeAlias = tuple[

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qecforge.contracts import (
+    EPISODE_LENGTH,
+    EPISODE_RETURN,
     Agent,
     Environment,
     ExtraLoss,
@@ -284,8 +286,8 @@ class _Training:
         returns, lengths, members = self.episodes.add(self.rollout.rewards, ended)
         metrics["episodes"] = float(len(returns))
         if len(returns):
-            metrics["episode_return"] = float(returns.mean())
-            metrics["episode_length"] = float(lengths.mean())
+            metrics[EPISODE_RETURN] = float(returns.mean())
+            metrics[EPISODE_LENGTH] = float(lengths.mean())
         for agent in range(self.config.num_agents):
             mine = returns[members // self.rollout.members == agent]
             if len(mine):
@@ -346,7 +348,7 @@ class _Training:
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise CheckpointError(
                 f"ppo: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): "
-                "restore it with the manifest that wrote it, or start anew with `force`"
+                "restore it with the manifest that wrote it, or start the run anew with `force`"
             ) from error
 
 

@@ -214,7 +214,7 @@ def test_a_damaged_checkpoint_is_refused_and_kept(manifest, folder):
     assert result.stdout == ""
     last = result.stderr.splitlines()[-1]
     assert path.name in last
-    assert last.endswith("or start anew with --force")
+    assert last.endswith("or start the run anew with --force")
     assert path.read_bytes() == b"PK\x03\x04 cut short"
     assert invoke("run", manifest, "--force").exit_code == 0
 

@@ -103,7 +103,7 @@ def test_an_entry_point_to_something_absent_is_reported(site):
 
 SPEC = "AgentSpec(name='a', summary='s', config=Config, make=make, trains_on=frozenset({'discrete'}))"
 HEAD = """
-from qecforge.contracts import PluginConfig
+from qecforge.contracts import PluginConfig, Reading, RunView
 from qecforge.hookspecs import *
 from pydantic import BaseModel, ConfigDict
 class Config(PluginConfig):
@@ -119,12 +119,14 @@ class Teaching(PluginConfig):
 class Foreign(BaseModel):
     pass
 def make(config): ...
-def evaluate(env, policy, config, record): ...
+def evaluate(env, policy, config, context): ...
 def environment(**changes):
     return EnvironmentSpec(**({"name": "e", "summary": "s", "config": Config, "make": make, "actions": "discrete",
                                "native_reward": True} | changes))
 def evaluation(**changes):
     return EvaluationSpec(**({"name": "v", "summary": "s", "config": Config, "evaluate": evaluate} | changes))
+def reading(**changes):
+    return Reading(**({"metric": "loss", "label": "loss"} | changes))
 def agent(**changes):
     return AgentSpec(**({"name": "a", "summary": "s", "config": Config, "make": make,
                          "trains_on": frozenset({"discrete"})} | changes))
@@ -179,6 +181,29 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("agent", "[agent(trains_on='discrete')]", "expected some of discrete"),
         ("agent", "[agent(trains_on=frozenset({'jumping'}))]", "expected some of discrete"),
         ("agent", "[agent(check_fine_tuning=3)]", "check_fine_tuning is 3, expected a function"),
+        ("agent", "[agent(check='no')]", "check is 'no', expected a function"),
+        ("agent", "[agent(evaluations=3)]", "evaluations is 3, expected a tuple of EvaluationSpec"),
+        ("agent", "[agent(evaluations=(3,))]", "agent 'a': evaluations holds 3, expected EvaluationSpec"),
+        ("agent", "[agent(evaluations=(evaluation(), evaluation()))]", "the evaluation name 'v' is taken"),
+        ("agent", "[agent(evaluations=(evaluation(name='search'),))]", "the evaluation name 'search' is taken"),
+        ("agent", "[agent(evaluations=(evaluation(check=3),))]", "evaluation 'v': check is 3, expected a function"),
+        ("environment", "[environment(evaluations=(evaluation(name='returns'),))]", "is taken"),
+        ("environment", "[environment(evaluations=(evaluation(evaluate=3),))]", "'v': evaluate is 3, expected a func"),
+        ("environment", "[environment(endless='yes')]", "endless is 'yes', expected True or False"),
+        ("agent", "[agent(view=3)]", "view is 3, expected RunView"),
+        ("agent", "[agent(view=RunView(unit=''))]", "view.unit is '', expected a word such as steps"),
+        ("agent", "[agent(view=RunView(tables=3))]", "view.tables is 3, expected a function"),
+        ("environment", "[environment(view=RunView(figures='no'))]", "view.figures is 'no', expected a function"),
+        ("agent", "[agent(view=RunView(readings='loss'))]", "view.readings is 'loss', expected a list of Reading"),
+        ("agent", "[agent(view=RunView(readings=['loss']))]", "view.readings holds 'loss', expected Reading"),
+        ("agent", "[agent(view=RunView(readings=[reading(label='')]))]", "expected a metric and a label of one line"),
+        (
+            "agent",
+            "[agent(view=RunView(readings=[reading(show=3)]))]",
+            "reading 'loss': show is 3, expected a function",
+        ),
+        ("agent", "[agent(view=RunView(readings=[reading(words='no')]))]", "words is 'no', expected one {} in it"),
+        ("agent", "[agent(view=RunView(readings=[reading(), reading()]))]", "has the metric 'loss' twice"),
         ("environment", "[environment(actions='jumping')]", "expected some of discrete"),
         ("environment", "[environment(native_reward=False)]", "no native reward"),
         ("environment", "[environment(evaluations=(3,))]", "expected EvaluationSpec"),

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.contracts import TRUE_COST
 from qecforge.errors import ConfigurationError
 from qecforge.manifest import load_manifest
 from qecforge.manifest._yaml import parse_yaml, plain
@@ -38,7 +39,7 @@ __all__ = ["Experiment", "Planned", "Result", "collect", "experiments", "manifes
 
 _FILE = Path(__file__).parent / "results.yaml"
 _EXAMPLES = "qecforge_examples"
-_KEPT = ("detection_rate", "true_cost", "sigma", "displacement", "time/epochs_per_second")
+_KEPT = (TRUE_COST, "sigma", "displacement", "time/epochs_per_second")
 _EVALUATIONS = ("steering/", "gradient_relation/", "decoder_priors/")
 _STABILIZERS = "steering/stabilizer/"
 

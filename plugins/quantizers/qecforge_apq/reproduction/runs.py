@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from qecforge.contracts import closing
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.evaluation.policies.fidelity import DecisionFidelity
 from qecforge.manifest import load_manifest
 from qecforge.manifest._yaml import parse_yaml, plain
@@ -229,9 +231,10 @@ def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float 
     from qecforge.runs.policies import load_policy
 
     env, policy = load_policy(store, run_id, registry=registry)
-    observations = collect_states(env, policy, 256).observations
-    rows = measure_latency(policy, observations, budget=budget)
-    steps_per_second = rollout_speed(env, policy, seconds=3 * budget)
+    with closing(env, "the environment"):
+        observations = collect_states(env, policy, 256).observations
+        rows = measure_latency(policy, observations, budget=budget)
+        steps_per_second = rollout_speed(env, policy, seconds=3 * budget)
     fastest = min(row.seconds for row in rows if row.batch == 1)
     payload = {
         "rows": [row.row() for row in rows],
@@ -291,7 +294,7 @@ def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ..
     """
     from qecforge.evaluation.error_rates.noise import canonical_noise
 
-    config = plan.evaluation.logical_error_rate
+    config = plan.evaluation.of(LOGICAL_ERROR_RATE)
     if config is None:
         return ()
     memory = config.experiment == "memory"

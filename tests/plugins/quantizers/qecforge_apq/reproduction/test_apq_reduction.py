@@ -10,6 +10,7 @@ from apq_records import ABLATIONS, MAIN, file_run, made_fidelity, planned_runs
 
 from qecforge import Registry, Store
 from qecforge.errors import ConfigurationError
+from qecforge.evaluation.built_in import DECISION_FIDELITY, LOGICAL_ERROR_RATE
 from qecforge.evaluation.error_rates.noise import canonical_noise
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.statistics import bootstrap_mean_interval, wilson_interval
@@ -46,8 +47,8 @@ def test_every_experiment_and_method_is_a_valid_manifest():
         agent = each.plan.agent.config
         assert (agent.gamma, agent.gae_lambda, agent.clip, agent.horizon) == (0.995, 0.95, 0.2, 128)
         assert (agent.learning_rate, agent.weight_decay, agent.total_steps) == (3e-4, 0.01, 300_000)
-        assert {1e-3} <= set(each.plan.evaluation.logical_error_rate.strengths)
-        assert (each.plan.evaluation.decision_fidelity is not None) == (each.method.quantizer is not None)
+        assert {1e-3} <= set(each.plan.evaluation.of(LOGICAL_ERROR_RATE).strengths)
+        assert (each.plan.evaluation.of(DECISION_FIDELITY) is not None) == (each.method.quantizer is not None)
 
 
 def test_the_float_runs_are_the_teachers():
@@ -57,7 +58,7 @@ def test_the_float_runs_are_the_teachers():
     teachers = {each.plan.seed: each.plan.identity for each in first}
     assert len(second) == 2 * 8
     for each in second:
-        assert each.plan.teacher_plan.identity == teachers[each.plan.seed]
+        assert each.plan.quantization.teacher.identity == teachers[each.plan.seed]
 
 
 def test_overrides_reach_the_manifests_that_they_are_about():
@@ -70,14 +71,18 @@ def test_overrides_reach_the_manifests_that_they_are_about():
     planned = plan_runs(["e1"], MAIN, seeds=[0], registry=Registry.load(), overrides=overrides)
     runs = {each.method.name: each.plan for each in planned}
     assert {plan.agent.config.total_steps for plan in runs.values()} == {5000}
-    assert {plan.quantizer.config.bits for name, plan in runs.items() if name != "fp32"} == {4}
-    assert runs["fp32"].quantizer is None
-    assert {name: plan.fine_tuning.total_steps for name, plan in runs.items() if plan.fine_tuning} == {
+    assert {plan.quantization.quantizer.config.bits for name, plan in runs.items() if name != "fp32"} == {4}
+    assert runs["fp32"].quantization is None
+    assert {
+        name: plan.quantization.fine_tuning.total_steps
+        for name, plan in runs.items()
+        if plan.quantization and plan.quantization.fine_tuning
+    } == {
         "lsq": 3000,
         "apq": 3000,
     }
-    assert runs["ptq"].evaluation.decision_fidelity.states == 50
-    assert runs["ptq"].teacher_plan.identity == runs["fp32"].identity
+    assert runs["ptq"].evaluation.of(DECISION_FIDELITY).states == 50
+    assert runs["ptq"].quantization.teacher.identity == runs["fp32"].identity
 
 
 def test_the_deep_variant_has_a_layer_more():
@@ -87,7 +92,8 @@ def test_the_deep_variant_has_a_layer_more():
 
 
 def test_ablations_are_what_the_paper_leaves_out():
-    settings = {name: planned_runs(methods=(name,), seeds=1)[0].plan.quantizer.config for name in ("apq", *ABLATIONS)}
+    plans = {name: planned_runs(methods=(name,), seeds=1)[0].plan for name in ("apq", *ABLATIONS)}
+    settings = {name: plan.quantization.quantizer.config for name, plan in plans.items()}
     assert (settings["apq"].pairwise, settings["apq"].ranking, settings["apq"].mode) == (True, "kl", "qat")
     assert settings["apq"].safe != "none"
     assert (settings["apq_no_ranking"].pairwise, settings["apq_no_ranking"].ranking) == (False, "none")
@@ -157,7 +163,7 @@ def test_of_two_decoders_the_one_that_auto_takes_enters_the_rates(store):
     (planned,) = planned_runs(methods=("fp32",), seeds=1)
     run_id = file_run(store, planned)
     code = store.codes(run=run_id)[0]
-    noise = canonical_noise(planned.plan.evaluation.logical_error_rate.noise)
+    noise = canonical_noise(planned.plan.evaluation.of(LOGICAL_ERROR_RATE).noise)
     for decoder in ("bposd", "tesseract"):
         task = example_task(example_code("five_qubit"), 1e-3, noise=noise, decoder=decoder)
         store.add_error_counts(code.id, task, 0, ErrorCounts(shots=2000, errors=7), run_id=run_id)
