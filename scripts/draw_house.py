@@ -4,7 +4,8 @@
     python scripts/draw_house.py
 
 A room is a folder of the core, or a file at its root. It stands on the lowest floor above all rooms that it imports
-from; arrows that follow from others are left out. A test draws the map again and compares.
+from. Imports for type checking alone are left out, and arrows that follow from others. A test draws the map again and
+compares.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class House:
     def of(cls, root: Path) -> House:
         """The house of a source tree."""
         plugins = {kind: sorted(path.name for path in root.glob(f"plugins/{kind}/qecforge_*")) for kind in KINDS}
-        graph = ImportGraph.of(root / "core", *(root / "plugins" / kind for kind in KINDS))
+        graph = ImportGraph.of(root / "core", *(root / "plugins" / kind for kind in KINDS), types=False)
         rooms: dict[str, str] = {}
         imports: dict[str, set[str]] = {}
         guests: dict[str, set[str]] = {}
@@ -176,7 +177,7 @@ def _planned(house: House) -> _Plan:
 
 def _between(each: Station, neighbours: Sequence[Station], x: Mapping[Station, float]) -> float:
     """The mean place of the neighbours; what an arrow passes counts more, so that long ones are straight."""
-    weights = [1.0 + 3.0 * (not isinstance(each, str)) + 3.0 * (not isinstance(other, str)) for other in neighbours]
+    weights = [(1.0, 3.0, 30.0)[(not isinstance(each, str)) + (not isinstance(other, str))] for other in neighbours]
     total = sum(weight * x[other] for weight, other in zip(weights, neighbours, strict=True))
     return total / sum(weights) if weights else 0.0
 

@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 from draw_house import FILE, ROOT, House, draw
+from import_graph import ImportGraph
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,13 @@ def test_a_small_house_by_hand():
 def test_rooms_in_a_circle_are_named():
     with pytest.raises(SystemExit, match="rooms import from each other: a -> b -> a"):
         tiny(a={"b"}, b={"a"}).floors()
+
+
+def test_imports_for_type_checking_alone_can_be_left_out(tmp_path):
+    (tmp_path / "a.py").write_text(
+        "import typing\nif typing.TYPE_CHECKING:\n    import b\nif True:\n    import c\n\n\ndef f():\n    import d\n"
+    )
+    for name in "bcd":
+        (tmp_path / f"{name}.py").write_text("")
+    assert ImportGraph.of(tmp_path).imports["a"] == {"b", "c", "d"}
+    assert ImportGraph.of(tmp_path, types=False).imports["a"] == {"c", "d"}

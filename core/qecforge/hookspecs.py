@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 import pluggy
 from typing_extensions import TypeVar
 
+from qecforge.contracts.reproduction import ReproductionSpec
+
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
     from qecforge.contracts.config import PluginConfig
-    from qecforge.contracts.environment import ActionKind, Environment
+    from qecforge.contracts.environment import ActionKind, Environment, Resumes
     from qecforge.contracts.evaluation import EvaluationContext
     from qecforge.contracts.policy import Policy
     from qecforge.contracts.quantizer import Quantizer
@@ -39,6 +41,7 @@ __all__ = [
     "EnvironmentSpec",
     "EvaluationSpec",
     "QuantizerSpec",
+    "ReproductionSpec",
     "RewardSpec",
     "hookimpl",
     "hookspec",
@@ -86,6 +89,8 @@ class EnvironmentSpec(Generic[C]):
         endless: Whether its episodes never end; those of `parameters` never do.
         evaluations: Evaluations of its own.
         view: What is shown of runs in it.
+        resumes: What a training in it goes on from when it is resumed: the state at the interruption, to the bit, or
+            new episodes. One without episodes (`parameters`) resumes to the bit.
     """
 
     name: str
@@ -99,6 +104,7 @@ class EnvironmentSpec(Generic[C]):
     endless: bool = False
     evaluations: tuple[EvaluationSpec, ...] = ()
     view: RunView | None = None
+    resumes: Resumes = "to_the_bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +129,8 @@ class AgentSpec(Generic[C]):
 
     `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
-    difference would have no effect. `view` is what is shown of runs of it.
+    difference would have no effect. `view` is what is shown of runs of it. `resumes` says from what it goes on
+    when it is resumed; one that resumes between episodes may leave out of its state what belongs to those under way.
     """
 
     name: str
@@ -135,6 +142,7 @@ class AgentSpec(Generic[C]):
     check_fine_tuning: Callable[[C, C], None] | None = None
     evaluations: tuple[EvaluationSpec, ...] = ()
     view: RunView | None = None
+    resumes: Resumes = "to_the_bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +181,11 @@ def qecforge_agents() -> Sequence[AgentSpec]:  # type: ignore[empty-body]
 @hookspec
 def qecforge_quantizers() -> Sequence[QuantizerSpec]:  # type: ignore[empty-body]
     """Quantizers of this plugin."""
+
+
+@hookspec
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:  # type: ignore[empty-body]
+    """Reproductions of papers that this plugin brings: `qecforge.contracts.reproduction`."""
 
 
 @hookspec

@@ -37,8 +37,8 @@ DEFAULT_STORE = "sqlite:///results.db"
 OPTIONS = {
     "directory": "--directory",
     "executor": "--executor",
+    "folder": "--out",
     "force": "--force",
-    "out": "--out",
     "overrides": "--set",
     "store_url": "--store",
     "workers": "--workers",

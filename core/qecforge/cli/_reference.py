@@ -37,7 +37,7 @@ def settings_page() -> str:
 
     lines = ["# Settings", "", *_GENERATED, "", *_SETTINGS]
     for kind, found in Registry.load():
-        if found.distribution == "qecforge":
+        if found.distribution == "qecforge" and kind != "reproduction":
             lines += ["", f"## {kind} `{found.spec.name}`", "", f"{found.spec.summary}."]
             lines += ["", *_settings(found.spec.config)]
             for evaluation in getattr(found.spec, "evaluations", ()):
@@ -75,12 +75,14 @@ _EXIT_CODES = [
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each command under `command` with its path, in the order of `--help`."""
-    for name, below in getattr(command, "commands", {}).items():
-        if hasattr(below, "commands"):
-            yield from _commands(below, f"{path} {name}")
-        else:
+    """Each command under `command` with its path, in the order of `--help`; groups that do something themselves too."""
+    built_in = command.built_in() if hasattr(command, "built_in") else {}
+    for name, below in {**getattr(command, "commands", {}), **built_in}.items():
+        group = hasattr(below, "commands")
+        if not group or below.invoke_without_command:
             yield f"{path} {name}", below
+        if group:
+            yield from _commands(below, f"{path} {name}")
 
 
 def _command(path: str, command: Any) -> list[str]:

@@ -17,6 +17,7 @@ from qecforge.contracts.environment import (
     BaseEnvironment,
     Environment,
     ParameterEnvironment,
+    Resumes,
     StepBuffers,
 )
 from qecforge.contracts.evaluation import EvaluationContext
@@ -24,6 +25,7 @@ from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, TRUE_COST
 from qecforge.contracts.policy import Policy
 from qecforge.contracts.quantizer import Quantizer
+from qecforge.contracts.reproduction import Claim, Criterion, Order, PlannedRun, Report, ReproductionSpec
 from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers
 from qecforge.contracts.views import Reading, RunView
 
@@ -35,18 +37,25 @@ __all__ = [
     "ActionKind",
     "Agent",
     "BaseEnvironment",
+    "Claim",
     "Closable",
     "CompiledReward",
+    "Criterion",
     "Environment",
     "EvaluationContext",
     "ExtraLoss",
     "FactorGraph",
+    "Order",
     "ParameterEnvironment",
+    "PlannedRun",
     "PluginConfig",
     "Policy",
     "Quantizer",
     "Reading",
+    "Report",
     "ReportingExtraLoss",
+    "ReproductionSpec",
+    "Resumes",
     "Reward",
     "RewardBuffers",
     "RunView",

@@ -25,6 +25,7 @@ __all__ = [
     "BaseEnvironment",
     "Environment",
     "ParameterEnvironment",
+    "Resumes",
     "StepBuffers",
     "group_size",
     "refuse_unknown_options",
@@ -33,6 +34,10 @@ __all__ = [
 ActionKind: TypeAlias = Literal["discrete", "continuous", "parameters", "text"]
 """discrete: one of N; continuous: a bounded vector; parameters: a point in a parameter space, scored whole and
 without state (parameter-exploring agents); text: a string that a language model completes."""
+
+Resumes: TypeAlias = Literal["to_the_bit", "between_episodes"]
+"""What an interrupted training goes on from. to_the_bit: as if nothing had happened, bit for bit; between_episodes: all
+that was learned is kept, and the episodes under way are not: at the resume new ones begin."""
 
 
 @dataclass
@@ -56,6 +61,8 @@ class StepBuffers:
 class BaseEnvironment(ABC):
     """What a run needs of every environment, whatever it shows: to save it, to ask it for codes, to close it.
 
+    Two environments share nothing that one of them changes: playing one leaves the other as it is.
+
     Whoever makes an environment closes it. It closes what it made itself, rewards that it compiled among them; the
     reward that it was given belongs to the giver.
 
@@ -71,7 +78,8 @@ class BaseEnvironment(ABC):
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """All that decides what comes next, random generators included: numbers, strings, lists, dicts and numpy
-        arrays only."""
+        arrays only. Of an environment that resumes between episodes (`Resumes`), what outlasts an episode, or
+        nothing."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -111,7 +119,8 @@ class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
     beyond the bounds of a continuous space, within which agents hold theirs. `step` then raises a `UserError`, one
     line that says what was got and what is expected, and nothing has changed.
 
-    Same seed and actions: same arrays, bit for bit, in this process or after `state_dict` -> `load_state_dict`.
+    Same seed and actions: same arrays, bit for bit, in this process or after `state_dict` -> `load_state_dict`; where
+    its spec says that it resumes between episodes, after `load_state_dict` and `reset(seed=...)`.
 
     What a reward could not score (`RewardBuffers.valid`) never leaves as a number: `reset`, `step` and `peek` raise
     `InfrastructureError` then (see `require_valid`), after which the environment is not to be used. The run is

@@ -1,4 +1,4 @@
-"""States of numpy's random generators, as checkpoints and other files keep them."""
+"""Seeds, and states of numpy's random generators as checkpoints and other files keep them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 
 from qecforge.errors import CheckpointError, ConfigurationError, one_line
 
-__all__ = ["generator_state", "restored_generator"]
+__all__ = ["generator_state", "restored_generator", "seed_for"]
+
+
+def seed_for(seed: int, purpose: str) -> int:
+    """A seed of its own for each purpose, 0..2^32 - 1, derived from `seed`."""
+    return int(np.random.SeedSequence(seed, spawn_key=tuple(purpose.encode())).generate_state(1, np.uint32)[0])
 
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from qecforge.manifest._sections import (
     MANIFEST_VERSION,
     MAX_SEED,
     NAME_PATTERN,
+    SECTIONS,
     SWEPT,
     Budget,
     Checkpoint,
@@ -78,7 +79,8 @@ def _definitions(registry: Registry) -> Iterator[tuple[str, JSONSchema]]:
     for core in BUILT_IN:
         yield f"evaluation.{core.name}", _model_schema(f"evaluation.{core.name}", core.config)
     for kind, registered in registry:
-        yield f"{kind}.{registered.spec.name}", _plugin_schema(kind, registered.spec)
+        if kind in SECTIONS:
+            yield f"{kind}.{registered.spec.name}", _plugin_schema(kind, registered.spec)
     for key, each in _brought(registry):
         yield key, _model_schema(key, each.config) | {"description": each.summary}
 

@@ -168,12 +168,10 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Policy:
         if trained:
             return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
         attempt.listener.on_phase(plan, "train")
-        if restored is not None:
-            env.load_state_dict(restored["environment"])
-        context = RunContext(attempt, env, seed=plan.seed, budget=plan.budget, restored=restored)
-        policy = agent.train(env, context)
-        context.record_discoveries()
-        context.flush()
+        with RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored) as context:
+            policy = agent.train(env, context)
+            context.record_discoveries()
+            context.flush()
         store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
     return policy
 

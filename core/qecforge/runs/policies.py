@@ -32,9 +32,13 @@ POLICY_ARTIFACT = "policy.safetensors"
 QUANTIZED_ARTIFACT = "quantized.safetensors"
 
 
-def build_environment(plan: RunPlan, agent: Agent, *, num_envs: int | None = None) -> Environment:
-    """The plan's environment, for as many members as the agent wants. The caller closes it, and with it its reward."""
-    make = partial(plan.environment.spec.make, plan.environment.config, seed=plan.seed)
+def build_environment(
+    plan: RunPlan, agent: Agent, *, num_envs: int | None = None, seed: int | None = None
+) -> Environment:
+    """The plan's environment, for as many members as the agent wants and with the run's seed, unless others are given.
+    The caller closes it, and with it its reward."""
+    seed = plan.seed if seed is None else seed
+    make = partial(plan.environment.spec.make, plan.environment.config, seed=seed)
     members = num_envs or agent.num_envs
     if plan.reward is None:
         return make(num_envs=members, reward=None)
@@ -46,9 +50,12 @@ def build_environment(plan: RunPlan, agent: Agent, *, num_envs: int | None = Non
 
 
 @contextmanager
-def opened_environment(plan: RunPlan, agent: Agent, *, num_envs: int | None = None) -> Iterator[Environment]:
+def opened_environment(
+    plan: RunPlan, agent: Agent, *, num_envs: int | None = None, seed: int | None = None
+) -> Iterator[Environment]:
     """The environment of `build_environment`, closed with its reward at the end of the block."""
-    with closing(build_environment(plan, agent, num_envs=num_envs), f"environment {plan.environment.spec.name}") as env:
+    env = build_environment(plan, agent, num_envs=num_envs, seed=seed)
+    with closing(env, f"environment {plan.environment.spec.name}"):
         yield env
 
 

@@ -122,11 +122,11 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
             extra_loss = quantizer.extra_loss(teacher, student, aside)
         attempt.begin_phase("fine_tune")
         env = opened.enter_context(opened_environment(plan, agent))
-        if restored is not None:
-            env.load_state_dict(restored["environment"])
         # The teacher has found codes already: one more does not end the fine-tuning.
         budget = plan.budget.model_copy(update={"stop_at_first_code": False})
-        context = RunContext(attempt, env, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
+        context = opened.enter_context(
+            RunContext(attempt, env, agent, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
+        )
         student = agent.train(env, context, policy=student, extra_loss=extra_loss)
         context.record_discoveries()
         context.flush()

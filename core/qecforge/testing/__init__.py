@@ -5,6 +5,7 @@
     from qecforge.testing.environments import EnvironmentContract
     from qecforge.testing.evaluations import EvaluationContract
     from qecforge.testing.quantizers import QuantizerContract
+    from qecforge.testing.reproductions import ReproductionContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
 
@@ -19,19 +20,22 @@ if importlib.util.find_spec("pytest"):
 
     for _suite in (
         "_agents",
-        "_bad_actions",
         "agents",
-        "closing",
+        "checks._bad_actions",
+        "checks.closing",
+        "checks.environments",
+        "checks.play",
         "continuous",
         "environments",
         "evaluations",
         "parameters",
         "quantizers",
+        "reproductions",
         "rewards",
         "store",
         "_store_codes",
         "_store_runs",
         "_store_sharing",
-        "views",
+        "checks.views",
     ):
         pytest.register_assert_rewrite(f"{__name__}.{_suite}")

@@ -10,6 +10,7 @@ class TestMyAgent(AgentContract):
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, ClassVar
 
 import gymnasium
@@ -29,8 +30,8 @@ from qecforge.testing._agents import (
     assert_randomness_is_given,
     weights_differ,
 )
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
-from qecforge.testing.views import check_view
 
 __all__ = ["AgentContract", "IdentityEnvironment"]
 
@@ -235,8 +236,29 @@ class AgentContract:
     ) -> tuple[Policy, RecordingContext]:
         """A fresh training on the identity task."""
         agent = self.make()
-        context = RecordingContext(IdentityEnvironment(agent.num_envs, masked=masked), seed, stop_after=stop_after)
-        return agent.train(context.env, context, **options), context
+        context = self.context(agent, seed, masked=masked, stop_after=stop_after)
+        return self.finish(agent, context, **options), context
+
+    def context(self, agent: Agent, seed: int, *, masked: bool = False, **options: Any) -> RecordingContext:
+        """The identity task, with more environments of it for an agent that asks for them."""
+
+        def make(num_envs: int, _: int) -> IdentityEnvironment:
+            return IdentityEnvironment(num_envs, masked=masked)
+
+        return RecordingContext(make(agent.num_envs, seed), seed, make=make, **options)
+
+    def finish(self, agent: Agent, context: RecordingContext, **options: Any) -> Policy:
+        """Train until the context says stop, and close what it made."""
+        with closing(context):
+            return agent.train(context.env, context, **options)
+
+    def interrupted(self, after: int, *, masked: bool = False, **options: Any) -> RecordingContext:
+        """A training that was interrupted at its n-th report, with seed 5."""
+        agent = self.make()
+        context = self.context(agent, 5, masked=masked, interrupt_after=after)
+        with pytest.raises(Interrupted):
+            self.finish(agent, context, **options)
+        return context
 
     def timeless(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """`metrics` without clock times."""
@@ -250,7 +272,7 @@ class AgentContract:
             assert field.description, f"{name} has no description"
 
     def test_view(self) -> None:
-        """See `qecforge.testing.views.check_view`."""
+        """See `qecforge.testing.checks.views.check_view`."""
         check_view(self.spec.view)
 
     @pytest.mark.parametrize("masked", [False, True])
@@ -276,19 +298,12 @@ class AgentContract:
     @pytest.mark.parametrize("masked", [False, True])
     def test_resumed_equals_uninterrupted(self, after: int, masked: bool) -> None:
         """Interrupted at its n-th report, saved, restored in new objects: the same weights, metrics and environment."""
+        if self.spec.resumes != "to_the_bit":
+            pytest.skip("the agent's spec says that it resumes between episodes")
         whole, reference = self.train(masked=masked, seed=5, stop_after=4)
-        agent = self.make()
-        interrupted = RecordingContext(IdentityEnvironment(agent.num_envs, masked=masked), 5, interrupt_after=after)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted)
-        agent = self.make()
-        context = RecordingContext(
-            IdentityEnvironment(agent.num_envs, masked=masked),
-            5,
-            checkpoint=interrupted.checkpoint,
-            stop_after=4 - after + 1,
-        )
-        resumed = agent.train(context.env, context)
+        interrupted, agent = self.interrupted(after, masked=masked), self.make()
+        context = self.context(agent, 5, masked=masked, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1)
+        resumed = self.finish(agent, context)
         assert_equal_weights(whole, resumed)
         for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
             assert advance.step == expected.step
@@ -297,6 +312,26 @@ class AgentContract:
         assert context.checkpoint is not None
         assert reference.checkpoint is not None
         assert_equal_states(context.checkpoint["agent"], reference.checkpoint["agent"], self.clock_prefix)
+
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_goes_on_with_new_episodes(self, masked: bool) -> None:
+        """Resumed where the environment had to begin anew: what was learned is kept, and no observation or mask of
+        before is acted on."""
+        learned, reference = self.train(masked=masked, seed=5, stop_after=2)
+        interrupted = self.interrupted(2, masked=masked)
+        for stop_after in (1, 3):
+            agent = self.make()
+            checkpoint = interrupted.checkpoint
+            context = self.context(
+                agent, 5, masked=masked, checkpoint=checkpoint, stop_after=stop_after, begins_anew=True
+            )
+            policy = self.finish(agent, context)
+            if stop_after == 1:
+                assert_equal_weights(policy, learned)
+        steps = [advance.step for advance in context.advances]
+        assert steps[0] == reference.advances[1].step
+        assert steps[0] < steps[1] < steps[2]
+        assert all(np.isfinite(values).all() for values in context.metrics.values())
 
     def test_stops_when_told(self) -> None:
         """After `advance` said no, nothing more is trained, and steps had only grown."""
@@ -380,15 +415,10 @@ class AgentContract:
         if not self.trains_further:
             pytest.skip("the agent takes no extra loss")
         whole, _ = self.train(seed=5, stop_after=4, extra_loss=_GrowingPull())
-        agent = self.make()
-        interrupted = RecordingContext(IdentityEnvironment(agent.num_envs), 5, interrupt_after=2)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted, extra_loss=_GrowingPull())
+        interrupted = self.interrupted(2, extra_loss=_GrowingPull())
         agent, loss = self.make(), _GrowingPull()
-        context = RecordingContext(
-            IdentityEnvironment(agent.num_envs), 5, checkpoint=interrupted.checkpoint, stop_after=3
-        )
-        resumed = agent.train(context.env, context, extra_loss=loss)
+        context = self.context(agent, 5, checkpoint=interrupted.checkpoint, stop_after=3)
+        resumed = self.finish(agent, context, extra_loss=loss)
         assert_equal_weights(whole, resumed)
         assert loss.calls > len(loss.batches)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from qecforge.codes import DiscoveredCode
 from qecforge.contracts.environment import Environment
 from qecforge.errors import ConfigurationError, Interrupted
+from qecforge.learning.generators import seed_for
 from qecforge.runs.checkpoints import load_checkpoint, save_checkpoint
 
 __all__ = ["Advance", "RecordingContext", "RecordingEvaluation", "through_checkpoint"]
@@ -48,12 +50,15 @@ class RecordingContext:
             agent is shown its own part.
         stop_after: The n-th `advance` returns False, as if the run's budget were spent; None: at the total only.
         interrupt_after: The n-th `advance` saves a checkpoint and raises `Interrupted`; None: never.
+        make: `make(num_envs, seed)` -> an environment like `env`, for agents that ask for more; None: there are none.
+        begins_anew: `env`, restored, begins new episodes, as where one of the two specs says `between_episodes`.
 
     Attributes:
         advances: What was reported, in order.
         discoveries: What the environment found, oldest first.
         checkpoint: Agent and environment at the last `advance` that ended the training, read back from a file; None
             while it goes on.
+        begun: See `qecforge.contracts.agent.TrainingContext.begun`.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class RecordingContext:
         checkpoint: Mapping[str, Any] | None = None,
         stop_after: int | None = None,
         interrupt_after: int | None = None,
+        make: Callable[[int, int], Environment] | None = None,
+        begins_anew: bool = False,
     ) -> None:
         self.env = env
         self.seed = seed
@@ -72,10 +79,14 @@ class RecordingContext:
         self.advances: list[Advance] = []
         self.discoveries: list[DiscoveredCode] = []
         self.checkpoint: dict[str, Any] | None = None
+        self.begun: tuple[Any, dict[str, Any]] | None = None
+        self._make, self._made = make, ExitStack()
         self._restored: Mapping[str, Any] | None = None
         if checkpoint is not None:
             env.load_state_dict(checkpoint["environment"])
             self._restored = checkpoint["agent"]
+            if begins_anew:
+                self.begun = env.reset(seed=seed_for(seed, "new episodes"))
 
     @property
     def restored(self) -> Mapping[str, Any] | None:
@@ -90,6 +101,24 @@ class RecordingContext:
             for name, value in advance.metrics.items():
                 series.setdefault(name, []).append(value)
         return series
+
+    def make_environment(self, purpose: str, num_envs: int | None = None) -> Environment:
+        """See `qecforge.contracts.agent.TrainingContext.make_environment`; closed by `close`.
+
+        Raises:
+            ConfigurationError: The context was given no `make`.
+        """
+        if self._make is None:
+            raise ConfigurationError(
+                f"RecordingContext: an environment for {purpose} was asked for and there is no `make`: give one"
+            )
+        made = self._make(num_envs or self.env.num_envs, seed_for(self.seed, purpose))
+        self._made.callback(made.close)
+        return made
+
+    def close(self) -> None:
+        """Close the environments that were made."""
+        self._made.close()
 
     def advance(
         self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]

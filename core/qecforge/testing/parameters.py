@@ -27,8 +27,8 @@ from qecforge.errors import CheckpointError, Interrupted
 from qecforge.hookspecs import AgentSpec
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
 from qecforge.testing._agents import assert_equal_weights, assert_randomness_is_given, weights_differ
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
-from qecforge.testing.views import check_view
 
 __all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
 
@@ -206,7 +206,7 @@ class ParameterAgentContract:
             assert field.description, f"{name} has no description"
 
     def test_view(self) -> None:
-        """See `qecforge.testing.views.check_view`."""
+        """See `qecforge.testing.checks.views.check_view`."""
         check_view(self.spec.view)
 
     def test_calibrates(self) -> None:

@@ -94,6 +94,8 @@ class PPO(Agent):
                 training.start()
             else:
                 training.load_state_dict(context.restored)
+                if context.begun is not None:
+                    training.begin_episodes(*context.begun)
             while context.advance(training.step, self.config.total_steps, training.metrics, training.state_dict):
                 training.collect()
                 training.update()
@@ -138,6 +140,11 @@ class _Training:
         """Reset the environment: the first observations."""
         observations, infos = self.env.reset(seed=self.seed)
         self._allocate(observations, infos.get("action_mask"))
+
+    def begin_episodes(self, observations: NDArray[Any], infos: Mapping[str, Any]) -> None:
+        """Go on from the first observations of new episodes; those under way are over."""
+        self.rollout.begin_with(observations, infos.get("action_mask"))
+        self.episodes = EpisodeStatistics(self.env.num_envs)
 
     def _allocate(self, observations: NDArray[Any], mask: NDArray[Any] | None) -> None:
         config = self.config

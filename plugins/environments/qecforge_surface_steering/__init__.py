@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qecforge.contracts import Environment, EvaluationContext, PluginConfig, Policy, Reward
-from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, hookimpl
+from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, ReproductionSpec, hookimpl
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
 from qecforge_surface_steering.evaluations.config import GradientRelationConfig, SteeringEvaluationConfig
+from qecforge_surface_steering.reproduction.spec import REPRODUCTION
 from qecforge_surface_steering.views import DECODER_STEERING, SURFACE_STEERING
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "color_code",
     "make",
     "qecforge_environments",
+    "qecforge_reproductions",
     "surface_code",
 ]
 
@@ -163,3 +165,9 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
             view=DECODER_STEERING,
         ),
     ]
+
+
+@hookimpl
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:
+    """`steering`, the paper that this plugin is from."""
+    return [REPRODUCTION]

@@ -16,9 +16,9 @@ from qecforge.cli._reference import PAGES
 from qecforge.codes import DiscoveredCode
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 from qecforge.parameters import GaussianParameters
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingEvaluation
 from qecforge.testing.parameters import QuadraticEnvironment
-from qecforge.testing.views import check_view
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -221,15 +221,14 @@ def test_navigation_has_every_page():
 def test_the_plugin_of_the_page_works(folder, monkeypatch):
     page = ROOT / "docs" / "plugin.md"
     for language in ("python", "yaml", "ini"):
-        for title, text in filter(all, blocks(page, language)):
-            (folder / title).write_text(text)
         for title, text in blocks(page, language):
             if title:
                 (folder / title).write_text(text)
     assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
     monkeypatch.syspath_prepend(folder)
     built_in = [each for each in entry_points() if each.name in ("code_discovery", "ppo")]
-    points = [*built_in, EntryPoint("detection", "qecforge_detection", "qecforge")]
+    own = ("detection", "detection_study")
+    points = [*built_in, *(EntryPoint(name, f"qecforge_{name}", "qecforge") for name in own)]
     monkeypatch.setattr(Registry, "load", classmethod(lambda cls: LOAD(cls, points)))
     assert "Penalty of a code that detects no error" in invoke("plugins", "show", "detection").stdout
     result = invoke("run", "detect.yaml")
@@ -238,6 +237,11 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     with Store("sqlite:///results.db", read_only=True) as store:
         assert store.runs()[0].started_at <= datetime.now(UTC)
         assert (store.codes()[0].distance, store.codes()[0].distance_kind) == (2, "exact")
+    # the manifest's run is the first that the reproduction plans
+    shown = invoke("reproduce", "four_qubit", "--scales", "5", "--seeds", "1", "--tables-only")
+    assert shown.stderr == ""
+    (claim,) = [line for line in shown.stdout.splitlines() if line.startswith("scale 5.0")]
+    assert claim.split()[-6:] == ["2", "1", "at", "least", "2", "yes"]
 
 
 def entry_points():

@@ -5,7 +5,7 @@ import pytest
 
 from qecforge.contracts import CompiledReward, Reward, RewardBuffers
 from qecforge.testing.agents import IdentityEnvironment
-from qecforge.testing.closing import check_closing, closes_what_it_made
+from qecforge.testing.checks.closing import check_closing, closes_what_it_made
 
 
 class Zero(Reward):

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from qecforge.contracts import RunView
 from qecforge.reporting.tables import Column, Table
-from qecforge.testing.views import check_view
+from qecforge.testing.checks.views import check_view
 
 EMPTY = Table((Column("x"),), [])
 

@@ -16,12 +16,14 @@ from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.statistics import bootstrap_mean_interval, wilson_interval
 from qecforge.reporting.spread import Spread
 from qecforge.reporting.tables import to_csv, to_json, to_text
+from qecforge.reproduction.claims import claims_table
+from qecforge.reproduction.planning import stages
 from qecforge.testing._store_examples import example_code, example_task
-from qecforge_apq.reproduction.claims import claims_table
+from qecforge_apq.reproduction.claims import claims
 from qecforge_apq.reproduction.codes import codes_table
 from qecforge_apq.reproduction.details import flips_table, latency_table, noise_table, search_table
 from qecforge_apq.reproduction.report import error_rate_curves
-from qecforge_apq.reproduction.runs import EXPERIMENTS, collect, methods, plan_runs, stages
+from qecforge_apq.reproduction.runs import EXPERIMENTS, collect, methods, plan_runs
 from qecforge_apq.reproduction.tables import ablation_table, decision_table
 
 
@@ -59,6 +61,9 @@ def test_the_float_runs_are_the_teachers():
     assert len(second) == 2 * 8
     for each in second:
         assert each.plan.quantization.teacher.identity == teachers[each.plan.seed]
+        assert each.after == (teachers[each.plan.seed],)
+    (alone,) = stages(planned_runs(methods=("ptq",)))
+    assert [each.after for each in alone] == [(), ()]
 
 
 def test_overrides_reach_the_manifests_that_they_are_about():
@@ -171,6 +176,21 @@ def test_of_two_decoders_the_one_that_auto_takes_enters_the_rates(store):
     assert [(rate.p, rate.task.decoder) for rate in result.rates] == [(1e-4, "ml_lookup"), (1e-3, "ml_lookup")]
 
 
+def test_a_decoder_that_nobody_ranked_comes_after_those_that_are(store):
+    """Of a plugin, say: alone it gives the rate, beside another it does not."""
+    (planned,) = planned_runs(methods=("fp32",), seeds=1)
+    run_id = file_run(store, planned)
+    code = store.codes(run=run_id)[0]
+    noise = canonical_noise(planned.plan.evaluation.logical_error_rate.noise)
+    for p, decoder in ((1e-3, "chain_of_thought"), (3e-3, "chain_of_thought"), (3e-3, "another")):
+        task = example_task(example_code("five_qubit"), p, noise=noise, decoder=decoder)
+        store.add_error_counts(code.id, task, 0, ErrorCounts(shots=2000, errors=7), run_id=run_id)
+    (result,) = collect(store, [planned])
+    decoders = {rate.p: rate.task.decoder for rate in result.rates}
+    assert decoders[1e-3] == "ml_lookup"
+    assert decoders[3e-3] in ("chain_of_thought", "another")
+
+
 def test_runs_that_did_not_finish_are_left_out(store):
     planned = planned_runs(methods=("fp32", "ptq"))
     run_id = file_run(store, planned[2])
@@ -263,8 +283,12 @@ def test_latency_is_beside_torch_fp16_and_the_best_float(filled):
 GOALS = ("APQ: top-1 at least 98.6 %", "APQ: tau at least 0.955", "APQ: flips below 10.0 % at margins in [0, 0.1)")
 
 
+def rows_of(results):
+    return claims_table(claims(results)).rows
+
+
 def verdicts(results, experiment="e1"):
-    return {row["claim"]: row["holds"] for row in claims_table(results).rows if row["experiment"] == experiment}
+    return {row["claim"]: row["holds"] for row in rows_of(results) if row["part"] == experiment}
 
 
 def test_claims_say_what_holds(store):
@@ -272,18 +296,18 @@ def test_claims_say_what_holds(store):
     for each in planned:
         file_run(store, each)
     results = collect(store, planned)
-    claims = verdicts(results)
-    assert [claims[goal] for goal in GOALS] == [True, True, True]
+    said = verdicts(results)
+    assert [said[goal] for goal in GOALS] == [True, True, True]
     pairs = (("apq", "lsq"), ("lsq", "smoothquant"), ("smoothquant", "ptq"), ("apq", "ptq"))
-    assert [claims[f"top-1: {one} above {other}, by"] for one, other in pairs] == [True] * 4
+    assert [said[f"top-1: {one} above {other}, by"] for one, other in pairs] == [True] * 4
     worse = made_fidelity(0.80)
     for result in results:
         if result.method.name == "apq":
             store.add_policy_evaluation(result.run.id, "decision_fidelity", {}, payload=worse.to_payload())
-    claims = verdicts(collect(store, planned))
-    assert [claims[goal] for goal in GOALS] == [False, False, False]
-    assert claims["top-1: apq above lsq, by"] is False
-    assert claims["top-1: lsq above smoothquant, by"] is True
+    said = verdicts(collect(store, planned))
+    assert [said[goal] for goal in GOALS] == [False, False, False]
+    assert said["top-1: apq above lsq, by"] is False
+    assert said["top-1: lsq above smoothquant, by"] is True
 
 
 def test_what_the_seeds_disagree_about_is_not_decided(filled, store):
@@ -295,9 +319,9 @@ def test_what_the_seeds_disagree_about_is_not_decided(filled, store):
             store.add_policy_evaluation(result.run.id, "decision_fidelity", {}, payload=payload)
     found = collect(store, planned_runs())
     assert verdicts(found)["top-1: lsq above smoothquant, by"] is None  # better by 46 and by 2 points
-    text = to_text(claims_table(found))
+    text = to_text(claims_table(claims(found)))
     assert "not decided" in text
-    (alone,) = {row["holds"] for row in claims_table([each for each in found if each.seed == 0]).rows}
+    (alone,) = {row["holds"] for row in rows_of([each for each in found if each.seed == 0])}
     assert alone is None
 
 
@@ -306,7 +330,7 @@ def test_claims_about_the_mean_take_all_three_experiments(store):
     for each in planned:
         if (each.experiment, each.plan.seed) != ("e3", 2):
             file_run(store, each)
-    rows = [row for row in claims_table(collect(store, planned)).rows if row["experiment"] == "mean"]
+    rows = [row for row in rows_of(collect(store, planned)) if row["part"] == "mean"]
     assert {row["seeds"] for row in rows} == {2}
     assert rows[0]["value"]["mean"] == pytest.approx(0.991)
 

@@ -105,6 +105,9 @@ class GradientBandit(Agent):
             learner.preferences = state["preferences"].copy()
             rng = restored_generator(state["rng"])
             metrics = dict(state["metrics"])
+            if context.begun is not None:
+                observations, infos = context.begun
+                mask = infos.get("action_mask")
         else:
             step, mean, metrics = 0, 0.0, {"episode_return": 0.0}
             observations, infos = env.reset(seed=context.seed)
