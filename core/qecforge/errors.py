@@ -73,7 +73,20 @@ class QecforgeError(Exception):
 
 
 class UserError(QecforgeError):
-    """Input that cannot be used. The message is one line and says what to do."""
+    """Input that cannot be used. The message is one line and says what to do.
+
+    Args:
+        message: What was got, what was expected, what to do.
+        parameter: The parameter of the library that was wrong, or that mends it, where there is one. The message has
+            it in backticks; a command line puts its option there.
+    """
+
+    parameter: str | None = None
+
+    def __init__(self, message: str = "", *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        if parameter is not None:
+            self.parameter = parameter
 
 
 class ManifestError(UserError):
@@ -84,6 +97,7 @@ class ManifestError(UserError):
         source: File name as the user gave it, or None for a manifest built in Python.
         line, column: 1-based position in the file, where known.
         path: Dotted path inside the manifest, such as `environment.n`.
+        parameter: As in `UserError`; given where `source` names it.
     """
 
     def __init__(
@@ -94,10 +108,12 @@ class ManifestError(UserError):
         line: int | None = None,
         column: int | None = None,
         path: str | None = None,
+        parameter: str | None = None,
     ) -> None:
         self.source, self.line, self.column, self.path = source, line, column, path
         place = ":".join(str(part) for part in (source, line, column) if part is not None)
-        super().__init__(" ".join(part for part in (place, f"{path}:" if path else "", message) if part))
+        text = " ".join(part for part in (place, f"{path}:" if path else "", message) if part)
+        super().__init__(text, parameter=parameter)
 
 
 class ConfigurationError(UserError, ValueError):
@@ -121,7 +137,9 @@ class StoreError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is damaged, or belongs to another run."""
+    """A checkpoint that is damaged, or belongs to another run. `force` starts the run anew."""
+
+    parameter = "force"
 
 
 class InfrastructureError(UserError):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qecforge.errors import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,10 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_STORE",
+    "OPTIONS",
     "Format",
     "FormatOption",
     "StoreOption",
     "emit",
+    "in_options",
     "open_store",
     "say",
     "stdout",
@@ -29,6 +33,17 @@ __all__ = [
 ]
 
 DEFAULT_STORE = "sqlite:///results.db"
+
+OPTIONS = {
+    "directory": "--directory",
+    "executor": "--executor",
+    "folder": "--out",
+    "force": "--force",
+    "overrides": "--set",
+    "store_url": "--store",
+    "workers": "--workers",
+}
+"""By which option a user gives a parameter of the library."""
 
 
 class Format(StrEnum):
@@ -41,6 +56,12 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the listing.")]
 StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store, as an SQLAlchemy URL.")]
+
+
+def in_options(error: Exception) -> str:
+    """The message of an error on one line, with the option where it names a parameter of the library."""
+    message, parameter = one_line(error), getattr(error, "parameter", None)
+    return message.replace(f"`{parameter}`", OPTIONS[parameter]) if parameter in OPTIONS else message
 
 
 def say(line: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
-from qecforge.errors import CheckpointError, ConfigurationError, RunFailed
+from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.built_in import SEARCH
+from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.reporting.tables import Column, Table, plain
 
 if TYPE_CHECKING:
@@ -44,11 +44,20 @@ SetOption = Annotated[
 ]
 
 
-class Executor(StrEnum):
-    """Where runs execute."""
+def _known(name: str) -> str:
+    make_executor(name)
+    return name
 
-    PROCESS = "process"
-    LOCAL = "local"
+
+ExecutorOption = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar=f"<{'|'.join(EXECUTORS)}>",
+        callback=_known,
+        help="; ".join(f"{name}: {kind.summary}" for name, kind in EXECUTORS.items()) + ".",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -61,9 +70,7 @@ def register(app: typer.Typer) -> None:
 def run(
     manifest: ManifestArgument,
     store: StoreOption = DEFAULT_STORE,
-    executor: Annotated[
-        Executor, typer.Option("--executor", help="process: one run after the other; local: a pool of processes.")
-    ] = Executor.PROCESS,
+    executor: ExecutorOption = DEFAULT_EXECUTOR,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
     ] = None,
@@ -129,18 +136,14 @@ def schema() -> None:
     typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
 
-def _carry_out(loaded: Manifest, store: str, executor: Executor, workers: int | None, force: bool) -> list[RunOutcome]:
+def _carry_out(loaded: Manifest, store: str, executor: str, workers: int | None, force: bool) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
     from qecforge.runs.listener import RunOptions
 
-    one_process = executor is Executor.PROCESS
-    options = RunOptions(store_url=store, force=force, workers=workers if one_process else None)
-    try:
-        with show_progress() as listener:
-            return run_manifest(loaded, options=options, executor=executor.value, workers=workers, listener=listener)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; `qecforge run --force` starts a run anew") from error
+    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].pools else workers)
+    with show_progress() as listener:
+        return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=listener)
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:

@@ -45,9 +45,7 @@ def code_from_json(text: str | bytes | Mapping[str, Any]) -> CodeParts:
         try:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise CodeError(
-                f"JSON: cannot be read ({error}); expected what `codes export --format json` writes"
-            ) from error
+            raise CodeError(f"JSON: cannot be read ({error}); expected what `StabilizerCode.to_json` writes") from error
     if not isinstance(document, dict) or document.get("format") != _JSON_FORMAT:
         raise CodeError(f'JSON: not a stabilizer code; expected an object with "format": "{_JSON_FORMAT}"')
     if document.get("version") != _JSON_VERSION:

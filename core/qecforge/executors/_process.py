@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from qecforge.errors import UserError
 from qecforge.executors._base import Executor, stop_signals
-from qecforge.runs.execute import execute
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
@@ -20,6 +19,8 @@ class ProcessExecutor(Executor):
     def run(self, plans: Sequence[RunPlan], options: RunOptions, listener: RunListener) -> list[RunOutcome]:
         """See `Executor.run`; plans not begun when the signal came have no outcome. An error of the user's in one run
         is raised once the others are through."""
+        from qecforge.runs.execute import execute
+
         outcomes: list[RunOutcome] = []
         refused: UserError | None = None
         with stop_signals() as stop:

@@ -55,6 +55,6 @@ def restored_generator(state: Mapping[str, Any]) -> np.random.Generator:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(
             f"the state of a random generator makes no sense ({type(error).__name__}: {one_line(error)}): "
-            "restore the checkpoint, or start the run anew"
+            "restore the checkpoint, or start the run anew with `force`"
         ) from error
     return np.random.Generator(generator)

@@ -104,7 +104,7 @@ class ReplayBuffer:
         if not isinstance(table, RowTable):
             raise CheckpointError(
                 f"replay buffer: the checkpoint has {type(table).__name__} where a table of rows was expected: "
-                "restore it with the agent that wrote it, or start the run anew"
+                "restore it with the agent that wrote it, or start the run anew with `force`"
             )
         table.check(self._table.columns, self.capacity)
         self._table = table

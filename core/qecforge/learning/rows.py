@@ -148,7 +148,7 @@ class RowTable:
         """Raise `CheckpointError` where the table, which comes from a checkpoint, has other columns or another capacity
         than the code that restores it expects."""
         expected = {name: _column_dtype(name, dtype) for name, dtype in columns.items()}
-        advice = "restore it with the settings that wrote it, or start the run anew"
+        advice = "restore it with the settings that wrote it, or start the run anew with `force`"
         if set(expected) != set(self.columns):
             raise CheckpointError(
                 f"the checkpoint's table of rows has columns {', '.join(self.columns)}, "

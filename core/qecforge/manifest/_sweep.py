@@ -1,4 +1,4 @@
-"""Dotted paths into a manifest: `--set agent.total_steps=1000` and `sweep: {agent.total_steps: [1000, 2000]}`."""
+"""Dotted paths into a manifest: `agent.total_steps=1000` and `sweep: {agent.total_steps: [1000, 2000]}`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def overridden(root: Node, overrides: Sequence[str]) -> Node:
     Raises:
         ManifestError: not `path=value`, a value that is not YAML, a path that leads nowhere or that the sweep sets.
     """
-    place = Place("--set")
+    place = Place.in_parameter("overrides")
     for text in overrides:
         path, equals, value = text.partition("=")
         path = path.strip()
@@ -47,7 +47,7 @@ def overridden(root: Node, overrides: Sequence[str]) -> Node:
             raise place.error(unknown_key(head, SECTIONS), path)
         for swept in _entries(root.get("sweep")):
             if head != "sweep" and _overlap(swept, path):
-                raise place.error(f"the manifest sweeps {swept}: use --set 'sweep.{swept}=[...]'", path)
+                raise place.error(f"the manifest sweeps {swept}: set 'sweep.{swept}=[...]'", path)
         parts = [head, rest] if head == "sweep" and dot else path.split(".")
         root = _replaced(root, parts, Entry(place, _value(value, place, path)), path)
     return root

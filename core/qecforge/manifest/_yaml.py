@@ -40,11 +40,17 @@ JSONValue: TypeAlias = "bool | int | float | str | list[Any] | dict[str, Any] | 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands: `source` as the user named it, 1-based line and column."""
+    """Where something stands: `source` as the user named it, 1-based line and column; or the parameter it came by."""
 
     source: str | None = None
     line: int | None = None
     column: int | None = None
+    parameter: str | None = None
+
+    @classmethod
+    def in_parameter(cls, name: str) -> Place:
+        """The place of what a parameter of the library brought."""
+        return cls(f"`{name}`", parameter=name)
 
     def error(self, message: str, path: str | None = None) -> ManifestError:
         """A `ManifestError` at this place, on one line that a terminal can show."""
@@ -54,6 +60,7 @@ class Place:
             line=self.line,
             column=self.column,
             path=one_line(path, 200) if path else None,
+            parameter=self.parameter,
         )
 
 

@@ -61,7 +61,8 @@ class Log:
             self.metrics = dict(state["metrics"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                "this checkpoint has no metrics: restore it with the agent that wrote it, or start the run anew"
+                "this checkpoint has no metrics: restore it with the agent that wrote it, or start the run anew "
+                "with `force`"
             ) from error
 
 
@@ -115,6 +116,6 @@ class Snapshots:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"this checkpoint's snapshots of the mean do not fit ({str(error).splitlines()[0]}): restore it with "
-                "the manifest that wrote it, or start the run anew"
+                "the manifest that wrote it, or start the run anew with `force`"
             ) from error
         self._epochs, self._means = epochs.tolist(), list(means)

@@ -190,6 +190,7 @@ class ParameterAgent(Agent):
 def _part(state: Mapping[str, Any], name: str) -> Any:
     if name not in state:
         raise CheckpointError(
-            f"this checkpoint has no {name}: restore it with the agent that wrote it, or start the run anew"
+            f"this checkpoint has no {name}: restore it with the agent that wrote it, or start the run anew "
+            "with `force`"
         )
     return state[name]

@@ -77,10 +77,13 @@ def find_benchmarks(names: Sequence[str] = (), directory: Path | None = None) ->
     if folder is None:
         raise ConfigurationError(
             "benchmarks are part of the source tree, and qecforge runs from an installed package: "
-            "name the folder of scripts with --directory"
+            "name the folder of scripts (`directory`)",
+            parameter="directory",
         )
     if not folder.is_dir():
-        raise ConfigurationError(f"--directory: {folder} is not a folder; name the one that holds the scripts")
+        raise ConfigurationError(
+            f"`directory`: {folder} is not a folder; name the one that holds the scripts", parameter="directory"
+        )
     scripts = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
     for name in names:
         if name not in scripts:

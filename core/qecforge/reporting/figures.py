@@ -79,7 +79,9 @@ def save_figure(figure: Figure, path: Path) -> Path:
     try:
         figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata=metadata)
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written ({error.strerror}): choose another folder") from error
+        raise ConfigurationError(
+            f"{path}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"
+        ) from error
     return path
 
 

@@ -173,7 +173,9 @@ def write_figures(figures: Gathered[Figure], run: Run, folder: Path) -> Gathered
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another folder") from error
+        raise ConfigurationError(
+            f"{folder}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"
+        ) from error
     written, left_out = {}, list(figures.left_out)
     for name, figure in figures.found.items():
         try:

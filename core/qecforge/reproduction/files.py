@@ -95,7 +95,9 @@ def _write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
         for name, content in contents.items():
             (folder / name).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another folder") from error
+        raise ConfigurationError(
+            f"{folder}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"
+        ) from error
     return [folder / name for name in contents]
 
 

@@ -33,7 +33,9 @@ def load_version_1(path: Path, advice: str) -> dict[str, Any]:
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError(f"{path}: unreadable checkpoint ({one_line(error)}): start the run anew") from error
+        raise CheckpointError(
+            f"{path}: unreadable checkpoint ({one_line(error)}): start the run anew with `force`"
+        ) from error
     decoded: dict[str, Any] = _decode(state)
     return decoded
 

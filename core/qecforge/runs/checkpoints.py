@@ -35,7 +35,7 @@ __all__ = ["END", "MAGIC", "load_checkpoint", "remove_checkpoint", "save_checkpo
 
 MAGIC, END = b"QECFCKP2", b"QECFCEND"
 _END = struct.Struct("<Q32s8s")
-_ADVICE = "restore the file, or start the run anew"
+_ADVICE = "restore the file, or start the run anew with `force`"
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -97,7 +97,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             return _read(path, source)
     except OSError as error:
         raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}): make it readable, or start the run anew"
+            f"{path}: cannot be read ({error.strerror}): make it readable, or start the run anew with `force`"
         ) from error
 
 
@@ -136,7 +136,8 @@ def _read(path: Path, source: Source) -> dict[str, Any]:
         raise CheckpointError(f"{path}: takes more memory than there is ({one_line(error)}): free some") from error
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path}: unreadable checkpoint ({one_line(error) or type(error).__name__}): start the run anew"
+            f"{path}: unreadable checkpoint ({one_line(error) or type(error).__name__}): start the run anew "
+            "with `force`"
         ) from error
     return state
 
@@ -176,4 +177,7 @@ def _damaged(path: Path, source: Source, why: str) -> CheckpointError:
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"{path}: cannot be written ({error.strerror}): free space, or put the store elsewhere")
+    return StoreError(
+        f"{path}: cannot be written ({error.strerror}): free space, or put the store elsewhere (`store_url`)",
+        parameter="store_url",
+    )

@@ -153,7 +153,9 @@ def _restored(attempt: Attempt) -> dict[str, Any] | None:
         return None
     state = load_checkpoint(attempt.checkpoint)
     if state.get("identity") != attempt.plan.identity:
-        raise CheckpointError(f"{attempt.checkpoint}: belongs to another run: move it away, or start the run anew")
+        raise CheckpointError(
+            f"{attempt.checkpoint}: belongs to another run: move it away, or start the run anew with `force`"
+        )
     return state
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.store import CodeRecord
 
-__all__ = ["Phase", "RunListener", "RunOptions", "RunOutcome"]
+__all__ = ["ForwardingListener", "Phase", "RunListener", "RunOptions", "RunOutcome"]
 
 Phase: TypeAlias = Literal["train", "teacher", "fine_tune", "quantize", "evaluate"]
 """What a run is doing. Without a quantizer: train, evaluate. With one: teacher (found, waited for, or trained as a run
@@ -72,3 +73,16 @@ class RunListener:
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""
+
+
+class ForwardingListener(RunListener):
+    """Hands on all that it is told, whatever events there are.
+
+    Args:
+        send: Called with the event's name, such as `on_start`, the plan, and the event's other arguments.
+    """
+
+    def __init__(self, send: Callable[..., None]) -> None:
+        for name in vars(RunListener):
+            if not name.startswith("_"):
+                setattr(self, name, partial(send, name))

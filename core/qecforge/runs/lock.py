@@ -42,7 +42,8 @@ def alone(checkpoint: Path, cancelled: Callable[[], bool] | None = None) -> Iter
         ) from None
     except OSError as error:
         raise StoreError(
-            f"{checkpoint.parent}: cannot be written ({error.strerror}): keep the store in another folder"
+            f"{checkpoint.parent}: cannot be written ({error.strerror}): choose another store (`store_url`)",
+            parameter="store_url",
         ) from error
     try:
         yield checkpoint

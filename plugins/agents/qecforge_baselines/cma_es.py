@@ -144,7 +144,7 @@ class CMAESSearch:
         except (KeyError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"cma_es: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): restore it "
-                "with the manifest that wrote it, or start the run anew"
+                "with the manifest that wrote it, or start the run anew with `force`"
             ) from error
         self._begin(mean, std, seed)
         for reward in told:

@@ -120,6 +120,6 @@ class SPSASearch:
         except (KeyError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"spsa: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): restore it "
-                "with the manifest that wrote it, or start the run anew"
+                "with the manifest that wrote it, or start the run anew with `force`"
             ) from error
         self.epoch, self._seed, self.mean, self._asked = epoch, seed, mean, None

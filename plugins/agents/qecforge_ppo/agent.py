@@ -355,7 +355,7 @@ class _Training:
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise CheckpointError(
                 f"ppo: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): "
-                "restore it with the manifest that wrote it, or start the run anew"
+                "restore it with the manifest that wrote it, or start the run anew with `force`"
             ) from error
 
 

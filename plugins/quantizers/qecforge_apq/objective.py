@@ -208,7 +208,7 @@ class ApqLoss:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"apq: this checkpoint holds no state of its loss ({error!r}): restore it with the manifest that wrote "
-                "it, or start the run anew"
+                "it, or start the run anew with `force`"
             ) from error
 
 

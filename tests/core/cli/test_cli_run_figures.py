@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(filled):
     (filled / "taken").write_text("")
     with Store("sqlite:///results.db", read_only=True) as store:
         run = store.runs(seed=5)[0]
-    assert one_line(invoke("runs", "figures", run.id, "--out", "taken")).endswith("choose another folder")
+    assert one_line(invoke("runs", "figures", run.id, "--out", "taken")).endswith("choose another --out")
 
 
 def test_tables_of_views_follow_the_runs(filled, give_view):

@@ -21,7 +21,7 @@ from qecforge.testing.contexts import RecordingEvaluation
 from qecforge.testing.parameters import QuadraticEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
-TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILLED = {
     "README.md": "steane_store",

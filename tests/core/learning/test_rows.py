@@ -90,7 +90,11 @@ def test_tables_that_make_no_sense_are_refused(columns, capacity, message):
 @pytest.mark.parametrize(
     ("columns", "capacity", "message"),
     [
-        (COLUMNS, 21, "capacity 20, expected 21: restore it with the settings that wrote it, or start the run anew"),
+        (
+            COLUMNS,
+            21,
+            "capacity 20, expected 21: restore it with the settings that wrote it, or start the run anew with `force`",
+        ),
         (COLUMNS | {"action": np.int32}, 20, "a column action of int16, expected int32: "),
         (COLUMNS | {"observation": (np.float32, (6,))}, 20, "of float32 (3, 2), expected float32 (6,): "),
         ({"observation": np.float32}, 20, "columns observation, action, done, expected observation: "),

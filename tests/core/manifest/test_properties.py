@@ -113,7 +113,7 @@ def attempt(text: str, overrides: tuple[str, ...] = ()) -> ManifestError | None:
     if refusal is not None:
         assert 0 < len(str(refusal)) < 2000
         assert "\n" not in str(refusal)
-        assert (refusal.line is None) == (refusal.column is None) == (refusal.source == "--set")
+        assert (refusal.line is None) == (refusal.column is None) == (refusal.source == "`overrides`")
     return refusal
 
 
@@ -183,4 +183,4 @@ def test_arbitrary_bytes_are_refused_in_one_line(tmp_path_factory, content):
 def test_every_override_gives_a_manifest_or_one_clean_error(path, value):
     for override in (f"{path}={value}", f"agent.{path}={value}", f"agent.total_steps={value}", path):
         refusal = attempt(MANIFEST, (override,))
-        assert refusal is None or refusal.source == "--set"
+        assert refusal is None or refusal.source == "`overrides`"

@@ -18,7 +18,7 @@ def test_a_rate_of_zero_is_drawn_as_its_upper_limit():
 
 
 def test_a_folder_that_is_missing_is_one_line(tmp_path):
-    with pytest.raises(ConfigurationError, match="choose another folder"):
+    with pytest.raises(ConfigurationError, match="choose another `folder`"):
         figures.save_figure(figures.error_rate_figure({}), tmp_path / "none" / "a.png")
 
 

@@ -117,5 +117,5 @@ def test_a_figure_that_fails_only_when_it_is_drawn_is_named(store, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused(store, tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(ConfigurationError, match="choose another folder"):
+    with pytest.raises(ConfigurationError, match="choose another `folder`"):
         write_figures(run_figures(store, example_run(store), []), example_run(store), tmp_path / "taken")

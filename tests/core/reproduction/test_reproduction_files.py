@@ -77,7 +77,7 @@ def test_the_same_report_gives_the_same_files(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match=r"cannot be written .*: choose another folder"):
+    with pytest.raises(ConfigurationError, match=r"cannot be written .*: choose another `folder`"):
         write_files({}, {}, tmp_path / "file")
 
 

@@ -201,7 +201,9 @@ def test_damage_to_a_segment_is_named_in_one_line(path, small_segments, count, d
     save(path, table)
     segment = next(each for each in table.filed.segments if each.count == 8)
     damage(path.parent / segment.name)
-    with pytest.raises(CheckpointError, match=rf"{re.escape(segment.name)}: {why}.*or start the run anew$") as caught:
+    with pytest.raises(
+        CheckpointError, match=rf"{re.escape(segment.name)}: {why}.*or start the run anew with `force`$"
+    ) as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
 
@@ -222,7 +224,8 @@ def test_a_full_disk_while_a_segment_is_appended_leaves_the_earlier_checkpoint(p
 
     monkeypatch.setattr("os.write", write_while_there_is_room)
     table.append(rows(13, 30))
-    message = r"training\.ckpt: cannot be written \(No space left on device\): free space, or put the store elsewhere$"
+    message = r"training\.ckpt: cannot be written \(No space left on device\): free space, or put the store elsewhere "
+    message += r"\(`store_url`\)$"
     with pytest.raises(StoreError, match=message):
         save(path, table)
     monkeypatch.undo()

@@ -145,7 +145,7 @@ def test_truncated_checkpoint_is_refused_in_one_line(tmp_path, keep):
     path = tmp_path / "run.ckpt"
     save_checkpoint(path, STATE)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="restore the file, or start the run anew") as caught:
+    with pytest.raises(CheckpointError, match="restore the file, or start the run anew with `force`") as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
 
@@ -225,7 +225,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(tmp_path, change):
 
 def test_an_unreadable_checkpoint_is_named(tmp_path):
     (tmp_path / "run.ckpt").mkdir()
-    with pytest.raises(CheckpointError, match=r"run\.ckpt: cannot be read .* start the run anew"):
+    with pytest.raises(CheckpointError, match=r"run\.ckpt: cannot be read .* start the run anew with `force`"):
         load_checkpoint(tmp_path / "run.ckpt")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qecforge import RunListener, RunOptions, Store
-from qecforge.executors import make_executor
+from qecforge.executors import EXECUTORS, Executor, make_executor
 from qecforge.executors._local import _inherited
 from qecforge.machine.signals import children_deaf_to_sigint
 
@@ -67,6 +67,18 @@ def interrupt(process, times):
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     return errors
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_every_executor_of_the_table_can_be_made(name):
+    assert isinstance(make_executor(name), Executor)
+    assert make_executor(name, 3) is not make_executor(name, 3)
+    assert EXECUTORS[name].summary
+
+
+def test_workers_are_those_of_the_pool():
+    assert {name: kind.pools for name, kind in EXECUTORS.items()} == {"process": False, "local": True}
+    assert make_executor("local", 3).workers == 3
 
 
 def test_local_without_runs_starts_no_process():

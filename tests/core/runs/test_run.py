@@ -206,7 +206,7 @@ def test_truncated_checkpoint_is_refused_and_nothing_is_lost(registry, url):
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         steps = store.metrics(run.id, "reward").step.tolist()
-    with pytest.raises(CheckpointError, match=r"damaged checkpoint .* start the run anew"):
+    with pytest.raises(CheckpointError, match=r"damaged checkpoint .* start the run anew with `force`"):
         execute(plan, RunOptions(url), RunListener())
     with Store(url) as store:
         assert store.metrics(run.id, "reward").step.tolist() == steps
@@ -314,7 +314,7 @@ def test_interrupted_manifests_say_so(registry, url, monkeypatch):
 
 def test_unknown_executor_and_workers_are_refused(registry, url):
     manifest = load_manifest(MANIFEST, registry=registry)
-    with pytest.raises(ConfigurationError, match="executor: got 'slurm'"):
+    with pytest.raises(ConfigurationError, match="`executor`: got 'slurm', expected 'process' or 'local'"):
         run_manifest(manifest, options=RunOptions(url), executor="slurm")
-    with pytest.raises(ConfigurationError, match="workers: got 0"):
+    with pytest.raises(ConfigurationError, match="`workers`: got 0"):
         run_manifest(manifest, options=RunOptions(url), executor="local", workers=0)

@@ -186,7 +186,9 @@ class DecisionFidelity:
             values["margin_histogram"] = tuple(values["margin_histogram"])
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"this is no decision fidelity ({error}): run the manifest anew") from error
+            raise StoreError(
+                f"this is no decision fidelity ({error}): run the manifest anew with `force`", parameter="force"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)

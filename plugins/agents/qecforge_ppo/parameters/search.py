@@ -321,7 +321,7 @@ class ParameterSearch:
         except (KeyError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"parameter_ppo: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): "
-                "restore it with the manifest that wrote it, or start the run anew"
+                "restore it with the manifest that wrote it, or start the run anew with `force`"
             ) from error
         for name, array in arrays.items():
             getattr(self, f"_{name}")[:] = array

@@ -164,7 +164,9 @@ def plan_runs(
                 manifest = load_manifest(path, registry=registry, overrides=texts)
             planned += [_planned(experiment.name, name, plan) for plan in manifest.runs()]
     if unused and planned:
-        raise ConfigurationError(f"{next(iter(unused))}: no manifest of these results has this evaluation")
+        raise ConfigurationError(
+            f"`overrides` {next(iter(unused))}: no manifest of these results has this evaluation", parameter="overrides"
+        )
     return planned
 
 

@@ -17,19 +17,21 @@ class ImportGraph:
 
     Attributes:
         files: The file of each module.
+        types: Whether imports that are there for type checking alone count.
     """
 
     files: Mapping[str, Path]
+    types: bool = True
 
     @classmethod
-    def of(cls, *roots: Path) -> ImportGraph:
+    def of(cls, *roots: Path, types: bool = True) -> ImportGraph:
         """The modules below some source roots."""
         files = {}
         for root in roots:
             for file in sorted(root.rglob("*.py")):
                 parts = file.relative_to(root).with_suffix("").parts
                 files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-        return cls(files)
+        return cls(files, types)
 
     @cached_property
     def imports(self) -> Mapping[str, frozenset[str]]:
@@ -37,17 +39,24 @@ class ImportGraph:
         return {name: frozenset(self._imported(file)) - {name} for name, file in self.files.items()}
 
     def _imported(self, file: Path) -> Iterator[str]:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in self._nodes(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names if alias.name in self.files)
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{file}: imports here are absolute"
+                assert node.module is not None
                 for alias in node.names:
                     whole = f"{node.module}.{alias.name}"
                     if whole in self.files:
                         yield whole
                     elif node.module in self.files:
                         yield node.module
+
+    def _nodes(self, node: ast.AST) -> Iterator[ast.AST]:
+        yield node
+        for below in ast.iter_child_nodes(node):
+            if self.types or not (isinstance(below, ast.If) and _names_type_checking(below.test)):
+                yield from self._nodes(below)
 
     def circles(self) -> list[list[str]]:
         """Groups of modules that import each other, by way of others or at once (Tarjan's components)."""
@@ -76,6 +85,12 @@ class ImportGraph:
             if name not in order:
                 visit(name)
         return found
+
+
+def _names_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
 
 
 def strings_of(file: Path) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,84 @@
+"""Errors of the library speak of its parameters; the command line speaks of its options."""
+
+import ast
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+from import_graph import strings_of
+from typer.main import get_command
+
+from qecforge import errors
+from qecforge.cli._app import app
+from qecforge.cli._output import OPTIONS, in_options
+from qecforge.errors import CheckpointError, ConfigurationError, ManifestError, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPERS = ("environments/qecforge_surface_steering", "quantizers/qecforge_apq")
+OF_COMMANDS = {"core/qecforge/contracts/options.py", *(f"plugins/{kind}/reproduction/spec.py" for kind in PAPERS)}
+"""What makes options of fields, and the help of such options."""
+
+LIBRARY = [
+    file
+    for file in [*ROOT.glob("core/qecforge/**/*.py"), *ROOT.glob("plugins/**/*.py")]
+    if "cli" not in file.relative_to(ROOT).parts and file.relative_to(ROOT).as_posix() not in OF_COMMANDS
+]
+
+
+def test_no_message_of_the_library_names_an_option():
+    found = [
+        (file.relative_to(ROOT).as_posix(), line, text)
+        for file in LIBRARY
+        for line, text in strings_of(file)
+        if re.search(r"(^|[^\w-])--[a-z]", text)
+    ]
+    assert [each for each in found if each[2] != "--porcelain"] == []  # an argument of git
+
+
+def parameters_named():
+    """`parameter` of each error that is raised, with the text of its message."""
+    for file in LIBRARY:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            given = {each.arg: each.value for each in node.keywords} if isinstance(node, ast.Call) else {}
+            parameter = given.get("parameter")
+            if isinstance(parameter, ast.Constant) and getattr(node.func, "id", "").endswith(("Error", "Dependency")):
+                yield file.name, parameter.value, node
+
+
+def test_a_parameter_that_an_error_carries_has_an_option():
+    named = {parameter for _, parameter, _ in parameters_named()}
+    assert named | {CheckpointError.parameter, "overrides"} == set(OPTIONS)
+
+
+def test_options_of_parameters_are_there():
+    def options(command):
+        for below in getattr(command, "commands", {}).values():
+            yield from options(below)
+        yield from (name for each in command.params for name in each.opts)
+
+    assert set(OPTIONS.values()) <= set(options(get_command(app)))
+
+
+def test_the_option_stands_where_the_parameter_is_named():
+    assert in_options(CheckpointError("x.ckpt: damaged:\nstart the run anew with `force`")) == (
+        "x.ckpt: damaged: start the run anew with --force"
+    )
+    told = ConfigurationError("`workers`: got 0, expected 1 or more", parameter="workers")
+    assert in_options(told) == "--workers: got 0, expected 1 or more"
+    assert in_options(ManifestError("no", source="`overrides`", path="a", parameter="overrides")) == "--set a: no"
+
+
+def test_other_text_stays_as_it_is():
+    assert in_options(ConfigurationError("agent.`force`: got 0")) == "agent.`force`: got 0"
+    assert in_options(ValueError("`force`")) == "`force`"
+    assert in_options(UserError("`pressure`", parameter="pressure")) == "`pressure`"
+
+
+@pytest.mark.parametrize("kind", [getattr(errors, name) for name in errors.__all__ if name[0].isupper()])
+def test_errors_pass_between_processes(kind):
+    given = {"parameter": "store_url"} if issubclass(kind, UserError) else {}
+    error = kind("x: got 1, choose `store_url`", **given)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy)) == (kind, "x: got 1, choose `store_url`")
+    assert vars(copy) == vars(error)
