@@ -123,6 +123,9 @@ def _measure_error_rates(attempt: Attempt) -> None:
         return
     from qecforge.evaluation import measure_error_rates
 
+    if config.generators == "auto":  # an encoder chose those of a discovered code, not a person
+        config = config.model_copy(update={"generators": "lightest"})
+
     def record(code_id: str, task: ErrorRateTask, chunk: int, counts: ErrorCounts) -> None:
         store.add_error_counts(code_id, task, chunk, counts, run_id=attempt.run_id)
         attempt.listener.on_measure(plan, task, counts)

@@ -14,9 +14,10 @@ from typing import Literal, TypeAlias
 from qecforge.codes import StabilizerCode
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
+from qecforge.evaluation.error_rates.circuits.extraction import ExtractionRound, extraction_round
 from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, measured_code
 from qecforge.evaluation.error_rates.circuits.memory import MemoryExperiment, memory_experiment
-from qecforge.evaluation.error_rates.circuits.schedule import best_round
+from qecforge.evaluation.error_rates.circuits.schedule import best_round, given_round, natural_schedule
 from qecforge.evaluation.error_rates.code_capacity import (
     EXACT_BITS,
     code_capacity_experiment,
@@ -89,7 +90,7 @@ def plan_error_rates(
         ConfigurationError: a transversal boundary on a code that is not CSS.
         DecoderError, MissingDependency: as `resolve_decoder`.
     """
-    measured = measured_code(code)
+    measured = measured_code(code, config.generators)
     if config.experiment == "code_capacity":
         return [_plan_code_capacity(code, measured, config, p) for p in config.strengths]
     bound = distance
@@ -97,9 +98,7 @@ def plan_error_rates(
         proved = code.distance()
         distance = proved.value
         bound = None if proved.kind == "lower_bound" else proved.value
-    extraction = best_round(
-        measured, config.extraction, distance=distance, boundary=config.boundary, seed=config.schedule_seed
-    )
+    extraction = _extraction(code, measured, config, distance)
     rounds = distance if config.rounds is None else config.rounds
     bases: tuple[Literal["x", "z"], ...] = ("z", "x") if config.basis == "both" else (config.basis,)
     planned = []
@@ -136,6 +135,17 @@ def plan_error_rates(
         )
         planned.append(PlannedTask(task, experiments, measured, channels))
     return planned
+
+
+def _extraction(
+    code: StabilizerCode, measured: MeasuredCode, config: LogicalErrorRateConfig, distance: int
+) -> ExtractionRound:
+    kind = config.extraction
+    if isinstance(config.order, list):
+        return given_round(measured, [s.lstrip("+-") for s in code.stabilizers], config.order, kind, distance)
+    if config.order == "ascending":
+        return extraction_round(measured.stabilizers, natural_schedule(measured), kind, distance)
+    return best_round(measured, kind, distance=distance, boundary=config.boundary, seed=config.schedule_seed)
 
 
 def _circuit_distance(
