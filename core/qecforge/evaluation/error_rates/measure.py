@@ -15,7 +15,7 @@ from qecforge.codes import StabilizerCode
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
 from qecforge.evaluation.error_rates.circuits.extraction import ExtractionRound, extraction_round
-from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, measured_code
+from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, coupled_qubits, measured_code
 from qecforge.evaluation.error_rates.circuits.memory import MemoryExperiment, memory_experiment
 from qecforge.evaluation.error_rates.circuits.schedule import best_round, given_round, natural_schedule
 from qecforge.evaluation.error_rates.code_capacity import (
@@ -98,7 +98,10 @@ def plan_error_rates(
         proved = code.distance()
         distance = proved.value
         bound = None if proved.kind == "lower_bound" else proved.value
-    extraction = _extraction(code, measured, config, distance)
+    coupled = sorted(coupled_qubits(measured))
+    reachable = len(coupled) == code.n
+    protected = distance if reachable else _distance_on(measured, coupled)
+    extraction = _extraction(code, measured, config, protected)
     rounds = distance if config.rounds is None else config.rounds
     bases: tuple[Literal["x", "z"], ...] = ("z", "x") if config.basis == "both" else (config.basis,)
     planned = []
@@ -118,7 +121,7 @@ def plan_error_rates(
             for basis in bases
         )
         if known_distance is None:
-            known_distance = _circuit_distance(experiments, bound, channels)
+            known_distance = _circuit_distance(experiments, bound if reachable else None, channels)
         task = ErrorRateTask(
             code_digest=code.digest,
             experiment="memory",
@@ -148,13 +151,20 @@ def _extraction(
     return best_round(measured, kind, distance=distance, boundary=config.boundary, seed=config.schedule_seed)
 
 
+def _distance_on(code: MeasuredCode, coupled: Sequence[int]) -> int:
+    """The distance of what the code is on the qubits that its generators act on: the others' faults, if they have any,
+    meet no gate. 1 where nothing is encoded there."""
+    part = StabilizerCode.from_paulis(["".join(pauli[qubit] for qubit in coupled) for pauli in code.stabilizers])
+    return part.distance().value if part.k else 1
+
+
 def _circuit_distance(
     experiments: Sequence[MemoryExperiment], distance: int | None, channels: Channels
 ) -> CircuitDistance:
     """Of both bases together.
 
     A logical operator of least weight, put between two rounds, is a set of `distance` data faults that at least one
-    basis sees, provided that a two-qubit gate can fail by any Pauli.
+    basis sees, provided that a two-qubit gate can fail by any Pauli and that each data qubit meets one.
     """
     each = [circuit_distance(experiment.circuit) for experiment in experiments]
     uppers = [one.upper for one in each if one.upper is not None]

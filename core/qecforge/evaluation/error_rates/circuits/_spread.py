@@ -17,7 +17,7 @@ import numpy as np
 from qecforge.evaluation.error_rates.circuits._faults import FaultTable
 from qecforge.evaluation.error_rates.circuits._layers import RESETS
 from qecforge.evaluation.error_rates.circuits.extraction import Gadget
-from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode
+from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, coupled_qubits
 
 __all__ = ["Sector", "residual_table", "sectors"]
 
@@ -28,11 +28,13 @@ class Sector:
 
     Attributes:
         n: Data qubits.
+        coupled: Those that some generator acts on; no order of gates does anything to others.
         checks: Generators that notice them, Pauli strings.
         logicals: Logical operators that they may flip.
     """
 
     n: int
+    coupled: frozenset[int]
     checks: tuple[str, ...]
     logicals: tuple[str, ...]
 
@@ -50,17 +52,18 @@ class Sector:
 
     @cached_property
     def data_errors(self) -> frozenset[int]:
-        """Effects of the single-qubit Paulis."""
-        errors = {e for x, z in self.effects for e in (x, z, x ^ z)}
+        """Effects of the single-qubit Paulis on coupled qubits."""
+        errors = {e for qubit in self.coupled for x, z in [self.effects[qubit]] for e in (x, z, x ^ z)}
         return frozenset(errors - {0})
 
 
 def sectors(code: MeasuredCode) -> tuple[Sector, ...]:
     """Two for a CSS code, else one."""
+    coupled = coupled_qubits(code)
     if not code.is_css:
-        return (Sector(code.n, code.stabilizers, (*code.logical_x, *code.logical_z)),)
+        return (Sector(code.n, coupled, code.stabilizers, (*code.logical_x, *code.logical_z)),)
     return tuple(
-        Sector(code.n, tuple(s for s in code.stabilizers if set(s) <= {"I", letter}), logicals)
+        Sector(code.n, coupled, tuple(s for s in code.stabilizers if set(s) <= {"I", letter}), logicals)
         for letter, logicals in (("Z", code.logical_z), ("X", code.logical_x))
     )
 

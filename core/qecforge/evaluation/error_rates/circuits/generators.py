@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qecforge.codes import StabilizerCode
 from qecforge.errors import CodeError
 
-__all__ = ["GeneratorChoice", "MeasuredCode", "in_css_frame", "measured_code"]
+__all__ = ["GeneratorChoice", "MeasuredCode", "coupled_qubits", "in_css_frame", "measured_code"]
 
 GeneratorChoice: TypeAlias = Literal["auto", "given", "lightest"]
 
@@ -111,6 +111,11 @@ def in_css_frame(code: MeasuredCode) -> MeasuredCode | None:
     renamed = ["".join("I" if p == "I" else "XZ"[types[i]] for p in s) for i, s in enumerate(code.stabilizers)]
     framed = StabilizerCode.from_paulis(renamed)
     return _with_logicals(framed, framed.check_matrix, is_css=True)
+
+
+def coupled_qubits(code: MeasuredCode) -> frozenset[int]:
+    """The qubits that some generator acts on."""
+    return frozenset(qubit for qubit in range(code.n) if any(pauli[qubit] != "I" for pauli in code.stabilizers))
 
 
 def _embedded(hx: NDArray[np.uint8], hz: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

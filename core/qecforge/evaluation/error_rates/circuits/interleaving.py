@@ -1,9 +1,10 @@
 """The standard order of matchable codes: all stabilizers side by side, the hooks of every one harmless.
 
 A CSS code is matchable where each qubit lies in at most two checks of each type: rotated, planar and toric surface
-codes, say, and up to the names of the Paulis on each qubit the XZZX codes too. There a fault on a bare ancilla leaves the errors of the data gates after it, one edge of the matching graph where
-the order is right, and the order decides whether that edge is a short cut for a logical operator. On the rotated
-surface code the orders that take no short cut are those in the shapes of a Z (for one type) and an N (for the other).
+codes, say, and up to the names of the Paulis on each qubit the XZZX codes too. There a fault on a bare ancilla leaves
+the errors of the data gates after it, one edge of the matching graph where the order is right, and the order decides
+whether that edge is a short cut for a logical operator. On the rotated surface code the orders that take no short cut
+are those in the shapes of a Z (for one type) and an N (for the other).
 
 They are found without coordinates, for any numbering of the qubits:
 

@@ -26,6 +26,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from qecforge.errors import ConfigurationError
 from qecforge.evaluation.error_rates.circuits._faults import FaultTable, fault_table
 from qecforge.evaluation.error_rates.circuits._spread import residual_table, sectors
 from qecforge.evaluation.error_rates.circuits.distance import (
@@ -88,7 +89,7 @@ def given_round(
         support = [qubit for qubit, p in enumerate(pauli) if p != "I"]
         if sorted(qubits) != support:
             raise ConfigurationError(
-                f"order: got {list(qubits)} for generator {number}, {pauli}; expected its qubits {support} in some order"
+                f"order: got {list(qubits)} for generator {number}, {pauli}; expected {support} in some order"
             )
         by_pauli[pauli] = tuple(qubits)
     return extraction_round(code.stabilizers, tuple(by_pauli[pauli] for pauli in code.stabilizers), kind, distance)
