@@ -35,10 +35,10 @@ def resolve_decoder(name: str, circuit: stim.Circuit) -> str:
     """The decoder that `name` stands for on this circuit; any name but `auto` is checked and given back.
 
     `auto`: ml_lookup where its tables are all but complete, see `lookup_suffices`: it then makes as few errors as any
-    decoder; else pymatching where every fault is an edge, or the circuit is large (more than 1500 mechanisms), graph-like, and no
-    fault is lost by being split into edges, see `lost_by_matching` (that the parts of a fault come together, which
-    matching ignores, costs a surface code a quarter more errors at d = 5, and twice as many a small circuit); else
-    tesseract where it is installed; else bposd.
+    decoder; else pymatching where every fault is an edge, or the circuit is large (more than 1500 mechanisms) and
+    graph-like and no fault is lost by being split into edges, see `lost_by_matching`; else tesseract where it is
+    installed; else bposd. (Matching ignores that the parts of a fault come together. That costs a surface code of
+    distance 5 a quarter more errors, and a small circuit up to twice as many.)
 
     Args:
         name: One of `qecforge.evaluation.error_rates.config.DECODERS`.
@@ -131,9 +131,9 @@ def _edges(model: stim.DetectorErrorModel) -> stim.DetectorErrorModel:
     ]
     for instruction, edges in parts:
         for detectors, observables in edges:
-            flips = likelihood.setdefault(detectors, {})
-            before, p = flips.get(observables, 0.0), instruction.args_copy()[0]
-            flips[observables] = before * (1 - p) + p * (1 - before)
+            each = likelihood.setdefault(detectors, {})
+            before, p = each.get(observables, 0.0), instruction.args_copy()[0]
+            each[observables] = before * (1 - p) + p * (1 - before)
     agreed = stim.DetectorErrorModel()
     for instruction, edges in parts:
         targets: list[stim.DemTarget] = []
