@@ -146,6 +146,8 @@ def _edges(model: stim.DetectorErrorModel) -> stim.DetectorErrorModel:
     for instruction in model.flattened():
         if instruction.type != "error":
             agreed.append(instruction)
+    if model.num_observables:  # also of observables that no edge flips any more
+        agreed.append("logical_observable", [], [stim.target_logical_observable_id(model.num_observables - 1)])
     return agreed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -17,7 +18,7 @@ from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, c
 from qecforge.evaluation.error_rates.circuits.extraction import ExtractionRound, extraction_round
 from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, coupled_qubits, measured_code
 from qecforge.evaluation.error_rates.circuits.memory import MemoryExperiment, memory_experiment
-from qecforge.evaluation.error_rates.circuits.schedule import best_round, given_round, natural_schedule
+from qecforge.evaluation.error_rates.circuits.schedule import best_round, given_round, natural_schedule, proved_distance
 from qecforge.evaluation.error_rates.code_capacity import (
     EXACT_BITS,
     code_capacity_experiment,
@@ -38,6 +39,7 @@ Record: TypeAlias = Callable[[ErrorRateTask, int, ErrorCounts], None]
 Progress: TypeAlias = Callable[[ErrorRateTask, ErrorCounts, float], None]
 
 _MOST_EXACT_SYNDROMES = 4096
+_LARGE_MODEL = 1500
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def plan_error_rates(
             for basis in bases
         )
         if known_distance is None:
-            known_distance = _circuit_distance(experiments, bound if reachable else None, channels)
+            kept = proved_distance(measured, extraction, config.extraction, protected) if reachable else 1
+            known_distance = _circuit_distance(experiments, bound if reachable else None, channels, kept)
         task = ErrorRateTask(
             code_digest=code.digest,
             experiment="memory",
@@ -159,18 +162,28 @@ def _distance_on(code: MeasuredCode, coupled: Sequence[int]) -> int:
 
 
 def _circuit_distance(
-    experiments: Sequence[MemoryExperiment], distance: int | None, channels: Channels
+    experiments: Sequence[MemoryExperiment], distance: int | None, channels: Channels, proved: int
 ) -> CircuitDistance:
     """Of both bases together.
 
     A logical operator of least weight, put between two rounds, is a set of `distance` data faults that at least one
-    basis sees, provided that a two-qubit gate can fail by any Pauli and that each data qubit meets one.
+    basis sees, provided that a two-qubit gate can fail by any Pauli and that each data qubit meets one. Of large
+    circuits what the order of gates proves comes first.
     """
-    each = [circuit_distance(experiment.circuit) for experiment in experiments]
+    each = [_distance_of(experiment, proved) for experiment in experiments]
     uppers = [one.upper for one in each if one.upper is not None]
     if distance is not None and len(experiments) == 2 and min(channels.gate2) > 0.0:
         uppers.append(distance)
     return CircuitDistance(min(one.lower for one in each), min(uppers, default=None))
+
+
+def _distance_of(experiment: MemoryExperiment, proved: int) -> CircuitDistance:
+    circuit = experiment.circuit
+    if proved > 1 and len(experiment.detector_error_model) > _LARGE_MODEL:
+        with contextlib.suppress(ValueError):  # stim's answer where there is no graph-like logical error
+            if len(circuit.shortest_graphlike_error(ignore_ungraphlike_errors=True)) == proved:
+                return CircuitDistance(proved, proved)
+    return circuit_distance(circuit)
 
 
 def _resolve(name: str, experiments: Sequence[MemoryExperiment]) -> str:

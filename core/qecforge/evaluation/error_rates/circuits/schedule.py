@@ -47,7 +47,7 @@ from qecforge.evaluation.error_rates.circuits.interleaving import standard_round
 from qecforge.evaluation.error_rates.circuits.memory import memory_experiment
 from qecforge.evaluation.error_rates.noise import DepolarizingNoise
 
-__all__ = ["best_round", "given_round", "natural_schedule"]
+__all__ = ["best_round", "given_round", "natural_schedule", "proved_distance"]
 
 _Score: TypeAlias = tuple[int, int, int]
 """Minus the distance, how many undetectable sets of that many faults there are, layers: the least is best."""
@@ -177,6 +177,28 @@ def _data_orders(extraction: ExtractionRound, n: int) -> Schedule:
     )
 
 
+def proved_distance(code: MeasuredCode, extraction: ExtractionRound, kind: GadgetKind, distance: int) -> int:
+    """A lower bound on the circuit distance of any number of rounds, at most `distance`, by whatever Pauli noise.
+
+    Args:
+        code: What is measured.
+        extraction: One round of it.
+        kind: Its gadgets.
+        distance: The code's distance.
+    """
+    code = in_css_frame(code) or code
+    orders = _data_orders(extraction, code.n)
+    gadgets = [_gadget(code, index, order, kind, distance) for index, order in enumerate(orders)]
+    bound = distance
+    for sector in sectors(code):
+        table = residual_table(sector, gadgets)
+        if all(len(detectors) <= 2 for detectors in table.detectors):
+            bound = min(bound, graphlike_distance(table) or distance)
+        elif distance > 1:
+            bound = min(bound, least_undetectable(table, min(distance - 1, _counted(table))).lower)
+    return bound
+
+
 def _kept(code: MeasuredCode, schedule: Schedule, kind: GadgetKind, distance: int) -> int:
     gadgets = [_gadget(code, index, order, kind, distance) for index, order in enumerate(schedule)]
     return _least(code, gadgets, distance)[0]
@@ -196,11 +218,15 @@ def _least_in(table: FaultTable, distance: int) -> tuple[int, int]:
     if all(len(detectors) <= 2 for detectors in table.detectors):
         reached = graphlike_distance(table)
         return (distance, 0) if reached is None or reached >= distance else (reached, -1)
-    limit = max((most for most in (3, 4) if len(table) <= _MOST_COUNTED[most]), default=2)
-    upper = least_undetectable(table, min(distance - 1, limit)).upper if distance > 1 else None
+    upper = least_undetectable(table, min(distance - 1, _counted(table))).upper if distance > 1 else None
     if upper is None:
         return distance, 0
     return upper, -undetectable_sets(table, upper) if upper <= 3 else -1
+
+
+def _counted(table: FaultTable) -> int:
+    """The largest sets that are looked through in a table of this size."""
+    return max((most for most in (3, 4) if len(table) <= _MOST_COUNTED[most]), default=2)
 
 
 def _drawn_apart(code: MeasuredCode, kind: GadgetKind, distance: int, rng: np.random.Generator) -> Schedule:
