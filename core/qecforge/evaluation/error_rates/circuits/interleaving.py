@@ -96,7 +96,7 @@ def _harmless(
     for order in _orders(support, rng):
         gadget, _ = extraction_gadget(0, pauli, order, "bare", sector.n, 0)
         table = residual_table(sector, (gadget,))
-        if max(map(len, table.detectors)) <= 2:
+        if all(len(detectors) <= 2 for detectors in table.detectors):
             hooks = frozenset(zip(table.detectors, table.observables, strict=True))
             same_hooks.setdefault(hooks, ([], gadget))[0].append(order)
     best: tuple[float, tuple[list[_Order], Gadget]] | None = None
