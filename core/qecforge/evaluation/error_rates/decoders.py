@@ -31,7 +31,7 @@ _MOST_SMALL = 1500
 _INSTEAD = "use tesseract, bposd, bplsd or ml_lookup"
 
 
-def resolve_decoder(name: str, circuit: stim.Circuit) -> str:
+def resolve_decoder(name: str, circuit: stim.Circuit, *, matching_first: bool = False) -> str:
     """The decoder that `name` stands for on this circuit; any name but `auto` is checked and given back.
 
     `auto`: ml_lookup where its tables are all but complete, see `lookup_suffices`: it then makes as few errors as any
@@ -43,6 +43,8 @@ def resolve_decoder(name: str, circuit: stim.Circuit) -> str:
     Args:
         name: One of `qecforge.evaluation.error_rates.config.DECODERS`.
         circuit: The experiment.
+        matching_first: Whether `auto` is pymatching wherever that loses no single fault, though others make fewer
+            errors: for circuits that are decoded anew, with another prior, again and again.
 
     Raises:
         DecoderError: an unknown name, or pymatching on a model that is not graph-like.
@@ -51,10 +53,13 @@ def resolve_decoder(name: str, circuit: stim.Circuit) -> str:
     model = circuit.detector_error_model(approximate_disjoint_errors=True).flattened()
     if name == "auto":
         table = fault_table(model)
+        if lookup_suffices(table) and not matching_first:
+            return "ml_lookup"
+        matched = matching_first or _edges_suffice(table)
+        if matched and non_graphlike_error(model) is None and not lost_by_matching(circuit):
+            return "pymatching"
         if lookup_suffices(table):
             return "ml_lookup"
-        if _edges_suffice(table) and non_graphlike_error(model) is None and not lost_by_matching(circuit):
-            return "pymatching"
         return "tesseract" if importlib.util.find_spec("tesseract_decoder") else "bposd"
     if name == "pymatching" and (error := non_graphlike_error(model)) is not None:
         raise DecoderError(
