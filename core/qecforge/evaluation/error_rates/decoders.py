@@ -23,7 +23,14 @@ from qecforge.evaluation.error_rates.ml_lookup import MaximumLikelihoodLookup, l
 if TYPE_CHECKING:
     import stim
 
-__all__ = ["compile_decoder", "lost_by_matching", "make_decoder", "non_graphlike_error", "resolve_decoder"]
+__all__ = [
+    "compile_decoder",
+    "decoder_for_hyperedges",
+    "lost_by_matching",
+    "make_decoder",
+    "non_graphlike_error",
+    "resolve_decoder",
+]
 
 _FAULTS_AT_ONCE = 4096
 _MOST_SMALL = 1500
@@ -60,7 +67,7 @@ def resolve_decoder(name: str, circuit: stim.Circuit, *, matching_first: bool = 
             return "pymatching"
         if lookup_suffices(table):
             return "ml_lookup"
-        return "tesseract" if importlib.util.find_spec("tesseract_decoder") else "bposd"
+        return decoder_for_hyperedges()
     if name == "pymatching" and (error := non_graphlike_error(model)) is not None:
         raise DecoderError(
             f"decoder pymatching: the error model has a fault that flips detectors {', '.join(f'D{d}' for d in error)} "
@@ -68,6 +75,11 @@ def resolve_decoder(name: str, circuit: stim.Circuit, *, matching_first: bool = 
         )
     make_decoder(name)
     return name
+
+
+def decoder_for_hyperedges() -> str:
+    """The best of the installed decoders that take any error model of any size."""
+    return "tesseract" if importlib.util.find_spec("tesseract_decoder") else "bposd"
 
 
 def _edges_suffice(table: FaultTable) -> bool:

@@ -26,7 +26,7 @@ from qecforge.evaluation.error_rates.code_capacity import (
     maximum_likelihood_rate,
 )
 from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
-from qecforge.evaluation.error_rates.decoders import compile_decoder, resolve_decoder
+from qecforge.evaluation.error_rates.decoders import compile_decoder, decoder_for_hyperedges, resolve_decoder
 from qecforge.evaluation.error_rates.noise import Channels, canonical_noise
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
 from qecforge.evaluation.error_rates.sampling import Chunk, draw_chunk
@@ -187,12 +187,16 @@ def _distance_of(experiment: MemoryExperiment, proved: int) -> CircuitDistance:
 
 
 def _resolve(name: str, experiments: Sequence[MemoryExperiment]) -> str:
-    """One decoder for all bases: the first basis decides, and the others must accept it."""
-    resolved = resolve_decoder(name, experiments[0].circuit)
-    others = {resolve_decoder(name, experiment.circuit) for experiment in experiments[1:]}
-    if others - {resolved}:
-        resolved = next(d for d in ("ml_lookup", "tesseract", "bposd") if d in {resolved, *others})
-    return resolved
+    """One decoder for all bases: where `auto` would take several, matching if it can do all of them."""
+    circuits = [experiment.circuit for experiment in experiments]
+    resolved = {resolve_decoder(name, circuit) for circuit in circuits}
+    if len(resolved) == 1:
+        return resolved.pop()
+    if "pymatching" in resolved and all(
+        resolve_decoder(name, circuit, matching_first=True) == "pymatching" for circuit in circuits
+    ):
+        return "pymatching"
+    return decoder_for_hyperedges()
 
 
 def _plan_code_capacity(
