@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import qiskit
     import stim
 
-
 __all__ = ["StabilizerCode"]
 
 _SHOWN_PAIRS = 3

@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.checkpoints import load_checkpoint
+from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import alone
-from qecforge.runs.policies import POLICY_ARTIFACT, build_environment, fill_policy, policy_bytes
+from qecforge.runs.policies import fill_policy, keep_policy, kept_files, opened_environment
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
 from qecforge.store import Store
 
 if TYPE_CHECKING:
-    from qecforge.contracts.policy import Policy
     from qecforge.manifest import RunPlan
 
 __all__ = ["checkpoint_path", "delete_run", "execute"]
@@ -42,7 +41,8 @@ def execute(
         The outcome; a plugin's exception becomes `failed`, with its traceback in the store's events.
 
     Raises:
-        UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk).
+        UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
+            scores is out of order.
     """
     outcome = _execute(plan, options, listener, cancelled)
     listener.on_end(plan, outcome)
@@ -101,7 +101,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
         environment=plan.environment.spec.name,
         reward=plan.reward.spec.name if plan.reward else None,
         agent=plan.agent.spec.name,
-        quantizer=plan.quantizer.spec.name if plan.quantizer else None,
+        quantizer=plan.quantization.quantizer.spec.name if plan.quantization else None,
         provenance=provenance(),
         sweep_point=plan.sweep_point,
     ).id
@@ -110,7 +110,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
 def _forget(attempt: Attempt) -> None:
     """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies behind
     metrics and codes which are gone."""
-    attempt.checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(attempt.checkpoint)
     attempt.store.restart_run(attempt.run_id)
 
 
@@ -118,11 +118,11 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
     plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
     try:
         restored = _restored(attempt)
-        store.mark_run(run_id, "running", phase="train" if plan.quantizer is None else "teacher")
+        store.mark_run(run_id, "running", phase="train" if plan.quantization is None else "teacher")
         if restored is not None:
             store.add_event(run_id, "resumed", provenance())
         attempt.listener.on_start(plan, run_id, restored is not None)
-        if plan.quantizer is None:
+        if plan.quantization is None:
             policy, teacher = _trained(attempt, restored), None
         else:
             teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
@@ -157,22 +157,19 @@ def _restored(attempt: Attempt) -> dict[str, Any] | None:
     return state
 
 
-def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Policy:
-    """The float policy of the run: found among its artifacts, or trained."""
+def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
+    """The float policy of the run, of arrays or of text: found among its artifacts, or trained."""
     plan, store = attempt.plan, attempt.store
     agent = plan.agent.spec.make(plan.agent.config)
-    env = build_environment(plan, agent)
-    trained = store.artifacts(attempt.run_id, kind="policy")
-    if trained:
-        return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
-    attempt.listener.on_phase(plan, "train")
-    if restored is not None:
-        env.load_state_dict(restored["environment"])
-    context = RunContext(attempt, env, seed=plan.seed, budget=plan.budget, restored=restored)
-    policy = agent.train(env, context)
-    context.record_discoveries()
-    context.flush()
-    store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
+    with opened_environment(plan, agent) as env:
+        if trained := kept_files(store, attempt.run_id):
+            return fill_policy(agent.build_policy(env), trained)
+        attempt.listener.on_phase(plan, "train")
+        with RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored) as context:
+            policy = agent.train(env, context)
+            context.record_discoveries()
+            context.flush()
+        keep_policy(store, attempt.run_id, policy)
     return policy
 
 

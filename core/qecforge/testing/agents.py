@@ -10,6 +10,7 @@ class TestMyAgent(AgentContract):
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, ClassVar
 
 import gymnasium
@@ -19,10 +20,17 @@ import torch
 from numpy.typing import NDArray
 
 from qecforge.contracts.agent import Agent, TrainingBatch
-from qecforge.contracts.environment import Environment, StepBuffers
+from qecforge.contracts.environment import Environment, StepBuffers, group_size, refuse_unknown_options
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
 from qecforge.hookspecs import AgentSpec
+from qecforge.testing._agents import (
+    assert_equal_states,
+    assert_equal_weights,
+    assert_randomness_is_given,
+    weights_differ,
+)
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
 
 __all__ = ["AgentContract", "IdentityEnvironment"]
@@ -31,13 +39,14 @@ __all__ = ["AgentContract", "IdentityEnvironment"]
 class IdentityEnvironment(Environment):
     """Reward 1 for naming the one bit that is set in the observation, else 0.
 
-    Every member draws its own targets, by counting: the same whatever the number of members.
+    Every member draws its own targets, by counting: the same whatever the number of members. Those of a group
+    (`reset(options={"group_size": G})`) draw the same ones and start together.
 
     Args:
         num_envs: Members B.
         num_actions: N; observations are (B, N) uint8, one bit set.
         masked: Some wrong actions are forbidden at each step; choosing one raises `ConfigurationError`.
-        episode_length: Steps of an episode; member b's first one is b % episode_length shorter.
+        episode_length: Steps of an episode; the first one of member b, or of group b, is b % episode_length shorter.
         truncates: Episodes are cut off by time (`truncated`, with `final_obs`) rather than `terminated`.
         start: First action's number.
     """
@@ -61,7 +70,7 @@ class IdentityEnvironment(Environment):
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
         self._actions, self._first = num_actions, start
-        self._members = np.arange(num_envs, dtype=np.uint64)
+        self._group_size = 1
         self._seed = 0
         self._counter = 0
         self._elapsed = np.zeros(num_envs, np.int64)
@@ -71,10 +80,12 @@ class IdentityEnvironment(Environment):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start every member anew."""
+        refuse_unknown_options(options or {}, "IdentityEnvironment", "group_size")
+        self._group_size = group_size(options or {}, self.num_envs, "IdentityEnvironment")
         if seed is not None:
             self._seed = seed
         self._counter = 0
-        self._elapsed = np.arange(self.num_envs) % self.episode_length
+        self._elapsed = np.arange(self.num_envs) // self._group_size % self.episode_length
         self._return = np.zeros(self.num_envs)
         return self._show(out, {})
 
@@ -104,9 +115,10 @@ class IdentityEnvironment(Environment):
         return observations, rewards, terminated, truncated, infos
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, count, and each member's episode so far."""
+        """Seed, groups, count, and each member's episode so far."""
         return {
             "seed": self._seed,
+            "group_size": self._group_size,
             "counter": self._counter,
             "elapsed": self._elapsed.copy(),
             "return": self._return.copy(),
@@ -119,6 +131,7 @@ class IdentityEnvironment(Environment):
                 f"IdentityEnvironment: the checkpoint has {len(state['elapsed'])} members, expected {self.num_envs}"
             )
         self._seed, self._counter = int(state["seed"]), int(state["counter"])
+        self._group_size = int(state["group_size"])
         self._elapsed, self._return = np.array(state["elapsed"]), np.array(state["return"])
 
     def compact_states(self) -> NDArray[Any]:
@@ -142,10 +155,11 @@ class IdentityEnvironment(Environment):
         return mask
 
     def _hash(self, stream: int) -> NDArray[np.uint64]:
-        """A well-mixed word of (seed, member, count, stream) for each member (the finalizer of splitmix64)."""
+        """A well-mixed word of (seed, group, count, stream) for each member (the finalizer of splitmix64)."""
+        groups = np.arange(self.num_envs, dtype=np.uint64) // np.uint64(self._group_size)
         key = np.uint64((self._seed * 0x9E3779B97F4A7C15 + self._counter * 2 + stream) % 2**64)
         with np.errstate(over="ignore"):
-            word = key + (self._members + np.uint64(1)) * np.uint64(0xD1342543DE82EF95)
+            word = key + (groups + np.uint64(1)) * np.uint64(0xD1342543DE82EF95)
             for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
                 word = (word ^ (word >> np.uint64(shift))) * np.uint64(factor)
             mixed: NDArray[np.uint64] = word ^ (word >> np.uint64(31))
@@ -228,8 +242,29 @@ class AgentContract:
     ) -> tuple[Policy, RecordingContext]:
         """A fresh training on the identity task."""
         agent = self.make()
-        context = RecordingContext(IdentityEnvironment(agent.num_envs, masked=masked), seed, stop_after=stop_after)
-        return agent.train(context.env, context, **options), context
+        context = self.context(agent, seed, masked=masked, stop_after=stop_after)
+        return self.finish(agent, context, **options), context
+
+    def context(self, agent: Agent, seed: int, *, masked: bool = False, **options: Any) -> RecordingContext:
+        """The identity task, with more environments of it for an agent that asks for them."""
+
+        def make(num_envs: int, _: int) -> IdentityEnvironment:
+            return IdentityEnvironment(num_envs, masked=masked)
+
+        return RecordingContext(make(agent.num_envs, seed), seed, make=make, **options)
+
+    def finish(self, agent: Agent, context: RecordingContext, **options: Any) -> Policy:
+        """Train until the context says stop, and close what it made."""
+        with closing(context):
+            return agent.train(context.env, context, **options)
+
+    def interrupted(self, after: int, *, masked: bool = False, **options: Any) -> RecordingContext:
+        """A training that was interrupted at its n-th report, with seed 5."""
+        agent = self.make()
+        context = self.context(agent, 5, masked=masked, interrupt_after=after)
+        with pytest.raises(Interrupted):
+            self.finish(agent, context, **options)
+        return context
 
     def timeless(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """`metrics` without clock times."""
@@ -242,13 +277,18 @@ class AgentContract:
         for name, field in self.spec.config.model_fields.items():
             assert field.description, f"{name} has no description"
 
+    def test_view(self) -> None:
+        """See `qecforge.testing.checks.views.check_view`."""
+        check_view(self.spec.view)
+
     @pytest.mark.parametrize("masked", [False, True])
     def test_learns_the_identity_task(self, masked: bool) -> None:
         """The policy names the bit that is set, masked or not; a forbidden action would have raised."""
         policy, _ = self.train(masked=masked)
         env = IdentityEnvironment(200, masked=masked)
         observations, infos = env.reset(seed=7)
-        _, rewards, *_ = env.step(policy.act(observations, action_mask=infos.get("action_mask")))
+        rng = np.random.default_rng(7)
+        _, rewards, *_ = env.step(policy.act(observations, action_mask=infos.get("action_mask"), rng=rng))
         assert rewards.mean() > 0.9
 
     def test_same_seed_same_policy(self) -> None:
@@ -256,35 +296,48 @@ class AgentContract:
         first, context = self.train(seed=3, stop_after=3)
         second, again = self.train(seed=3, stop_after=3)
         other, _ = self.train(seed=4, stop_after=3)
-        _assert_equal_weights(first, second)
+        assert_equal_weights(first, second)
         assert self.timeless(context.metrics) == self.timeless(again.metrics)
-        assert any(not torch.equal(first.state_dict()[name], other.state_dict()[name]) for name in first.state_dict())
+        assert weights_differ(first, other)
 
     @pytest.mark.parametrize("after", [1, 2, 3])
     @pytest.mark.parametrize("masked", [False, True])
     def test_resumed_equals_uninterrupted(self, after: int, masked: bool) -> None:
         """Interrupted at its n-th report, saved, restored in new objects: the same weights, metrics and environment."""
+        if self.spec.resumes != "to_the_bit":
+            pytest.skip("the agent's spec says that it resumes between episodes")
         whole, reference = self.train(masked=masked, seed=5, stop_after=4)
-        agent = self.make()
-        interrupted = RecordingContext(IdentityEnvironment(agent.num_envs, masked=masked), 5, interrupt_after=after)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted)
-        agent = self.make()
-        context = RecordingContext(
-            IdentityEnvironment(agent.num_envs, masked=masked),
-            5,
-            checkpoint=interrupted.checkpoint,
-            stop_after=4 - after + 1,
-        )
-        resumed = agent.train(context.env, context)
-        _assert_equal_weights(whole, resumed)
+        interrupted, agent = self.interrupted(after, masked=masked), self.make()
+        context = self.context(agent, 5, masked=masked, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1)
+        resumed = self.finish(agent, context)
+        assert_equal_weights(whole, resumed)
         for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
             assert advance.step == expected.step
             assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
         assert str(context.env.state_dict()) == str(reference.env.state_dict())
         assert context.checkpoint is not None
         assert reference.checkpoint is not None
-        _assert_equal_states(context.checkpoint["agent"], reference.checkpoint["agent"], self.clock_prefix)
+        assert_equal_states(context.checkpoint["agent"], reference.checkpoint["agent"], self.clock_prefix)
+
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_goes_on_with_new_episodes(self, masked: bool) -> None:
+        """Resumed where the environment had to begin anew: what was learned is kept, and no observation or mask of
+        before is acted on."""
+        learned, reference = self.train(masked=masked, seed=5, stop_after=2)
+        interrupted = self.interrupted(2, masked=masked)
+        for stop_after in (1, 3):
+            agent = self.make()
+            checkpoint = interrupted.checkpoint
+            context = self.context(
+                agent, 5, masked=masked, checkpoint=checkpoint, stop_after=stop_after, begins_anew=True
+            )
+            policy = self.finish(agent, context)
+            if stop_after == 1:
+                assert_equal_weights(policy, learned)
+        steps = [advance.step for advance in context.advances]
+        assert steps[0] == reference.advances[1].step
+        assert steps[0] < steps[1] < steps[2]
+        assert all(np.isfinite(values).all() for values in context.metrics.values())
 
     def test_stops_when_told(self) -> None:
         """After `advance` said no, nothing more is trained, and steps had only grown."""
@@ -312,6 +365,11 @@ class AgentContract:
             np.testing.assert_array_equal(ours, theirs)
         with pytest.raises(CheckpointError):
             copy.load_state_dict({"foreign": torch.zeros(1)})
+
+    def test_policy_draws_from_the_generator_alone(self) -> None:
+        """The same generator, the same actions, deterministic or not; a missing one is named."""
+        policy, _ = self.train(stop_after=2)
+        assert_randomness_is_given(policy, np.eye(5, dtype=np.int8))
 
     def test_policy_heeds_the_mask(self) -> None:
         """No forbidden action, likeliest or drawn."""
@@ -363,16 +421,11 @@ class AgentContract:
         if not self.trains_further:
             pytest.skip("the agent takes no extra loss")
         whole, _ = self.train(seed=5, stop_after=4, extra_loss=_GrowingPull())
-        agent = self.make()
-        interrupted = RecordingContext(IdentityEnvironment(agent.num_envs), 5, interrupt_after=2)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted, extra_loss=_GrowingPull())
+        interrupted = self.interrupted(2, extra_loss=_GrowingPull())
         agent, loss = self.make(), _GrowingPull()
-        context = RecordingContext(
-            IdentityEnvironment(agent.num_envs), 5, checkpoint=interrupted.checkpoint, stop_after=3
-        )
-        resumed = agent.train(context.env, context, extra_loss=loss)
-        _assert_equal_weights(whole, resumed)
+        context = self.context(agent, 5, checkpoint=interrupted.checkpoint, stop_after=3)
+        resumed = self.finish(agent, context, extra_loss=loss)
+        assert_equal_weights(whole, resumed)
         assert loss.calls > len(loss.batches)
 
     def test_the_metrics_of_an_extra_loss_are_logged(self) -> None:
@@ -387,30 +440,3 @@ class AgentContract:
         assert logged[-1] == loss.calls
         _, plain = self.train(stop_after=4)
         assert not any(name.startswith("quantizer/") for name in plain.metrics)
-
-
-def _assert_equal_weights(first: Policy, second: Policy) -> None:
-    ours, theirs = first.state_dict(), second.state_dict()
-    assert ours.keys() == theirs.keys()
-    for name, tensor in ours.items():
-        assert torch.equal(tensor, theirs[name]), name
-
-
-def _assert_equal_states(first: Any, second: Any, clock_prefix: str, place: str = "state") -> None:
-    """Nested states agree bit for bit, clock times aside."""
-    assert type(first) is type(second), place
-    if isinstance(first, Mapping):
-        assert first.keys() == second.keys(), place
-        for key in first:
-            if not str(key).startswith(clock_prefix):
-                _assert_equal_states(first[key], second[key], clock_prefix, f"{place}[{key!r}]")
-    elif isinstance(first, list):
-        assert len(first) == len(second), place
-        for index, (ours, theirs) in enumerate(zip(first, second, strict=True)):
-            _assert_equal_states(ours, theirs, clock_prefix, f"{place}[{index}]")
-    elif isinstance(first, torch.Tensor):
-        assert torch.equal(first, second), place
-    elif isinstance(first, np.ndarray):
-        np.testing.assert_array_equal(first, second, err_msg=place)
-    else:
-        assert first == second or (first != first and second != second), place
