@@ -104,9 +104,9 @@ class LikeliestSmallSet:
         self._words = table.words
         self._costs = np.log1p(-table.probabilities) - np.log(table.probabilities)
         self._cheapest = float(self._costs.min(initial=np.inf))
-        largest = max((size for size, most in _MOST_TABULATED.items() if count <= most), default=1)
+        largest = min(count, max((size for size, most in _MOST_TABULATED.items() if count <= most), default=1))
         tables = {size: self._tabulate(size, count) for size in range(1, largest + 1)}
-        most = {1: 2, 2: 4 if count <= _MOST_PAIRED else 3, 3: 5}[largest]
+        most = {0: 0, 1: 2, 2: 4 if count <= _MOST_PAIRED else 3, 3: 5}[largest]
         self._splits: list[tuple[int, _SetTable, _SetTable | None]] = []
         for size in range(1, most + 1):
             rest = size - largest
