@@ -6,7 +6,7 @@ import pytest
 import stim
 
 from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
-from qecforge.codes import verify_encoder
+from qecforge.codes import dump_code, load_code, verify_encoder
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
@@ -46,6 +46,9 @@ def test_runs_to_its_first_code(path, tmp_path):
         found = store.codes(n=sought.n, k=sought.k, min_distance=sought.target_distance)
         assert found
         assert any(store.error_rates(each.id) for each in found)  # each run measures its own best
+        for each in store.codes():
+            verify_encoder(each.code, each.encoder)
+            assert load_code(dump_code(each.code, "qasm3", encoder=each.encoder), "qasm3") == each.code
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CIRCUITS])

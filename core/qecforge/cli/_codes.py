@@ -211,7 +211,7 @@ def import_code(
 
 def _check_distance(record: CodeRecord, budget: float) -> dict[str, Any]:
     """Whether a fresh proof agrees with the stored bounds; a bound agrees where it does not contradict them."""
-    proved = record.code.distance(budget_seconds=budget)
+    proved = record.filed.distance(budget_seconds=budget)
     lower = proved.value if proved.kind != "upper_bound" else None
     upper = proved.value if proved.kind != "lower_bound" else None
     ok = not (
@@ -231,7 +231,7 @@ def _check_distance(record: CodeRecord, budget: float) -> dict[str, Any]:
 
 
 def _check_encoders(record: CodeRecord) -> list[dict[str, Any]]:
-    """Each distinct encoder against the code, by stim."""
+    """Each distinct encoder against the code, by stim; each has signs of its own."""
     import time
 
     from qecforge.codes import verify_encoder
@@ -241,7 +241,7 @@ def _check_encoders(record: CodeRecord) -> list[dict[str, Any]]:
     for found in {found.encoder: found for found in reversed(record.discoveries)}.values():
         started = time.perf_counter()
         try:
-            verify_encoder(record.code, found.encoder)
+            verify_encoder(record.filed.with_signs(None), found.encoder)
             result, ok = "encodes this code", True
         except CodeError as error:
             result, ok = str(error), False

@@ -164,6 +164,8 @@ def code_lines(
         lines += _encoder_lines(record, width)
     if rates:
         lines += ["", "logical error rates", *to_text(rates_table(rates), width).split("\n")]
+        notes = (rate.task.lost_distance(record.distance) for rate in rates)
+        lines += dict.fromkeys(note for note in notes if note is not None)
     return lines
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "gates_of_encoder",
     "parsed_circuit",
     "qiskit_encoder",
+    "signs_of_encoder",
     "tableau_of_circuit",
     "verify_encoder",
 ]
@@ -223,6 +224,29 @@ def verify_encoder(code: CodeStructure, encoder: str) -> None:
                 raise CodeError(
                     f"encoder: it maps {letter}_{qubit} to {_pauli.format_row(image, n)}, which is no logical operator"
                 )
+
+
+def signs_of_encoder(code: CodeStructure, encoder: str) -> NDArray[np.bool_]:
+    """Signs that a circuit gives to the code's generators, (n-k,), True for a minus.
+
+    Two encoders of one stabilizer group may differ by Paulis, and then prepare it with other signs.
+
+    Raises:
+        CodeError: the circuit cannot be read, is not Clifford, or encodes another group.
+    """
+    undo = tableau_of_circuit(encoder, code.n).inverse(unsigned=False)
+    signs = np.zeros(code.n - code.k, np.bool_)
+    for index, row in enumerate(code.check_matrix):
+        image = undo(_to_stim(row))
+        xs, zs = image.to_numpy()
+        if xs.any() or zs[: code.k].any():
+            raise CodeError(
+                f"encoder: generator {index} ({_pauli.format_pauli(row)}) is none that it prepares; expected a circuit "
+                f"that maps Z_{code.k}..Z_{code.n - 1} to the stabilizers of the [[{code.n},{code.k}]] code "
+                f"{code.digest[:12]}"
+            )
+        signs[index] = image.sign == -1
+    return signs
 
 
 def _joined(x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.uint8]:

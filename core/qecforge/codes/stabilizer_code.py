@@ -251,6 +251,25 @@ class StabilizerCode:
         pivots = {row.bit_length(): row for row in _gf2.row_reduce(self._rows)}
         return _gf2.reduce_against(_gf2.pack_rows(matrix)[0], pivots) == 0
 
+    def with_signs(self, signs: ArrayLike | None) -> StabilizerCode:
+        """The same generators and logical operators in another Pauli frame.
+
+        Args:
+            signs: (n-k,) booleans, True for a minus; None for not known.
+        """
+        return StabilizerCode(self.check_matrix, signs=signs, logical_x=self.logical_x, logical_z=self.logical_z)
+
+    def prepared_by(self, encoder: str) -> StabilizerCode:
+        """The code with the signs that this encoding circuit gives to its generators.
+
+        Args:
+            encoder: stim circuit text.
+
+        Raises:
+            CodeError: the circuit encodes another stabilizer group, or is none of Clifford gates.
+        """
+        return self.with_signs(encoders.signs_of_encoder(self, encoder))
+
     def permuted(self, permutation: Sequence[int]) -> StabilizerCode:
         """The code whose qubit i is this one's qubit `permutation[i]`."""
         order = np.asarray(permutation, dtype=np.intp)

@@ -150,6 +150,8 @@ def _error_rates(attempt: Attempt, config: LogicalErrorRateConfig, policy: Polic
     """Of the run's best codes; shots that the store has already are not drawn again."""
     from qecforge.evaluation import measure_error_rates
 
+    if config.generators == "auto":  # an encoder chose those of a discovered code, not a person
+        config = config.model_copy(update={"generators": "lightest"})
     plan, store = attempt.plan, attempt.store
 
     def record(code_id: str, task: ErrorRateTask, chunk: int, counts: ErrorCounts) -> None:

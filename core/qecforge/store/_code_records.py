@@ -80,7 +80,7 @@ class CodeRecord:
         distance_kind: `exact` only where it was proved; else which of the bounds `distance` is.
         distance_lower, distance_upper: The best bounds that were proved (the upper one None where there is none); equal
             where the distance is exact. `distance_witness`: a logical operator of weight `distance_upper`.
-        definition: The code as JSON, with the generators it was first filed with.
+        definition: The code as JSON, with the generators that it was first filed with, and their signs then.
         discoveries: One for each run that found it, shortest encoder first; empty for an imported code. Where the
             query named a run, that run's alone.
         source: Where an imported code came from; None for one that was only discovered.
@@ -103,7 +103,22 @@ class CodeRecord:
 
     @cached_property
     def code(self) -> StabilizerCode:
-        """The code itself. Raises `StoreError` where the row was altered since it was written."""
+        """The code itself; where its signs are known, those that `encoder` prepares, so that both can be exported
+        together. Raises `StoreError` where the row was altered since it was written."""
+        code = self.filed
+        if self.encoder is None or code.signs is None:
+            return code
+        try:
+            return code.prepared_by(self.encoder)
+        except CodeError as error:
+            raise StoreError(
+                f"code {self.id}: its encoder was altered, it does not encode this code any more ({error}): restore a "
+                "copy of the store"
+            ) from error
+
+    @cached_property
+    def filed(self) -> StabilizerCode:
+        """The code as it was first filed, in the Pauli frame of that time. Raises `StoreError` as `code` does."""
         try:
             code = StabilizerCode.from_json(self.definition)
         except CodeError as error:

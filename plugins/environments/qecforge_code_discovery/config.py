@@ -90,7 +90,8 @@ class CodeDiscoveryConfig(PluginConfig):
         default=16,
         ge=1,
         le=65536,
-        description="Codes kept: distinct stabilizer groups, fewest gates first, oldest first.",
+        description="Codes that the search remembers at a time: distinct stabilizer groups, fewest gates first, oldest "
+        "first. Each that enters is filed, so a run may file more.",
     )
 
     @field_validator("gates", mode="before")

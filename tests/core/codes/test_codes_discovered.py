@@ -5,6 +5,7 @@ import pytest
 import stim
 from codes_reference import encoders
 from hypothesis import given
+from hypothesis import strategies as st
 
 from qecforge.codes import DiscoveredCode, StabilizerCode, known_codes, verify_encoder
 from qecforge.errors import CodeError
@@ -116,3 +117,18 @@ def test_verify_encoder_against_a_simulation():
     simulator.do(stim.Circuit("H 0\nX 1"))
     simulator.do(code.encoder())
     assert all(simulator.peek_observable_expectation(stim.PauliString(row)) == 1 for row in code.stabilizers)
+
+
+@given(encoders(), st.data())
+def test_signs_are_those_that_the_circuit_gives(drawn, data):
+    text, n, k = drawn
+    code = StabilizerCode.from_circuit(text, k, n=n)
+    paulis = "\n".join(f"{data.draw(st.sampled_from('IXYZ'))} {qubit}" for qubit in range(n))
+    turned = StabilizerCode(code.check_matrix, signs=code.signs).prepared_by(f"{text}\n{paulis}")
+    verify_encoder(turned, f"{text}\n{paulis}")
+    assert turned.prepared_by(text).signs.tolist() == code.signs.tolist()
+
+
+def test_signs_of_a_circuit_for_another_code_are_refused():
+    with pytest.raises(CodeError, match=r"generator 0 \(ZZ\) is none that it prepares"):
+        StabilizerCode.from_paulis(["ZZ"]).prepared_by("H 0")

@@ -77,7 +77,7 @@ def _solve(
     slack = -2.0 * eye_array(len(bits), format="csr")
     constraints = [LinearConstraint(hstack([parity, slack]), odd, odd)] if bits else []
     padding = csr_array((1, len(bits)))
-    cheaper = upper - (step or _TOLERANCE * max(1.0, upper))
+    cheaper = _next_below(upper, step)
     rows, lows, highs = [hstack([csr_array(costs[np.newaxis]), padding])], [-np.inf], [cheaper]
     if space.every:
         rows.append(hstack([csr_array(np.ones((1, columns))), padding]))
@@ -112,6 +112,12 @@ def _solve(
     dual = result.mip_dual_bound
     bound = float(dual) if dual is not None and np.isfinite(dual) else 0.0
     return max(0.0, ceil((bound - _TOLERANCE) / step) * step if step else bound), operator
+
+
+def _next_below(upper: float, step: int) -> float:
+    """The greatest cost that counts as cheaper than `upper`, which another space may have brought and which need not be
+    a multiple of this one's step."""
+    return step * (ceil(upper / step) - 1) if step else upper - _TOLERANCE * max(1.0, upper)
 
 
 def _bit_row(columns: tuple[int, ...], bit: int) -> list[float]:

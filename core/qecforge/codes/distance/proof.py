@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -51,6 +52,8 @@ class Distance:
         method: How, such as `enumerator` or `css halves: meet_in_the_middle`.
         seconds: Wall time taken.
         lower: No logical operator has smaller weight; equals `value` where exact.
+        excluded: By half (`x`, `z`; the empty name where all Paulis are searched at once), the greatest w such that no
+            logical operator of this kind has a weight in 1..w. `lower` is one more than the least of them.
         upper: Weight of a known logical operator; equals `value` where exact; None where none is known.
         witness: A logical operator of weight `upper` as a Pauli string (for k = 0 a stabilizer), or None where the
             proof did not bring one forth.
@@ -63,6 +66,7 @@ class Distance:
     lower: int = 1
     upper: int | None = None
     witness: str | None = None
+    excluded: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ def css_distances(
 
 
 class _Proof:
-    """Bounds of one distance as they tighten. `lower` and `upper` hold over all spaces together."""
+    """Bounds of one distance as they tighten. `lower` and `upper` hold over all spaces together, `excluded[i]` for
+    space i: no operator that counts there has a weight in 1..excluded[i]."""
 
     def __init__(
         self,
@@ -149,9 +154,15 @@ class _Proof:
         self.started = time.perf_counter()
         self.deadline = math.inf if budget_seconds is None else self.started + budget_seconds
         self.rng = np.random.default_rng(seed)
-        self.lower, self.upper = 1, code.n + 1
+        self.upper = code.n + 1
+        self.excluded = [0] * len(spaces)
         self.witness: int | None = None
         self.used: list[str] = []
+
+    @property
+    def lower(self) -> int:
+        """No operator that counts weighs less."""
+        return min(self.excluded) + 1
 
     def run(self) -> Distance:
         if self.method == "enumerator" and self._enumerator_bits() > MAX_ENUMERATED_BITS:
@@ -183,6 +194,7 @@ class _Proof:
             seconds=time.perf_counter() - self.started,
             lower=min(self.lower, self.upper),
             upper=self.upper,
+            excluded={space.half: weight for space, weight in zip(self.spaces, self.excluded, strict=True)},
             witness=None if self.witness is None else _pauli.format_row(self.witness, self.n),
         )
 
@@ -232,11 +244,12 @@ class _Proof:
         weights = {
             rows: span_weights(rows, self.n, paired=paired, deadline=self.deadline) for rows in sorted(self._walked())
         }
-        value = min(_enumerated_distance(space, weights) for space in self.spaces)
+        values = [_enumerated_distance(space, weights) for space in self.spaces]
         self.used.append("enumerator")
-        if value < self.upper:
-            self._search_for(value)
-        self.lower = self.upper = value
+        if min(values) < self.upper:
+            self._search_for(min(values))
+        self.upper = min(values)
+        self.excluded = [value - 1 for value in values]
 
     def _search_for(self, weight: int) -> None:
         """Find a witness of a weight that counting has proved; leave it at None where that would take long."""
@@ -251,18 +264,19 @@ class _Proof:
 
     def _meet(self, deadline: float) -> None:
         self.used.append("meet_in_the_middle")
-        while self.lower < self.upper:
-            for space in self.spaces:
-                self._accept(_meet_in_the_middle.find_of_weight(space, self.lower, deadline, self.rng))
-                if self.upper == self.lower:
+        while (weight := self.lower) < self.upper:
+            for index, space in enumerate(self.spaces):
+                if self.excluded[index] >= weight:
+                    continue
+                self._accept(_meet_in_the_middle.find_of_weight(space, weight, deadline, self.rng))
+                if self.upper == weight:
                     return
-            self.lower += 1
+                self.excluded[index] = weight
 
     def _solve_programmes(self) -> None:
         from qecforge.codes.distance._integer_programme import minimise
 
         self.used.append("integer_programme")
-        proved = math.inf
         for index, space in enumerate(self.spaces):
             share = (self.deadline - time.perf_counter()) / (len(self.spaces) - index)
             result = minimise(
@@ -273,8 +287,7 @@ class _Proof:
                 step=2 if space.even else 1,
             )
             self._accept(result.operator)
-            proved = min(proved, result.lower)
-        self.lower = max(self.lower, min(int(proved), self.upper))
+            self.excluded[index] = max(self.excluded[index], math.ceil(result.lower) - 1)
 
 
 def _enumerated_distance(space: SearchSpace, weights: dict[tuple[int, ...], list[int]]) -> int:

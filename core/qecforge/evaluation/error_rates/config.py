@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from qecforge.contracts.config import PluginConfig
 from qecforge.evaluation.error_rates.noise import DepolarizingNoise, Noise
@@ -113,8 +121,9 @@ class LogicalErrorRateConfig(PluginConfig):
     )
     extraction: Literal["bare", "flag", "shor"] = Field(
         "flag",
-        description="Syndrome extraction of the memory experiment. bare: one ancilla per stabilizer, CNOT order "
-        "optimised, not fault tolerant. flag: the ancilla is guarded by flag qubits. shor: verified cat states.",
+        description="Syndrome extraction of the memory experiment. bare: one ancilla per stabilizer, its CNOT order "
+        "searched; keeps the distance of surface codes, not of most others. flag: the ancilla is guarded by flag "
+        "qubits. shor: verified cat states.",
     )
     rounds: int | None = Field(None, ge=1, description="Rounds of syndrome extraction; None: the code's distance.")
     basis: Literal["x", "z", "both"] = Field(
@@ -132,9 +141,21 @@ class LogicalErrorRateConfig(PluginConfig):
     )
     decoder: DecoderName = Field(
         "auto",
-        description="auto: pymatching where the error model is graph-like and its edges lose no single fault, "
-        "else ml_lookup where the circuit is small "
-        "and faults are rare, else tesseract where installed, else bposd; the one in use is recorded.",
+        description="auto: ml_lookup where its tables are all but complete (small circuits); else pymatching where "
+        "every fault is an edge, or the circuit is large and its faults split into edges without loss; else tesseract "
+        "where installed, else bposd. The one in use is recorded.",
+    )
+    generators: Literal["auto", "given", "lightest"] = Field(
+        "auto",
+        description="Which generators are measured. given: the code's own. lightest: those of least total weight, "
+        "decided by the code's group alone. auto: given where they are as light as the lightest (plaquettes stay "
+        "plaquettes), else lightest; of codes that a run discovered, whose generators no person chose, lightest.",
+    )
+    order: Literal["auto", "ascending"] | list[list[int]] = Field(
+        "auto",
+        description="Order in which a generator's qubits are coupled. auto: searched until no fault of the extraction "
+        "costs distance; for surface codes the standard order in the shapes of Z and N, all generators side by side. "
+        "ascending: by number. A list: the order of each generator's qubits (`generators: given`).",
     )
     schedule_seed: int = Field(0, ge=0, description="Seed of the search for a good CNOT order.")
     max_codes: int | None = Field(
@@ -149,9 +170,21 @@ class LogicalErrorRateConfig(PluginConfig):
             raise ValueError(f"got max_shots {self.max_shots} below shots {self.shots}; raise max_shots or lower shots")
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError("p: got the same value twice; remove the duplicate")
+        if isinstance(self.order, list) and self.generators != "given":
+            raise ValueError(
+                f"order: got a list with generators {self.generators}, expected generators: given, since the list "
+                "follows the code's own; add generators: given"
+            )
         for p in self.strengths:
             self.noise.channels(p)
         return self
+
+    @model_serializer(mode="wrap")
+    def _choices_unsaid(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """`generators` and `order` where they are not auto: canonical forms of runs from before there were others stay
+        what they are."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if key not in ("generators", "order") or value != "auto"}
 
     @property
     def strengths(self) -> tuple[float, ...]:

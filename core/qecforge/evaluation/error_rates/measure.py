@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -14,9 +15,10 @@ from typing import Literal, TypeAlias
 from qecforge.codes import StabilizerCode
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
-from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, measured_code
+from qecforge.evaluation.error_rates.circuits.extraction import ExtractionRound, extraction_round
+from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, coupled_qubits, measured_code
 from qecforge.evaluation.error_rates.circuits.memory import MemoryExperiment, memory_experiment
-from qecforge.evaluation.error_rates.circuits.schedule import best_round
+from qecforge.evaluation.error_rates.circuits.schedule import best_round, given_round, natural_schedule, proved_distance
 from qecforge.evaluation.error_rates.code_capacity import (
     EXACT_BITS,
     code_capacity_experiment,
@@ -24,7 +26,7 @@ from qecforge.evaluation.error_rates.code_capacity import (
     maximum_likelihood_rate,
 )
 from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
-from qecforge.evaluation.error_rates.decoders import compile_decoder, resolve_decoder
+from qecforge.evaluation.error_rates.decoders import compile_decoder, decoder_for_hyperedges, resolve_decoder
 from qecforge.evaluation.error_rates.noise import Channels, canonical_noise
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
 from qecforge.evaluation.error_rates.sampling import Chunk, draw_chunk
@@ -37,6 +39,7 @@ Record: TypeAlias = Callable[[ErrorRateTask, int, ErrorCounts], None]
 Progress: TypeAlias = Callable[[ErrorRateTask, ErrorCounts, float], None]
 
 _MOST_EXACT_SYNDROMES = 4096
+_LARGE_MODEL = 1500
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def plan_error_rates(
         ConfigurationError: a transversal boundary on a code that is not CSS.
         DecoderError, MissingDependency: as `resolve_decoder`.
     """
-    measured = measured_code(code)
+    measured = measured_code(code, config.generators)
     if config.experiment == "code_capacity":
         return [_plan_code_capacity(code, measured, config, p) for p in config.strengths]
     bound = distance
@@ -97,9 +100,10 @@ def plan_error_rates(
         proved = code.distance()
         distance = proved.value
         bound = None if proved.kind == "lower_bound" else proved.value
-    extraction = best_round(
-        measured, config.extraction, distance=distance, boundary=config.boundary, seed=config.schedule_seed
-    )
+    coupled = sorted(coupled_qubits(measured))
+    reachable = len(coupled) == code.n
+    protected = distance if reachable else _distance_on(measured, coupled)
+    extraction = _extraction(code, measured, config, protected)
     rounds = distance if config.rounds is None else config.rounds
     bases: tuple[Literal["x", "z"], ...] = ("z", "x") if config.basis == "both" else (config.basis,)
     planned = []
@@ -119,7 +123,8 @@ def plan_error_rates(
             for basis in bases
         )
         if known_distance is None:
-            known_distance = _circuit_distance(experiments, bound, channels)
+            kept = proved_distance(measured, extraction, config.extraction, protected) if reachable else 1
+            known_distance = _circuit_distance(experiments, bound if reachable else None, channels, kept)
         task = ErrorRateTask(
             code_digest=code.digest,
             experiment="memory",
@@ -138,28 +143,60 @@ def plan_error_rates(
     return planned
 
 
+def _extraction(
+    code: StabilizerCode, measured: MeasuredCode, config: LogicalErrorRateConfig, distance: int
+) -> ExtractionRound:
+    kind = config.extraction
+    if isinstance(config.order, list):
+        return given_round(measured, [s.lstrip("+-") for s in code.stabilizers], config.order, kind, distance)
+    if config.order == "ascending":
+        return extraction_round(measured.stabilizers, natural_schedule(measured), kind, distance)
+    return best_round(measured, kind, distance=distance, boundary=config.boundary, seed=config.schedule_seed)
+
+
+def _distance_on(code: MeasuredCode, coupled: Sequence[int]) -> int:
+    """The distance of what the code is on the qubits that its generators act on: the others' faults, if they have any,
+    meet no gate. 1 where nothing is encoded there."""
+    part = StabilizerCode.from_paulis(["".join(pauli[qubit] for qubit in coupled) for pauli in code.stabilizers])
+    return part.distance().value if part.k else 1
+
+
 def _circuit_distance(
-    experiments: Sequence[MemoryExperiment], distance: int | None, channels: Channels
+    experiments: Sequence[MemoryExperiment], distance: int | None, channels: Channels, proved: int
 ) -> CircuitDistance:
     """Of both bases together.
 
     A logical operator of least weight, put between two rounds, is a set of `distance` data faults that at least one
-    basis sees, provided that a two-qubit gate can fail by any Pauli.
+    basis sees, provided that a two-qubit gate can fail by any Pauli and that each data qubit meets one. Of large
+    circuits what the order of gates proves comes first.
     """
-    each = [circuit_distance(experiment.circuit) for experiment in experiments]
+    each = [_distance_of(experiment, proved) for experiment in experiments]
     uppers = [one.upper for one in each if one.upper is not None]
     if distance is not None and len(experiments) == 2 and min(channels.gate2) > 0.0:
         uppers.append(distance)
     return CircuitDistance(min(one.lower for one in each), min(uppers, default=None))
 
 
+def _distance_of(experiment: MemoryExperiment, proved: int) -> CircuitDistance:
+    circuit = experiment.circuit
+    if proved > 1 and len(experiment.detector_error_model) > _LARGE_MODEL:
+        with contextlib.suppress(ValueError):  # stim's answer where there is no graph-like logical error
+            if len(circuit.shortest_graphlike_error(ignore_ungraphlike_errors=True)) == proved:
+                return CircuitDistance(proved, proved)
+    return circuit_distance(circuit)
+
+
 def _resolve(name: str, experiments: Sequence[MemoryExperiment]) -> str:
-    """One decoder for all bases: the first basis decides, and the others must accept it."""
-    resolved = resolve_decoder(name, experiments[0].circuit)
-    others = {resolve_decoder(name, experiment.circuit) for experiment in experiments[1:]}
-    if others - {resolved}:
-        resolved = next(d for d in ("ml_lookup", "tesseract", "bposd") if d in {resolved, *others})
-    return resolved
+    """One decoder for all bases: where `auto` would take several, matching if it can do all of them."""
+    circuits = [experiment.circuit for experiment in experiments]
+    resolved = {resolve_decoder(name, circuit) for circuit in circuits}
+    if len(resolved) == 1:
+        return resolved.pop()
+    if "pymatching" in resolved and all(
+        resolve_decoder(name, circuit, matching_first=True) == "pymatching" for circuit in circuits
+    ):
+        return "pymatching"
+    return decoder_for_hyperedges()
 
 
 def _plan_code_capacity(

@@ -3,16 +3,18 @@
 For each syndrome the probabilities of all fault sets that explain it are summed for each value of the observables, and
 the likeliest value is the prediction. Two regimes:
 
-- *exact*, where detectors and observables are at most 20 bits: the joint distribution of syndrome and observables is
-  computed whole, as the inverse Walsh-Hadamard transform of the product of the mechanisms' characters.
+- *exact*, where detectors and observables are at most 20 bits (22 where faults are frequent): the joint distribution of
+  syndrome and observables is computed whole, as the inverse Walsh-Hadamard transform of the product of the mechanisms'
+  characters.
 - *truncated*, else: sums run over all sets of at most three faults; where none of them explains a syndrome, over all
-  sets of four; where none does, the prediction is that no observable flipped. Sets are summed without listing them, by
+  sets of four; where none does, belief propagation decides (`bposd`). Sets are summed without listing them, by
   Newton's identities for elementary symmetric polynomials in the group algebra of GF(2)^m (x·x = 1 for every fault x):
   3 e3 = e2 p1 - e1 p2 + p3 with e2 tabulated, and e4 = (e2 e2) / 6 where no smaller set explains the syndrome.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,16 +22,38 @@ import sinter
 from numpy.typing import NDArray
 
 from qecforge.errors import DecoderError
+from qecforge.evaluation.error_rates.belief_propagation import CompiledBeliefPropagation
 from qecforge.evaluation.error_rates.circuits._faults import FaultTable, fault_table
 
 if TYPE_CHECKING:
     import stim
 
-__all__ = ["ExactLookup", "MaximumLikelihoodLookup", "TruncatedLookup", "joint_distribution"]
+__all__ = ["ExactLookup", "MaximumLikelihoodLookup", "TruncatedLookup", "joint_distribution", "lookup_suffices"]
 
 _EXACT_BITS = 20
 _MOST_OBSERVABLES = 4
 _MOST_MECHANISMS = 3000
+
+_SUFFICIENT_MECHANISMS = 1500
+_SUFFICIENT_FAULTS = 2.0
+
+
+def _exact(table: FaultTable) -> bool:
+    """Whether the table is in the exact regime: for two bits more where the truncated one does not suffice."""
+    crowded = table.probabilities.sum() > _SUFFICIENT_FAULTS
+    return table.num_detectors + table.num_observables <= _EXACT_BITS + (2 if crowded else 0)
+
+
+def lookup_suffices(table: FaultTable) -> bool:
+    """Whether the lookup makes as few errors as any decoder: in the exact regime always, in the truncated one up to
+    1500 mechanisms, 4 observables and two faults a shot on average (beyond, sets of more than four faults matter)."""
+    if _exact(table):
+        return bool((table.probabilities < 0.5).all())
+    return (
+        len(table) <= _SUFFICIENT_MECHANISMS
+        and table.num_observables <= _MOST_OBSERVABLES
+        and float(table.probabilities.sum()) <= _SUFFICIENT_FAULTS
+    )
 
 
 class MaximumLikelihoodLookup(sinter.Decoder):  # type: ignore[misc]
@@ -38,7 +62,7 @@ class MaximumLikelihoodLookup(sinter.Decoder):  # type: ignore[misc]
     def compile_decoder_for_dem(self, *, dem: stim.DetectorErrorModel) -> sinter.CompiledDecoder:
         """Build the tables. Raises `DecoderError` where the model is too large for either regime."""
         table = fault_table(dem)
-        if table.num_detectors + table.num_observables <= _EXACT_BITS:
+        if _exact(table):
             return ExactLookup(table)
         if len(table) > _MOST_MECHANISMS or table.num_observables > _MOST_OBSERVABLES:
             raise DecoderError(
@@ -126,7 +150,17 @@ class TruncatedLookup(sinter.CompiledDecoder):  # type: ignore[misc]
     def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """As `sinter.CompiledDecoder` says."""
         scores = self.scores(bit_packed_detection_event_data)
-        return _packed(scores.argmax(axis=1).astype(np.uint64), self._table.num_observables)
+        predictions = _packed(scores.argmax(axis=1).astype(np.uint64), self._table.num_observables)
+        unexplained = ~scores.any(axis=1)
+        if unexplained.any():
+            predictions[unexplained] = self._otherwise.decode_shots_bit_packed(
+                bit_packed_detection_event_data=np.ascontiguousarray(bit_packed_detection_event_data[unexplained])
+            )
+        return predictions
+
+    @cached_property
+    def _otherwise(self) -> sinter.CompiledDecoder:
+        return CompiledBeliefPropagation("bposd", self._table)
 
     def scores(self, syndromes_packed: NDArray[np.uint8]) -> NDArray[np.float64]:
         """(shots, 2^observables) float64: the odds of each value of the observables together with the syndrome, against

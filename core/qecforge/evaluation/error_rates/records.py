@@ -148,6 +148,21 @@ class ErrorRateTask:
         text = json.dumps(known, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def lost_distance(self, distance: int) -> str | None:
+        """One line where the circuit is known to have less than the code's `distance`; else None.
+
+        A rate falls as p^((d + 1) // 2) at best, d being the circuit distance.
+        """
+        reached = self.circuit_distance
+        if reached is None or self.circuit_distance_kind == "lower_bound" or reached >= distance:
+            return None
+        power = (reached + 1) // 2
+        words = "" if self.circuit_distance_kind == "exact" else "at most "
+        return (
+            f"extraction {self.extraction}: circuit distance {words}{reached}, below the code's {distance}; "
+            f"the rate falls as p^{power}, not p^{(distance + 1) // 2}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """All fields by name; JSON scalars only. `from_json` is the inverse."""
         return asdict(self)

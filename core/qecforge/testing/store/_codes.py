@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qecforge.codes import Distance, StabilizerCode
+from qecforge.codes import DiscoveredCode, Distance, StabilizerCode, dump_code, verify_encoder
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import CodeRecord, Store
@@ -48,6 +48,26 @@ class CodeCases:
         assert (record.gate_count, [found.gate_count for found in record.discoveries]) == (10, [10, 12])
         (as_seen_by_first,) = store.codes(run=runs[0].id)
         assert (as_seen_by_first.gate_count, as_seen_by_first.run_ids) == (12, (runs[0].id,))
+
+    def test_signs_are_those_of_the_shortest_encoder(self, store: Store) -> None:
+        """Two runs find one stabilizer group in two Pauli frames."""
+        run_ids = []
+        for digit, gates, text in (("a", 12, "H 2\nCX 2 0 2 1\nX 0"), ("b", 10, "H 2\nCX 2 0 2 1\nZ 2")):
+            run_ids.append(example_run(store, digit).id)
+            code = StabilizerCode.from_circuit(text, 1)
+            found = DiscoveredCode(code, text, gates, 2, target_distance=1, step=5)
+            store.add_discovery(run_ids[-1], found, code.distance(), wall_time=1.0, proof={})
+        (record,) = store.codes()
+        assert record.encoder is not None
+        verify_encoder(record.code, record.encoder)
+        assert record.code.signs is not None
+        assert record.filed.signs is not None
+        assert record.code.signs.tolist() != record.filed.signs.tolist()
+        assert dump_code(record.code, "stim", encoder=record.encoder)
+        for run_id in run_ids:
+            (own,) = store.codes(run=run_id)
+            assert own.encoder is not None
+            verify_encoder(own.code, own.encoder)
 
     def test_the_shortest_encoder_wins_then_the_earliest(self, store: Store) -> None:
         seen = [(12, 5, "a"), (10, 30, "b"), (10, 20, "c"), (11, 1, "d")]

@@ -117,7 +117,7 @@ class LogicalMemory:
         circuits: The experiments, each with logical observables.
         rounds: Cycles of one shot of each.
         decoder: A name of `qecforge.evaluation.error_rates.config.DECODERS`; `auto` as in
-            `qecforge.evaluation.error_rates.decoders.resolve_decoder`.
+            `qecforge.evaluation.error_rates.decoders.resolve_decoder`, matching first.
         reference: (G,) gate errors, in the order of the first circuit's gates, that decide what `auto` stands for.
 
     Attributes:
@@ -141,7 +141,9 @@ class LogicalMemory:
         self.rounds, self._circuits = rounds, tuple(circuits)
         number = {gate.name: g for g, gate in enumerate(circuits[0].gates)}
         self._order = [np.array([number[gate.name] for gate in circuit.gates]) for circuit in circuits]
-        self.decoder_names = tuple(resolve_decoder(decoder, circuit) for circuit in self.noisy(reference))
+        self.decoder_names = tuple(
+            resolve_decoder(decoder, circuit, matching_first=True) for circuit in self.noisy(reference)
+        )
 
     def noisy(self, errors: ArrayLike) -> tuple[stim.Circuit, ...]:
         """The experiments with (G,) error probabilities of the gates."""

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 import stim
-from codes_reference import brute_force_distance, codes, is_logical
+from codes_reference import all_logicals, brute_force_distance, codes, is_logical
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -336,3 +336,84 @@ def test_rotated_surface_checks_and_logicals(d):
     row = "Z" * d + "I" * (d * d - d)
     assert is_logical(code, column)
     assert is_logical(code, row)
+
+
+def ring_of_gaps(gaps, paths):
+    """A ring whose gaps are each bridged by one edge and `paths` paths of three edges: qubits are edges, X checks the
+    vertices, Z checks the 4-cycles. The single edges all the way round are a logical Z; one edge of each bridge of a
+    gap a logical X."""
+    edges, cycles = [], []
+    for gap in range(gaps):
+        ends = ("ring", gap), ("ring", (gap + 1) % gaps)
+        direct = len(edges)
+        edges.append(ends)
+        for path in range(paths):
+            inner = ("a", gap, path), ("b", gap, path)
+            cycles.append([direct, *range(len(edges), len(edges) + 3)])
+            edges += [(ends[0], inner[0]), inner, (inner[1], ends[1])]
+    vertices = sorted({vertex for edge in edges for vertex in edge}, key=str)
+    hx = np.array([[vertex in edge for edge in edges] for vertex in vertices], dtype=np.uint8)
+    hz = np.array([[number in cycle for number in range(len(edges))] for cycle in cycles], dtype=np.uint8)
+    return StabilizerCode.from_css(hx, hz, drop_redundant=True)
+
+
+@pytest.mark.parametrize("method", ["auto", "integer_programme"])
+@pytest.mark.parametrize(("gaps", "paths"), [(4, 4), (6, 6), (3, 4), (4, 3), (5, 2)])
+def test_bounds_from_the_other_half_leave_no_weight_unsearched(gaps, paths, method):
+    """One half's weights are all even where the bound of the other is odd."""
+    code = ring_of_gaps(gaps, paths)
+    assert (code.n, code.k) == (gaps * (1 + 3 * paths), 1)
+    found = code.distance(method=method)
+    assert_proved(code, found, min(gaps, paths + 1))
+
+
+def test_a_large_ring_is_no_longer_than_its_gaps():
+    found = ring_of_gaps(10, 10).distance(method="integer_programme", budget_seconds=20)
+    assert found.kind != "exact" or found.value == 10
+    assert found.lower <= 10 <= found.upper
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(5, 4), (4, 5), (3, 4), (4, 3)])
+@pytest.mark.parametrize("surplus", [1, 2, 3])
+def test_a_half_is_minimised_below_any_bound(rows, columns, surplus):
+    """Whatever the bound, and wherever it comes from, the lightest operator of the half is found."""
+    for space in search_spaces(rectangle(rows, columns)):
+        least = rows if space.half == "x" else columns
+        step = 2 if space.even else 1
+        result = minimise(space, np.ones(space.n), float(least + surplus), math.inf, step=step)
+        assert result.lower == least
+        assert bin(result.operator).count("1") == least
+
+
+def rectangle(rows, columns):
+    """The rotated surface code on a rectangle: X of weight `rows`, Z of weight `columns`."""
+    n = rows * columns
+    kinds = {"x": [], "z": []}
+    for i in range(-1, rows):
+        for j in range(-1, columns):
+            cell = [(i + a, j + b) for a in (0, 1) for b in (0, 1)]
+            cell = [place for place in cell if 0 <= place[0] < rows and 0 <= place[1] < columns]
+            kind = "xz"[(i + j) % 2]
+            on_edge = len(cell) == 2 and ((kind == "x") == (i in (-1, rows - 1)))
+            if len(cell) == 4 or on_edge:
+                kinds[kind].append([place[0] * columns + place[1] for place in cell])
+    hx, hz = (np.array([[q in check for q in range(n)] for check in kinds[kind]], np.uint8) for kind in "xz")
+    return StabilizerCode.from_css(hx, hz)
+
+
+@settings(deadline=None, max_examples=60)
+@given(codes(max_qubits=7, css=True, min_logical=1))
+def test_every_method_agrees_with_brute_force_on_each_half(code):
+    """Halves that differ in parity, in size, and in what they exclude."""
+    for method in METHODS:
+        halves = css_distances(code, method=method)
+        whole = code.distance(method=method)
+        for kind, half in (("X", halves.x), ("Z", halves.z)):
+            least = min(
+                (code.n - text.count("I") for text in all_logicals(code) if set(text) <= {"I", kind}), default=None
+            )
+            assert (half.value, half.kind) == (least, "exact")
+            assert half.excluded == {kind.lower(): least - 1}
+        assert min(whole.excluded.values()) + 1 == whole.value == min(halves.x.value, halves.z.value)
+        assert whole.excluded["x"] < halves.x.value
+        assert whole.excluded["z"] < halves.z.value

@@ -30,9 +30,20 @@ def test_every_field_is_described_and_the_config_round_trips():
     assert LogicalErrorRateConfig.model_validate_json(config.model_dump_json()) == config
 
 
+def test_choices_of_generators_and_order_are_in_the_canonical_form_only_where_made():
+    """Runs from before there were choices keep their identity."""
+    said = LogicalErrorRateConfig.model_validate({"p": [0.1]}).model_dump(mode="json")
+    assert not {"generators", "order"} & set(said)
+    chosen = LogicalErrorRateConfig.model_validate({"p": [0.1], "generators": "given", "order": [[1, 0]]})
+    assert {"generators": "given", "order": [[1, 0]]}.items() <= chosen.model_dump(mode="json").items()
+    assert LogicalErrorRateConfig.model_validate(chosen.model_dump(mode="json")) == chosen
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"order": [[0, 1]]}, "add generators: given"),
+        ({"order": "descending"}, "'auto' or 'ascending'"),
         ({"p": []}, "at least 1"),
         ({"p": [0.1, 0.1]}, "same value twice"),
         ({"p": [0.0]}, "greater than 0"),

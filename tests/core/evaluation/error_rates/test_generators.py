@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qecforge.codes import StabilizerCode
+from qecforge.codes.known_codes import rotated_surface
 from qecforge.errors import CodeError
 from qecforge.evaluation.error_rates.circuits.generators import measured_code
 
@@ -87,3 +88,23 @@ def test_no_other_generators_are_lighter(seed):
 def test_nothing_to_lose_is_refused():
     with pytest.raises(CodeError, match="k=0"):
         measured_code(StabilizerCode.from_paulis(["XX", "ZZ"]))
+
+
+def test_given_generators_are_kept_where_no_others_are_lighter(five):
+    for code in (rotated_surface(3), rotated_surface(5), five):
+        given = {s.lstrip("+-") for s in code.stabilizers}
+        assert set(measured_code(code, "auto").stabilizers) == given
+        assert measured_code(code, "auto") == measured_code(code, "given")
+    assert set(measured_code(rotated_surface(5)).stabilizers) != set(
+        measured_code(rotated_surface(5), "auto").stabilizers
+    )
+
+
+def test_heavy_generators_are_kept_where_asked_for_alone(steane):
+    rows = steane.check_matrix.copy()
+    rows[0] ^= rows[3]
+    mixed = StabilizerCode(rows)
+    assert measured_code(mixed, "auto") == measured_code(steane, "lightest")
+    kept = measured_code(mixed, "given")
+    assert set(kept.stabilizers) == {s.lstrip("+-") for s in mixed.stabilizers}
+    assert not kept.is_css

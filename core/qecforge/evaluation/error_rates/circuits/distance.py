@@ -18,7 +18,7 @@ from qecforge.evaluation.error_rates.circuits._faults import FaultTable, fault_t
 if TYPE_CHECKING:
     import stim
 
-__all__ = ["CircuitDistance", "circuit_distance", "undetectable_sets"]
+__all__ = ["CircuitDistance", "circuit_distance", "graphlike_distance", "least_undetectable", "undetectable_sets"]
 
 _MOST_PAIRS = 8_000_000
 _MOST_TRIPLES = 60_000_000
@@ -60,13 +60,35 @@ def circuit_distance(circuit: stim.Circuit, *, limit: int = 5) -> CircuitDistanc
         circuit: Detectors, observables and noise.
         limit: The largest set to enumerate, 1..5.
     """
-    table = fault_table(circuit.detector_error_model(approximate_disjoint_errors=True))
+    found = least_undetectable(fault_table(circuit.detector_error_model(approximate_disjoint_errors=True)), limit)
+    return found if found.upper is not None else CircuitDistance(found.lower, _search(circuit))
+
+
+def least_undetectable(table: FaultTable, limit: int = 5) -> CircuitDistance:
+    """What enumeration alone tells, as far as `circuit_distance` takes it."""
     excluded = 0
     for weight, found in _enumerate(table, limit):
         if found:
             return CircuitDistance(weight, weight)
         excluded = weight
-    return CircuitDistance(excluded + 1, _search(circuit))
+    return CircuitDistance(excluded + 1, None)
+
+
+def graphlike_distance(table: FaultTable) -> int | None:
+    """The fewest mechanisms of at most two detectors each that flip an observable and no detector, exactly; None where
+    no number of them does."""
+    import stim
+
+    model = stim.DetectorErrorModel()
+    for detectors, observables in zip(table.detectors, table.observables, strict=True):
+        if len(detectors) <= 2:
+            targets = [stim.target_relative_detector_id(detector) for detector in detectors]
+            flipped = [bit for bit in range(table.num_observables) if observables >> bit & 1]
+            model.append("error", 0.01, [*targets, *map(stim.target_logical_observable_id, flipped)])
+    try:
+        return len(model.shortest_graphlike_error())
+    except ValueError:  # stim's answer where there is none
+        return None
 
 
 def undetectable_sets(table: FaultTable, weight: int) -> int:

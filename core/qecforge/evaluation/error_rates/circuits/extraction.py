@@ -22,10 +22,23 @@ from typing import Literal, TypeAlias
 
 from qecforge.evaluation.error_rates.circuits._layers import Operation, barrier, pack_operations
 
-__all__ = ["ExtractionRound", "Gadget", "Schedule", "extraction_round", "locally_commuting_phases"]
+__all__ = [
+    "ExtractionRound",
+    "Gadget",
+    "GadgetKind",
+    "Schedule",
+    "Ticks",
+    "extraction_gadget",
+    "extraction_round",
+    "interleaved_round",
+    "locally_commuting_phases",
+]
 
 Schedule: TypeAlias = tuple[tuple[int, ...], ...]
 """For each stabilizer its data qubits, in the order in which they are coupled."""
+
+Ticks: TypeAlias = tuple[tuple[int, ...], ...]
+"""For each stabilizer the layers, counted from 0, in which the gates of its schedule happen; ascending."""
 
 GadgetKind: TypeAlias = Literal["bare", "flag", "shor"]
 
@@ -100,8 +113,7 @@ def extraction_round(
     free = len(stabilizers[0])
     gadgets = []
     for index, (pauli, order) in enumerate(zip(stabilizers, schedule, strict=True)):
-        make = {"bare": _bare, "flag": _flag, "shor": _shor}[kind]
-        gadget, used = make(index, pauli, order, free, distance)
+        gadget, used = extraction_gadget(index, pauli, order, kind, free, distance)
         gadgets.append(gadget)
         free += used
     layers: list[list[Operation]] = []
@@ -118,6 +130,33 @@ def extraction_round(
             layers[offset + at] += layer
         data_free_from = offset + touching[-1] + 1
     return ExtractionRound(tuple(tuple(layer) for layer in layers), tuple(gadgets), free)
+
+
+def interleaved_round(stabilizers: Sequence[str], schedule: Schedule, ticks: Ticks) -> ExtractionRound:
+    """The round of bare ancillas whose data gates happen at these ticks, all stabilizers side by side.
+
+    Whether the ticks measure the stabilizers is not checked here; see `interleaving`.
+    """
+    n = len(stabilizers[0])
+    gadgets = [
+        extraction_gadget(index, pauli, order, "bare", n + index, 0)[0]
+        for index, (pauli, order) in enumerate(zip(stabilizers, schedule, strict=True))
+    ]
+    layers: list[list[Operation]] = [[] for _ in range(max(t for times in ticks for t in times) + 3)]
+    for gadget, times in zip(gadgets, ticks, strict=True):
+        layers[times[0]] += gadget.before
+        for operation, tick in zip(gadget.coupling, times, strict=True):
+            layers[tick + 1].append(operation)
+        layers[times[-1] + 2] += gadget.after
+    return ExtractionRound(tuple(tuple(layer) for layer in layers), tuple(gadgets), n + len(gadgets))
+
+
+def extraction_gadget(
+    index: int, pauli: str, order: Sequence[int], kind: GadgetKind, ancilla: int, distance: int
+) -> tuple[Gadget, int]:
+    """The gadget that measures stabilizer `index`, on qubits from `ancilla` on, and how many of them it uses."""
+    make = {"bare": _bare, "flag": _flag, "shor": _shor}[kind]
+    return make(index, pauli, order, ancilla, distance)
 
 
 def _touches_data(operation: Operation, n: int) -> bool:
