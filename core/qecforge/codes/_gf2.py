@@ -29,7 +29,13 @@ __all__ = [
 
 
 def as_binary_matrix(matrix: ArrayLike, what: str) -> NDArray[np.uint8]:
-    """A fresh (m, n) uint8 array of zeros and ones. Raises `CodeError`, naming `what`, for anything else."""
+    """A fresh (m, n) uint8 array of zeros and ones, of a sparse matrix of scipy's too.
+
+    Raises:
+        CodeError: anything else, naming `what`.
+    """
+    if hasattr(matrix, "toarray"):
+        matrix = matrix.toarray()
     try:
         array = np.array(matrix)
     except ValueError as error:
