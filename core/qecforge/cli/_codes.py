@@ -230,13 +230,14 @@ def import_code(
     from qecforge.store import Store
 
     started = time.perf_counter()
-    name = form.value if form else None
     if file is not None and hx is None and hz is None:
         given = sys.stdin.buffer.read() if str(file) == "-" else file
-        loaded = load_code(given, name, k=k, drop_redundant=drop_redundant, symplectic=symplectic)
+        loaded = load_code(
+            given, form.value if form else None, k=k, drop_redundant=drop_redundant, symplectic=symplectic
+        )
         origin = "stdin" if str(file) == "-" else file.name
     elif file is None and hx is not None and hz is not None:
-        loaded = load_css(hx, hz, name, drop_redundant=drop_redundant)
+        loaded = load_css(hx, hz, form.value if form else None, drop_redundant=drop_redundant)
         if k is not None and k != loaded.k:
             raise ConfigurationError(f"--k {k}: {hx} and {hz} are a code of k = {loaded.k}; leave the option out")
         origin = f"{hx.name}, {hz.name}"

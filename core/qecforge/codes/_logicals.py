@@ -12,6 +12,8 @@ from qecforge.errors import CodeError
 
 __all__ = ["checked_logicals", "css_logicals", "find_logicals", "normalizer", "split_css"]
 
+_MOST_UNCOMPILED = 256
+
 
 def checked_logicals(
     check_matrix: NDArray[np.uint8], logical_x: ArrayLike, logical_z: ArrayLike
@@ -63,6 +65,8 @@ def find_logicals(
 
 
 def _gram_schmidt(vectors: list[int], n: int) -> tuple[list[int], list[int]]:
+    if len(vectors) > _MOST_UNCOMPILED:
+        return _compiled_gram_schmidt(vectors, n)
     pending = list(vectors)
     x: list[int] = []
     z: list[int] = []
@@ -79,6 +83,22 @@ def _gram_schmidt(vectors: list[int], n: int) -> tuple[list[int], list[int]]:
             with_second = _pauli.symplectic_product(other, second, n)
             pending[index] = other ^ (second if with_first else 0) ^ (first if with_second else 0)
     return x, z
+
+
+def _compiled_gram_schmidt(vectors: list[int], n: int) -> tuple[list[int], list[int]]:
+    """The same steps as compiled loops, which repay their import for large codes."""
+    from qecforge.codes.distance import _kernels
+
+    words, mask = (n + 63) // 64, (1 << n) - 1
+    x = _gf2.to_words([vector >> n for vector in vectors], words)
+    z = _gf2.to_words([vector & mask for vector in vectors], words)
+    pairs = _kernels.pair_logicals(x, z)
+    rows = [
+        int.from_bytes(x_row.astype("<u8").tobytes(), "little") << n
+        | int.from_bytes(z_row.astype("<u8").tobytes(), "little")
+        for x_row, z_row in zip(x, z, strict=True)
+    ]
+    return [rows[first] for first, _ in pairs], [rows[second] for _, second in pairs]
 
 
 def css_logicals(hx: NDArray[np.uint8], hz: NDArray[np.uint8]) -> tuple[list[int], list[int]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.codes import _gf2
 from qecforge.codes._pauli_objects import labels_of
 from qecforge.errors import CodeError
 
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 _LETTERS = np.frombuffer(b"IZXY", dtype=np.uint8)  # index 2 x + z
+_MOST_BY_BLAS = 1 << 24
 _CODES = np.zeros(128, dtype=np.uint8)  # of a letter: x + 2 z
 _CODES[[ord(letter) for letter in "XZY"]] = (1, 2, 3)
 _PAULI = re.compile(r"([+-]?)([ij]?)([IXYZ_]+)|([+-]?)()([ixyz_]+)")
@@ -104,6 +106,8 @@ def _split_sign(text: object, where: str) -> tuple[str, str]:
 def commutator(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(len(a), len(b)) uint8, 1 where row i of `a` anticommutes with row j of `b`; rows [x | z]."""
     n = a.shape[1] // 2
+    if a.shape[0] * b.shape[0] * n > _MOST_BY_BLAS:
+        return _gf2.product(a, np.hstack([b[:, n:], b[:, :n]]).T)
     # Counts of at most 2n fit float64 exactly, and BLAS multiplies floats.
     left, right = a.astype(np.float64), b.astype(np.float64)
     product = left[:, :n] @ right[:, n:].T + left[:, n:] @ right[:, :n].T
