@@ -110,15 +110,9 @@ def css_logicals(hx: NDArray[np.uint8], hz: NDArray[np.uint8]) -> tuple[list[int
     if not k:
         return [], []
     # Change the basis of Z so that <x_i, z_j> = delta_ij.
-    pairing = [sum(((a & b).bit_count() & 1) << (k - 1 - j) for j, b in enumerate(x)) for a in z]
-    paired = []
-    for row in _gf2.inverse(pairing):
-        combined = 0
-        for i in range(k):
-            if row >> (k - 1 - i) & 1:
-                combined ^= z[i]
-        paired.append(combined)
-    return [row << n for row in x], paired
+    x_matrix, z_matrix = _gf2.unpack_rows(x, n), _gf2.unpack_rows(z, n)
+    change = _gf2.unpack_rows(_gf2.inverse(_gf2.pack_rows(_gf2.product(z_matrix, x_matrix.T))), k)
+    return [row << n for row in x], _gf2.pack_rows(_gf2.product(change, z_matrix))
 
 
 def _quotient(space: Sequence[int], subspace: Sequence[int]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from qecforge.contracts.config import PluginConfig
-from qecforge.evaluation.error_rates.noise import DepolarizingNoise, Noise
+from qecforge.evaluation.error_rates.noise import DepolarizingNoise, Noise, data_channels
 
 __all__ = ["DECODERS", "LinearSpace", "LogSpace", "LogicalErrorRateConfig"]
 
@@ -150,7 +150,10 @@ class LogicalErrorRateConfig(PluginConfig):
         if len(set(self.strengths)) != len(self.strengths):
             raise ValueError("p: got the same value twice; remove the duplicate")
         for p in self.strengths:
-            self.noise.channels(p)
+            if self.experiment == "code_capacity":
+                data_channels(self.noise, p)
+            else:
+                self.noise.channels(p)
         return self
 
     @property

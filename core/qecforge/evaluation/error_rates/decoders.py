@@ -240,12 +240,10 @@ class _CompiledBeliefPropagation(sinter.CompiledDecoder):  # type: ignore[misc]
     def decode_shots_bit_packed(self, *, bit_packed_detection_event_data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         table = self._table
         syndromes = np.unpackbits(bit_packed_detection_event_data, axis=1, count=table.num_detectors, bitorder="little")
-        predictions = np.zeros((len(syndromes), (table.num_observables + 7) // 8 * 8), dtype=np.uint8)
+        predictions = np.zeros((len(syndromes), table.num_observables), dtype=np.bool_)
         for shot, syndrome in enumerate(syndromes):
             faults = np.flatnonzero(self._decoder.decode(syndrome))
-            flips = int(np.bitwise_xor.reduce(table.observable_words[faults])) if len(faults) else 0
-            for observable in range(table.num_observables):
-                predictions[shot, observable] = flips >> observable & 1
+            predictions[shot] = np.bitwise_xor.reduce(table.observable_flips[faults], axis=0)
         return np.packbits(predictions, axis=1, bitorder="little")
 
 
