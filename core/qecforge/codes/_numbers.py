@@ -25,11 +25,11 @@ def as_integer(value: object, what: str) -> int:
             return operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             pass
-    raise CodeError(f"{what} is {value!r:.60}; expected an integer")
+    raise CodeError(f"{what} is {repr(value)[:60]}; expected an integer")
 
 
 def as_integers(values: object, what: str) -> list[int]:
     """A list of ints, each as `as_integer` takes it. Raises `CodeError`, also for what cannot be iterated over."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise CodeError(f"{what} is {values!r:.60}; expected a sequence of integers")
+        raise CodeError(f"{what} is {repr(values)[:60]}; expected a sequence of integers")
     return [as_integer(value, f"{what}[{index}]") for index, value in enumerate(values)]

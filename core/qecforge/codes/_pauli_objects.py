@@ -35,9 +35,11 @@ def labels_of(operators: Iterable[Any], what: str) -> list[Any]:
         return [label_from_coefficient(*pair, what) for pair in zip(labels, operators.coeffs.tolist(), strict=True)]
     if hasattr(operators, "clifford"):  # qiskit.quantum_info.StabilizerState
         return [_reversed(label) for label in operators.clifford.to_labels(mode="S")]
-    if not isinstance(operators, Iterable):
-        raise CodeError(f"{what}s: got {type(operators).__name__}; expected a list of Pauli strings")
-    return [_label(operator) for operator in operators]
+    try:
+        listed = list(operators)  # a PauliList has no __iter__
+    except TypeError as error:
+        raise CodeError(f"{what}s: got {type(operators).__name__}; expected a list of Pauli strings") from error
+    return [_label(operator) for operator in listed]
 
 
 def label_from_coefficient(label: str, coefficient: complex, what: str = "stabilizer") -> str:

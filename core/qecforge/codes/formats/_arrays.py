@@ -8,6 +8,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Mapping
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def _array(content: bytes, what: str) -> NDArray[Any]:
             raise ValueError("it is cut short")
         file.seek(0)
         array: NDArray[Any] = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, TypeError, MemoryError) as error:
+    except (ValueError, EOFError, OSError, SyntaxError, TokenError, TypeError, MemoryError) as error:
         raise CodeError(f"{what}: cannot be read ({one_line(error, 80)}); expected a matrix of 0 and 1") from error
     return array
 

@@ -8,7 +8,6 @@ or words of digits, `10010`, that follow each other. One bar may stand in the mi
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ __all__ = ["BinaryText", "is_binary_text", "read_binary_text"]
 _OPENING = re.compile(r"^\s*(?:\w+\s*=\s*)?(?:(?:np|numpy|galois)\.)?(?:array|matrix|asarray|GF)\s*\(\s*")
 _CLOSING = re.compile(r"\s*(?:,\s*(?:dtype|order|shape)\s*=\s*(?:[\w.<>|'\"^]+|\([\d, ]*\)))*\s*,?\s*\)\s*;?\s*$")
 _ASSIGNMENT = re.compile(r"^\s*[A-Za-z]\w*\s*=\s*(?=\[)")
-_ALPHABET = re.compile(r"(?:[\d\s.,;|\[\]()+\-'\"eE]|True|False|true|false|\.\.\.)+")
+_ALPHABET = re.compile(r"(?:[\d\s.,:;|\[\]()+\-'\"eE]|True|False|true|false|\.\.\.)+")
 _ENTRY = re.compile(r"\+?([01])(?:\.0*)?(?:[eE][+-]?0+)?|(True|true)|(False|false)")
 _TRUTH = {"True": "1", "true": "1", "False": "0", "false": "0"}
 _WORD = re.compile(r"[01]{2,}")
@@ -51,10 +50,7 @@ def is_binary_text(text: str) -> bool:
     """Whether a text is of the letters of a binary matrix, and not of something else."""
     if _HEADING.search(text):
         return True
-    lines = content_lines(text)
-    with contextlib.suppress(CodeError):  # numbers that jump, of which the reader speaks
-        lines = unnumbered(lines, letters=False)
-    bare = _unwrapped("\n".join(line for _, line in lines))
+    bare = _unwrapped("\n".join(line for _, line in content_lines(text)))
     return bool(re.search(r"\d|True|False|true|false", bare)) and _ALPHABET.fullmatch(bare) is not None
 
 

@@ -116,6 +116,8 @@ class _Reader:
 
     def _call(self, statement: str) -> None:
         name, angles, operands = _parsed_call(statement)
+        if name not in self._gates and name not in ("reset", "CX", "U", *KNOWN_GATES):
+            raise _unknown(name, statement)
         qubits = [self._qubits(operand.strip()) for operand in operands.split(",")] if operands.strip() else []
         length = max((len(entry) for entry in qubits), default=0)
         if any(len(entry) not in (1, length) for entry in qubits):
@@ -154,12 +156,7 @@ class _Reader:
             return
         steps = (("R", (0,)),) if name == "reset" and not angles else gates_of(name, angles)
         if steps is None:
-            raise CodeError(
-                f"{statement[:60]!r} is not a Clifford gate known here{did_you_mean(name, KNOWN_GATES)}; an encoder "
-                "has "
-                f"only {', '.join(KNOWN_GATES)}, gates that it defines of those, resets of fresh qubits and no "
-                "measurement"
-            )
+            raise _unknown(name, statement)
         _require_operands(name, targets, 1 + max(operand for _, acted in steps for operand in acted))
         for stim_name, acted in steps:
             self._count(name)
@@ -180,6 +177,13 @@ class _Reader:
         if int(match[2]) >= size:
             raise CodeError(f"{operand[:40]!r} is out of range; the register has {size} qubits")
         return [start + int(match[2])]
+
+
+def _unknown(name: str, statement: str) -> CodeError:
+    return CodeError(
+        f"{statement[:60]!r} is not a Clifford gate known here{did_you_mean(name, KNOWN_GATES)}; an encoder has only "
+        f"{', '.join(KNOWN_GATES)}, gates that it defines of those, resets of fresh qubits and no measurement"
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:
