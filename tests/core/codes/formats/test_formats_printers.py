@@ -164,6 +164,11 @@ def test_tableaus_as_stim_and_qiskit_print_them(code):
             load_code(text)
 
 
+def unsigned_plus(code):
+    """Generators without the plus that qiskit prints or leaves out."""
+    return [text.removeprefix("+") for text in code.stabilizers]
+
+
 def qiskit_labels(code):
     """qiskit's labels: qubit 0 is the rightmost letter."""
     return [text[0] + text[:0:-1] if text[0] in "+-" else text[::-1] for text in code.stabilizers]
@@ -177,9 +182,9 @@ def test_paulis_as_qiskit_prints_them(code):
     signs = [-1 if label[0] == "-" else 1 for label in qiskit_labels(code)]
     total = SparsePauliOp([label.lstrip("+-") for label in qiskit_labels(code)], signs)
     for given_as in (paulis, list(paulis), total):
-        assert StabilizerCode.from_paulis(given_as).stabilizers == code.stabilizers
+        assert unsigned_plus(StabilizerCode.from_paulis(given_as)) == unsigned_plus(code)
     for text in (repr(paulis), repr(total), str(total), str(total.to_list())):
-        assert load_code(text).stabilizers == code.stabilizers
+        assert unsigned_plus(load_code(text)) == unsigned_plus(code)
 
 
 def test_states_as_qiskit_prints_them():
