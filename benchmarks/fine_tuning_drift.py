@@ -25,7 +25,7 @@ from qecforge.contracts import Policy
 from qecforge.evaluation import DecisionFidelity, collect_states, decision_fidelity, policy_logits
 from qecforge.manifest import RunPlan
 from qecforge.reporting.spread import Spread
-from qecforge.runs.policies import build_environment
+from qecforge.runs.policies import opened_environment
 from qecforge.testing.contexts import RecordingContext
 from qecforge_apq.reproduction.runs import plan_runs
 
@@ -57,8 +57,11 @@ def fidelities(quick: bool, store: str | None, seed: int) -> Iterator[tuple[str,
     registry = Registry.load()
     plan = plan_of("fp32", registry, seed)
     teacher = trained(plan, quick) if store is None else stored(store, registry, seed)
-    env = build_environment(plan, agent_of(plan))
-    visited = collect_states(env, teacher, 1_000 if quick else STATES, seed=1)
+    ptq = registry.quantizers["ptq"].spec
+    quantizer = ptq.make(ptq.config())
+    with opened_environment(plan, agent_of(plan)) as env:
+        visited = collect_states(env, teacher, 1_000 if quick else STATES, seed=1)
+        calibration = collect_states(env, teacher, quantizer.calibration_states, seed=2)
     expected = policy_logits(teacher, visited.observations)
     identities = visited.identities()
 
@@ -66,25 +69,20 @@ def fidelities(quick: bool, store: str | None, seed: int) -> Iterator[tuple[str,
         logits = policy_logits(policy, visited.observations)
         return decision_fidelity(expected, logits, visited.masks, identities=identities)
 
-    ptq = registry.quantizers["ptq"].spec
-    quantizer = ptq.make(ptq.config())
-    calibration = collect_states(env, teacher, quantizer.calibration_states, seed=2)
     yield "PTQ", fidelity(quantizer.quantize(copy.deepcopy(teacher), calibration.observations))
     for rate in rates(quick):
         agent = agent_of(plan, total_steps=4_096 if quick else STEPS, learning_rate=rate, entropy=0.0)
-        env = build_environment(plan, agent)
-        yield (
-            f"float {rate:g}",
-            fidelity(agent.train(env, RecordingContext(env, seed=3), policy=copy.deepcopy(teacher))),
-        )
+        with opened_environment(plan, agent) as env:
+            tuned = agent.train(env, RecordingContext(env, seed=3), policy=copy.deepcopy(teacher))
+        yield f"float {rate:g}", fidelity(tuned)
         for name in ("lsq", "apq"):
-            chosen = plan_of(name, registry, seed).quantizer
-            assert chosen is not None
-            quantizer = chosen.spec.make(chosen.config)
-            env = build_environment(plan, agent)
-            student = quantizer.prepare(teacher, env)
-            loss = quantizer.extra_loss(teacher, student, env)
-            agent.train(env, RecordingContext(env, seed=3), policy=student, extra_loss=loss)
+            quantization = plan_of(name, registry, seed).quantization
+            assert quantization is not None
+            quantizer = quantization.quantizer.spec.make(quantization.quantizer.config)
+            with opened_environment(plan, agent) as env:
+                student = quantizer.prepare(teacher, env)
+                loss = quantizer.extra_loss(teacher, student, env)
+                agent.train(env, RecordingContext(env, seed=3), policy=student, extra_loss=loss)
             yield f"{name.upper()} {rate:g}", fidelity(quantizer.convert(student))
 
 
@@ -127,8 +125,8 @@ def agent_of(plan: RunPlan, **changes: Any) -> Any:
 def trained(plan: RunPlan, quick: bool) -> Policy:
     """The teacher, trained here."""
     agent = agent_of(plan, **({"total_steps": 20_480} if quick else {}))
-    env = build_environment(plan, agent)
-    policy: Policy = agent.train(env, RecordingContext(env, seed=plan.seed))
+    with opened_environment(plan, agent) as env:
+        policy: Policy = agent.train(env, RecordingContext(env, seed=plan.seed))
     return policy
 
 
@@ -139,7 +137,9 @@ def stored(url: str, registry: Registry, seed: int) -> Policy:
         found = [each for each in store.runs(status="finished", seed=seed) if each.identity == wanted]
         if not found:
             raise SystemExit(f"{url}: holds no finished run of e1 with seed {seed}: qecforge reproduce apq makes it")
-        return load_policy(store, found[0].id, registry=registry)[1]
+        env, policy = load_policy(store, found[0].id, registry=registry)
+    env.close()
+    return policy
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from qecforge.manifest import RunPlan, load_manifest
 from qecforge.registry import Registry
-from qecforge.runs.policies import build_environment
+from qecforge.runs.policies import opened_environment
 
 MANIFEST = """\
 qecforge: 1
@@ -89,7 +89,8 @@ def train(actor: str, num_envs: int, horizon: int) -> _Speeds:
     plan: RunPlan = load_manifest(MANIFEST, registry=Registry.load(), overrides=overrides).runs()[0]
     agent = plan.agent.spec.make(plan.agent.config)
     context = _Speeds(ITERATIONS)
-    agent.train(build_environment(plan, agent), context)
+    with opened_environment(plan, agent) as env:
+        agent.train(env, context)
     return context
 
 

@@ -8,7 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from import_graph import ImportGraph
+from import_graph import ImportGraph, strings_of
+
+from qecforge.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core" / "qecforge"
@@ -17,12 +19,35 @@ EXAMPLES = ROOT / "examples"
 DECLARED = {("qecforge_apq", "qecforge_lsq")}
 """Plugins that build on another one, by its public face."""
 
-LONG = {
-    "core/qecforge/testing/environments.py",
-    "plugins/environments/qecforge_code_discovery/_kernels.py",
-    "plugins/environments/qecforge_code_discovery/environment.py",
+LONG = {"plugins/environments/qecforge_code_discovery/_kernels.py"}
+"""Files past 450 lines: this one is compiled for each shape of code as a whole."""
+
+
+METRICS = {
+    "approx_kl",
+    "clip_fraction",
+    "detection_rate",
+    "displacement",
+    "dlog_ler",
+    "dlog_ler_error",
+    "dlog_rate",
+    "explained_variance",
+    "ler",
+    "logical_error_rate_nominal",
+    "near_ties",
+    "pairwise",
+    "policy_loss",
+    "recent_return",
+    "rollout_steps_per_second",
+    "sigma",
+    "value_loss",
 }
-"""Files past 450 lines: the first of them one suite, the second compiled for each shape of code as a whole."""
+"""What the built-in plugins log, or did, that is theirs alone. Left out is what the core has a word of its own for:
+its contracts (`episode_return`, `cost`), its loops (`epochs_per_second`), its evaluations (`steps_per_second`) and its
+sentences (`entropy`, `learning_rate`, `budget`, `step_size`)."""
+
+OWN_WORDS = {"logical_error_rate", "decision_fidelity", "search", "returns"}
+"""Evaluations of the core's own."""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +78,34 @@ def test_no_circles_between_files(graph):
 def test_a_concept_of_the_core_is_a_folder():
     """No private module at the root, and few public ones."""
     assert {path.name for path in CORE.glob("*.py")} == {"__init__.py", "__main__.py", "errors.py", "hookspecs.py"}
+
+
+def test_core_imports_no_plugin(graph):
+    wrong = {
+        (name, imported)
+        for name, others in graph.imports.items()
+        if top_of(name) == "qecforge"
+        for imported in others
+        if top_of(imported) in PLUGINS
+    }
+    assert wrong == set()
+
+
+def test_no_string_of_the_core_names_a_plugin_or_its_metrics():
+    registry = Registry.load()
+    names = {each.spec.name for _, each in registry if each.distribution == "qecforge"} | METRICS
+    names |= {each.name for env in registry.environments.values() for each in env.spec.evaluations}
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: {text[:60]!r} names {sorted(found)}"
+        for file in sorted(CORE.rglob("*.py"))
+        for line, text in strings_of(file)
+        if (found := (names - OWN_WORDS) & set(words_of(text)))
+    ]
+    assert wrong == []
+
+
+def words_of(text):
+    return "".join(each if each.isalnum() or each == "_" else " " for each in text).split()
 
 
 def test_plugins_import_others_by_their_faces(graph):

@@ -7,6 +7,7 @@ import stim
 
 from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
 from qecforge.codes import dump_code, load_code, verify_encoder
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
 STEERING = sorted((Path(__file__).parents[1] / "examples" / "steering").glob("*.yaml"))
@@ -18,7 +19,7 @@ parametrized = pytest.mark.parametrize("path", [pytest.param(path, id=path.name)
 @parametrized
 def test_valid(path):
     for plan in load_manifest(path, registry=Registry.load()).runs():
-        assert plan.evaluation.logical_error_rate is not None
+        assert plan.evaluation.of(LOGICAL_ERROR_RATE) is not None
         assert plan.environment.config.target_distance > 1
 
 

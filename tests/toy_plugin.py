@@ -14,6 +14,7 @@ from qecforge.errors import CheckpointError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, hookimpl
 from qecforge.inference.integer import IntegerLayer, IntegerMlp, Levels
 from qecforge.inference.policy import QuantizedPolicy
+from qecforge.learning.generators import generator_state, restored_generator
 
 
 class WalkConfig(PluginConfig):
@@ -70,14 +71,14 @@ class WalkEnvironment(Environment):
 
     def state_dict(self):
         return {
-            "rng": self.rng.bit_generator.state,
+            "rng": generator_state(self.rng),
             "position": self.position,
             "steps": self.steps,
             "found": self.found,
         }
 
     def load_state_dict(self, state):
-        self.rng.bit_generator.state = state["rng"]
+        self.rng = restored_generator(state["rng"])
         self.position, self.steps, self.found = state["position"], state["steps"], state["found"]
 
 
@@ -118,7 +119,7 @@ class Walker(Agent):
 
     def state_dict(self):
         extra = {} if self.extra_loss is None else self.extra_loss.state_dict()
-        return {"step": self.step, "rng": self.rng.bit_generator.state, "visits": self.policy.visits, "extra": extra}
+        return {"step": self.step, "rng": generator_state(self.rng), "visits": self.policy.visits, "extra": extra}
 
     def train(self, env, context, *, policy=None, extra_loss=None):
         self.rng = np.random.default_rng(context.seed)
@@ -128,7 +129,7 @@ class Walker(Agent):
             env.reset(seed=context.seed)
         else:
             self.step = context.restored["step"]
-            self.rng.bit_generator.state = context.restored["rng"]
+            self.rng = restored_generator(context.restored["rng"])
             self.policy.visits = context.restored["visits"]
             if extra_loss is not None:
                 extra_loss.load_state_dict(context.restored["extra"])
@@ -154,13 +155,13 @@ class CountConfig(PluginConfig):
     episodes: int = Field(8, ge=1, description="Episodes to play.")
 
 
-def count_evaluation(env, policy, config, record):
-    record("visits", 0, float(policy.visits.sum()))
-    record("episodes", 0, float(config.episodes))
+def count_evaluation(env, policy, config, context):
+    context.record("visits", 0, float(policy.visits.sum()))
+    context.record("episodes", 0, float(config.episodes))
     observations, _ = env.reset()
     for step in range(config.episodes):
         observations, rewards, *_ = env.step(policy.act(observations))
-        record("played", step, float(rewards.mean()))
+        context.record("played", step, float(rewards.mean()))
 
 
 class RoundConfig(PluginConfig):

@@ -23,13 +23,17 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 import pluggy
 from typing_extensions import TypeVar
 
+from qecforge.contracts.reproduction import ReproductionSpec
+
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
     from qecforge.contracts.config import PluginConfig
-    from qecforge.contracts.environment import ActionKind, Environment
+    from qecforge.contracts.environment import ActionKind, Environment, Resumes
+    from qecforge.contracts.evaluation import EvaluationContext
     from qecforge.contracts.policy import Policy
     from qecforge.contracts.quantizer import Quantizer
     from qecforge.contracts.reward import Reward
+    from qecforge.contracts.views import RunView
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -37,6 +41,7 @@ __all__ = [
     "EnvironmentSpec",
     "EvaluationSpec",
     "QuantizerSpec",
+    "ReproductionSpec",
     "RewardSpec",
     "hookimpl",
     "hookspec",
@@ -52,10 +57,10 @@ C = TypeVar("C", bound="PluginConfig", default=Any)
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec(Generic[C]):
-    """An evaluation that an environment brings, named under `evaluation:` in a manifest.
+    """An evaluation that an environment or an agent brings, named under `evaluation:` in a manifest.
 
-    `evaluate(env, policy, config, record)` runs after training, in a fresh environment made with the run's seed;
-    `record(metric, step, value)` files its numbers.
+    `evaluate(env, policy, config, context)` runs after training, in a fresh environment made with the run's seed, on
+    the policy that the run leaves; it files what it finds by `context`.
 
     `check(environment, agent, config)` is given the three configurations while a manifest is read, and raises
     `ValueError` or a `UserError` where they do not fit together.
@@ -64,7 +69,7 @@ class EvaluationSpec(Generic[C]):
     name: str
     summary: str
     config: type[C]
-    evaluate: Callable[[Environment, Policy, C, Callable[[str, int, float], None]], None]
+    evaluate: Callable[[Environment, Policy, C, EvaluationContext], None]
     check: Callable[[Any, Any, C], None] | None = None
 
 
@@ -80,8 +85,12 @@ class EnvironmentSpec(Generic[C]):
         actions: The kind of action it takes.
         shows: What rewards are shown, such as `qecforge.codes.TABLEAU`; None where only the native reward fits.
         native_reward: Whether it brings a reward of its own (`reward:` may then be left out).
-        finds_codes: Whether it reports discoveries; `evaluation.logical_error_rate` then applies.
+        finds_codes: Whether it reports discoveries; their search and their error rates can then be evaluated.
+        endless: Whether its episodes never end; those of `parameters` never do.
         evaluations: Evaluations of its own.
+        view: What is shown of runs in it.
+        resumes: What a training in it goes on from when it is resumed: the state at the interruption, to the bit, or
+            new episodes. One without episodes (`parameters`) resumes to the bit.
     """
 
     name: str
@@ -92,7 +101,10 @@ class EnvironmentSpec(Generic[C]):
     shows: str | None = None
     native_reward: bool = False
     finds_codes: bool = False
+    endless: bool = False
     evaluations: tuple[EvaluationSpec, ...] = ()
+    view: RunView | None = None
+    resumes: Resumes = "to_the_bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +120,17 @@ class RewardSpec(Generic[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSpec(Generic[C]):
-    """An agent. `make(config)` -> `Agent`; `trains_on` holds the kinds of action it can learn.
+    """An agent. `make(config)` -> `Agent`; `trains_on` holds the kinds of action it can learn; `evaluations` are those
+    that it brings for its policies.
+
+    `check(environment, config)` is given both configurations while a manifest is read, and raises `ValueError` or a
+    `UserError` where the agent cannot train in that environment. Where a student is trained by other settings, it is
+    asked about those too.
 
     `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
-    difference would have no effect.
+    difference would have no effect. `view` is what is shown of runs of it. `resumes` says from what it goes on
+    when it is resumed; one that resumes between episodes may leave out of its state what belongs to those under way.
     """
 
     name: str
@@ -120,7 +138,11 @@ class AgentSpec(Generic[C]):
     config: type[C]
     make: Callable[[C], Agent]
     trains_on: frozenset[ActionKind]
+    check: Callable[[Any, C], None] | None = None
     check_fine_tuning: Callable[[C, C], None] | None = None
+    evaluations: tuple[EvaluationSpec, ...] = ()
+    view: RunView | None = None
+    resumes: Resumes = "to_the_bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +181,11 @@ def qecforge_agents() -> Sequence[AgentSpec]:  # type: ignore[empty-body]
 @hookspec
 def qecforge_quantizers() -> Sequence[QuantizerSpec]:  # type: ignore[empty-body]
     """Quantizers of this plugin."""
+
+
+@hookspec
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:  # type: ignore[empty-body]
+    """Reproductions of papers that this plugin brings: `qecforge.contracts.reproduction`."""
 
 
 @hookspec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qecforge import Registry, Store
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.evaluation.error_rates.noise import canonical_noise
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.policies.fidelity import DecisionFidelity, decision_fidelity
@@ -43,7 +44,7 @@ def file_run(store: Store, planned: Planned, *, errors: int = 180, latency: bool
         environment="code_discovery",
         reward="knill_laflamme",
         agent="ppo",
-        quantizer=None if plan.quantizer is None else plan.quantizer.spec.name,
+        quantizer=None if plan.quantization is None else plan.quantization.quantizer.spec.name,
         provenance={},
     )
     if method.quantizer is not None:
@@ -65,7 +66,7 @@ def file_run(store: Store, planned: Planned, *, errors: int = 180, latency: bool
         store.add_policy_evaluation(run.id, "latency", {"latency_us": 1.0}, payload=payload)
     code = example_code("five_qubit")
     filed = store.add_discovery(run.id, discovered(code), distance(3), wall_time=1.0, proof={})
-    noise = canonical_noise(plan.evaluation.logical_error_rate.noise)
+    noise = canonical_noise(plan.evaluation.of(LOGICAL_ERROR_RATE).noise)
     for p in (1e-4, 1e-3):
         task = example_task(code, p, noise=noise, decoder="ml_lookup")
         counts = ErrorCounts(shots=100_000, errors=errors if p == 1e-3 else 2)

@@ -84,7 +84,12 @@ def listed(environment: Outside, cwd: Path) -> dict[tuple[str, str], dict[str, s
 
 def test_plugins_are_listed_and_the_broken_one_harms_no_other(outside, tmp_path):
     rows = listed(outside, tmp_path)
-    for name, kind in (("bit_flip_chain", "environment"), ("spread", "reward"), ("gradient_bandit", "agent")):
+    for name, kind in (
+        ("bit_flip_chain", "environment"),
+        ("spread", "reward"),
+        ("gradient_bandit", "agent"),
+        ("chain", "reproduction"),
+    ):
         row = rows[name, "qecforge-thirdparty-example"]
         assert (row["kind"], row["version"], row["status"]) == (kind, "0.3.1", "ok")
     assert rows["ppo", "qecforge"]["status"] == "ok"
@@ -114,6 +119,31 @@ def test_a_manifest_runs_from_training_to_a_proven_code_in_the_store(outside, tm
     outside.qecforge("run", "repetition.yaml", cwd=tmp_path)
     with Store(f"sqlite:///{tmp_path / 'results.db'}", read_only=True) as store:
         assert [(each.id, each.ended_at) for each in store.runs()] == before
+
+
+def test_its_reproduction_has_a_command_that_carries_it_out(outside, tmp_path):
+    assert "Gradient bandits on chains of qubits" in outside.qecforge("reproduce", cwd=tmp_path)
+    command = ("reproduce", "chain", "--quick", "--out", "out")
+    shown = outside.qecforge(*command, cwd=tmp_path)
+    assert "Claims of the paper, ours beside theirs" in shown
+    (row,) = json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert (row["part"], row["theirs"], row["criterion"]) == ("chain of 3", "1.667", "within 15% of 1.667")
+    assert (row["seeds"], row["holds"]) == (2, True)
+    with Store(f"sqlite:///{tmp_path / 'results.db'}", read_only=True) as store:
+        runs = store.runs(environment="bit_flip_chain", status="finished")
+        returns = [store.metrics(each.id, "episode_return").last for each in runs]
+        before = [(each.id, each.ended_at) for each in runs]
+    assert row["value"]["mean"] == sum(returns) / 2
+    np.testing.assert_allclose(returns, 5 / 3, rtol=0.15)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Sutton and Barto 2018" in page
+    assert "data:image/png;base64," in page
+    assert (tmp_path / "out" / "returns.png").read_bytes().startswith(b"\x89PNG")
+    assert outside.qecforge(*command, cwd=tmp_path) == shown
+    with Store(f"sqlite:///{tmp_path / 'results.db'}", read_only=True) as store:
+        assert [(each.id, each.ended_at) for each in store.runs()] == before
+    refused = outside.qecforge("reproduce", "chain", "--steps", "1", cwd=tmp_path, code=2)
+    assert "'--steps': Input should be greater than or equal to 16, got '1'" in refused
 
 
 def test_what_is_wrong_in_a_manifest_is_said_in_the_plugins_words(outside, tmp_path):

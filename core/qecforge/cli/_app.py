@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from qecforge.cli import _bench, _codes, _plugins, _reproduce, _run, _run_figures, _runs
+from qecforge.cli import _bench, _codes, _plugins, _report, _reproduce, _run, _run_figures, _runs
 from qecforge.cli._output import say
 from qecforge.errors import Interrupted, RunFailed, UserError, one_line
 
@@ -105,6 +105,7 @@ app.add_typer(_runs.app, name="runs")
 _run_figures.register(_runs.app)
 app.add_typer(_codes.app, name="codes")
 app.add_typer(_reproduce.app, name="reproduce")
+_report.register(app)
 _bench.register(app)
 
 

@@ -1,4 +1,5 @@
-"""The live view: for each run that holds a device calibrated a panel with its readings, their course, and its bar."""
+"""The live view: for each run whose plugins have something watched a panel with its readings, their course, and its
+bar."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ class LiveProgress(Progress):
     def __init__(self, console: Console, *, auto_refresh: bool = True) -> None:
         self._screen = console
         self._in_panels: tuple[ProgressColumn, ...] = (
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} epochs", markup=False),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[readings].unit}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeRemainingColumn(compact=True),
@@ -49,8 +50,8 @@ class LiveProgress(Progress):
         others: list[Task] = []
         for task in self.tasks:
             readings: Readings | None = task.fields.get("readings")
-            lines = len(readings.rows()) + 2 if readings else 0
-            if readings and task.total is not None and lines <= room:
+            lines = len(readings.rows()) + 2 if readings is not None and readings.drawn else 0
+            if readings is not None and lines and task.total is not None and lines <= room:
                 room -= lines
                 yield self._panel(task, readings)
             else:
@@ -80,7 +81,8 @@ class LiveProgress(Progress):
 
     def _rows(self, readings: Readings, width: int) -> Iterator[tuple[str, str, str, str]]:
         ascii_only = self._screen.options.ascii_only
-        for reading, history in readings.rows():
+        for watched in readings.rows():
+            history = watched.history
             line = sparkline(history.values(), width, ascii_only=ascii_only)
-            span = f"{reading.show(history.least)} to {reading.show(history.greatest)}"
-            yield reading.label, reading.show(history.last), line, span
+            span = f"{watched.show(history.least)} to {watched.show(history.greatest)}"
+            yield watched.reading.label, watched.show(history.last), line, span

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     REWARD = "reward"
     AGENT = "agent"
     QUANTIZER = "quantizer"
+    REPRODUCTION = "reproduction"
 
 
 COLUMNS = (
@@ -59,24 +60,24 @@ def list_plugins(
 
 @app.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(help="As in a manifest's `plugin:`.")],
+    name: Annotated[str, typer.Argument(help="As in a manifest's `plugin:`, or of a reproduction.")],
     kind: Annotated[Kind | None, typer.Option("--kind", help="Where plugins of two kinds share the name.")] = None,
     form: FormatOption = Format.TABLE,
     schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of its settings instead.")] = False,
 ) -> None:
-    """A plugin's summary, and the settings that a manifest may give it."""
+    """A plugin's summary, and the settings that a manifest may give it, or the options of a reproduction."""
     import json
 
     from qecforge.registry import Registry
 
     of_kind, found = _find(Registry.load(), name, kind)
-    described = config_schema(found.spec.config)
+    described = config_schema(found.spec.options if of_kind == Kind.REPRODUCTION else found.spec.config)
     if schema:
         typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
         return
     if form is Format.TABLE:
         console = stdout()
-        console.print(f"{of_kind} {name}: {found.spec.summary}", markup=False)
+        console.print(f"{of_kind} {found.spec.name}: {found.spec.summary}", markup=False)
         console.print(f"from {found.distribution} {found.version}", markup=False)
         for line in _nature(found.spec):
             console.print(line, markup=False)
@@ -139,6 +140,8 @@ def _broken(registry: Registry, full: bool) -> list[dict[str, Any]]:
 
 def _nature(spec: Any) -> list[str]:
     """What a spec says beside its summary and settings, a line each."""
+    from qecforge.hookspecs import ReproductionSpec
+
     lines = []
     for attribute, words in (
         ("actions", "takes actions that are {}"),
@@ -147,11 +150,15 @@ def _nature(spec: Any) -> list[str]:
         ("trains_on", "trains on actions that are {}"),
         ("quantizes", "quantizes policies whose actions are {}"),
         ("kind", "works {}"),
+        ("resumes", "an interrupted run resumes {}"),
     ):
         value = getattr(spec, attribute, None)
         if value:
             value = " or ".join(sorted(value)) if isinstance(value, frozenset) else value
             lines.append(words.format(value.replace("_", " ")))
+    if isinstance(spec, ReproductionSpec):
+        lines += [f"reproduces {spec.source}", f"`qecforge reproduce {spec.name}` carries it out"]
+        lines += [f"needs {', '.join(spec.needs)}"] if spec.needs else []
     if getattr(spec, "native_reward", False):
         lines.append("brings a reward of its own (`reward:` may be left out)")
     lines += [f"evaluation {each.name}: {each.summary}" for each in getattr(spec, "evaluations", ())]

@@ -1,5 +1,5 @@
-"""What a run shows while it works: a bar on a terminal, with its readings where it holds a device calibrated; one plain
-line now and then elsewhere. Both go to stderr."""
+"""What a run shows while it works: a bar on a terminal, with the readings of its views; one plain line now and then
+elsewhere. Both go to stderr."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qecforge.cli._output import say
 from qecforge.cli._readings import Readings
 from qecforge.cli._render import parameters
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.reporting.tables import duration, number
 from qecforge.runs.listener import RunListener
 
@@ -88,7 +89,8 @@ class _Announcer(RunListener):
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Say how the run ended, with its last readings."""
-        last = self._readings.pop(plan.identity, Readings()).words()
+        readings = self._readings.pop(plan.identity, None)
+        last = readings.words() if readings is not None else ""
         words = {
             "finished": f"finished in {duration(outcome.seconds)}{f', {last}' if last else ''}",
             "skipped": "was finished before; nothing to do (--force runs it anew)",
@@ -98,9 +100,12 @@ class _Announcer(RunListener):
         self._say(f"{label(plan)}: {words[outcome.status]}")
 
     def _read(self, plan: RunPlan, metrics: Mapping[str, float]) -> Readings:
-        """The run's readings, those of this report among them."""
-        readings = self._readings.setdefault(plan.identity, Readings())
-        readings.add(metrics)
+        """The run's readings, those of this report among them. A view that fails is named, once."""
+        if plan.identity not in self._readings:
+            self._readings[plan.identity] = Readings(plan)
+        readings = self._readings[plan.identity]
+        for line in readings.add(metrics):
+            self._say(f"{label(plan)}: {line}")
         return readings
 
 
@@ -134,9 +139,8 @@ class LineProgress(_Announcer):
         """One line, if it is due."""
         readings = self._read(plan, metrics)
         if self._due(plan):
-            unit = "epochs" if readings else "steps"
-            words = note(metrics, readings)
-            self._say(f"{label(plan)}: {step:,} of {total:,} {unit}{f', {words}' if words else ''}")
+            words = readings.words()
+            self._say(f"{label(plan)}: {step:,} of {total:,} {readings.unit}{f', {words}' if words else ''}")
 
     def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
         """One line, if it is due."""
@@ -145,6 +149,11 @@ class LineProgress(_Announcer):
             self._say(
                 f"{label(plan)}: measuring error rates, p = {number(task.p)}, {self._shots[plan.identity]:,} shots"
             )
+
+    def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
+        """One line, if it is due."""
+        if self._due(plan):
+            self._say(f"{label(plan)}: evaluates {name}, {done:,} of {total:,}")
 
     def _due(self, plan: RunPlan) -> bool:
         now = self._clock()
@@ -175,14 +184,19 @@ class TerminalProgress(_Announcer):
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """Move the bar."""
         readings = self._read(plan, metrics)
-        self._update(plan, completed=step, total=total, note=note(metrics, readings), readings=readings)
+        self._update(plan, completed=step, total=total, note=readings.words(), readings=readings)
 
     def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
         """Count the values of p that are done, the one in work left out."""
         points = self._points.setdefault(plan.identity, set())
         points.add(task.task_id)
         shots = self._shots[plan.identity] = self._shots.get(plan.identity, 0) + counts.shots
-        self._update(plan, completed=len(points) - 1, note=f"p = {number(task.p)}, {shots:,} shots")
+        words = f"p = {number(task.p)}, {shots:,} shots"
+        self._update(plan, completed=len(points) - 1, total=planned_points(plan), note=words)
+
+    def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
+        """Move the bar, which is each evaluation's in turn."""
+        self._update(plan, completed=done, total=total, note=name)
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Take the bar away and say how the run ended."""
@@ -206,15 +220,9 @@ def label(plan: RunPlan) -> str:
     return f"{plan.name} seed {plan.seed}{point}"
 
 
-def note(metrics: Mapping[str, float], readings: Readings) -> str:
-    """The latest readings, or the return of the latest episodes, where the agent reports it."""
-    value = metrics.get("episode_return")
-    return readings.words() if value is None or value != value else f"episode return {number(float(value))}"
-
-
 def planned_points(plan: RunPlan) -> int | None:
     """How many values of p are measured; None where that depends on how many codes there are."""
-    config = plan.evaluation.logical_error_rate
+    config = plan.evaluation.of(LOGICAL_ERROR_RATE)
     if config is None or config.max_codes is None:
         return None
     return len(config.strengths) * config.max_codes

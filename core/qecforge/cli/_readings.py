@@ -1,15 +1,21 @@
-"""What a run that holds a device calibrated says of itself: a few numbers, their history, their words."""
+"""What runs say of themselves while they work: a few numbers, their history, their words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from qecforge.reporting.tables import number
+from qecforge.reporting.views import PluginView, failed, readings, unit, views_of_specs
 
-__all__ = ["READINGS", "History", "Reading", "Readings", "sparkline"]
+if TYPE_CHECKING:
+    from qecforge.contracts.views import Reading
+    from qecforge.manifest import RunPlan
+
+__all__ = ["History", "Readings", "Watched", "sparkline"]
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = ".:-=+*#@"
@@ -61,60 +67,71 @@ def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) 
     return "".join(levels[round((mean - low) / span * (len(levels) - 1)) if span > 0 else 0] for mean in means)
 
 
-def _per_second(value: float) -> str:
-    return number(round(value) if value >= 100 else value)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A metric that is watched.
+@dataclass
+class Watched:
+    """A reading and the history of its values.
 
     Attributes:
-        metric: Its name in the log.
-        label: What people call it.
-        show: How its values are written.
-        words: The sentence's part about it, `{}` for the value.
+        reading: What is watched.
+        of: Whose view has it; None for what is watched of every run.
+        error: What its way of writing values has raised; from then on plain numbers stand in for it.
     """
 
-    metric: str
-    label: str
-    show: Callable[[float], str] = number
-    words: str = ""
+    reading: Reading
+    of: PluginView | None
+    history: History = field(default_factory=History)
+    error: Exception | None = None
 
-    def say(self, value: float) -> str:
-        """In words, such as `detection rate 0.08`."""
-        return (self.words or f"{self.label} {{}}").format(self.show(value))
+    def show(self, value: float) -> str:
+        """The value as the view writes it."""
+        if self.reading.show is not None and self.error is None:
+            try:
+                return str(self.reading.show(value))
+            except Exception as error:
+                self.error = error
+        return number(value)
+
+    def add(self, value: float) -> str | None:
+        """Append a finite value. Gives a line where the view fails to write it, the first time."""
+        self.history.add(value)
+        before = self.error
+        self.show(value)
+        return None if self.error is before else failed(f"the view of {self.of} ({self.reading.label})", self.error)
+
+    def say(self) -> str:
+        """Its latest value in words, such as `detection rate 0.08`."""
+        value = self.show(self.history.last)
+        return self.reading.words.replace("{}", value) if self.reading.words else f"{self.reading.label} {value}"
 
 
-READINGS = (
-    Reading("detection_rate", "detection rate"),
-    Reading("logical_error_rate", "logical error rate"),
-    Reading("sigma", "sigma"),
-    Reading("time/epochs_per_second", "epochs/s", _per_second, "{} epochs/s"),
-)
-"""In the order shown; a run that reports the first of them is one that is watched."""
-
-
-@dataclass
 class Readings:
-    """The history of each number that one run has reported."""
+    """What one run has reported of the numbers that are watched.
 
-    histories: dict[Reading, History] = field(default_factory=dict)
+    Attributes:
+        unit: Of its progress.
+    """
 
-    def add(self, metrics: Mapping[str, float]) -> None:
-        """Take what a report holds of them; what is not finite is passed over."""
-        for reading in READINGS:
-            value = metrics.get(reading.metric)
-            if value is not None and math.isfinite(value):
-                self.histories.setdefault(reading, History()).add(float(value))
+    def __init__(self, plan: RunPlan) -> None:
+        views = views_of_specs(plan.environment.spec, plan.agent.spec)
+        self.unit = unit(views)
+        self._watched = {reading.metric: Watched(reading, of) for of, reading in readings(views)}
 
-    def __bool__(self) -> bool:
-        return READINGS[0] in self.histories
+    def add(self, metrics: Mapping[str, float]) -> list[str]:
+        """Take what a report holds of them; what is not finite is passed over. Gives a line for each view that
+        failed."""
+        reported = [(each, float(metrics[name])) for name, each in self._watched.items() if name in metrics]
+        lines = [each.add(value) for each, value in reported if math.isfinite(value)]
+        return [line for line in lines if line is not None]
 
-    def rows(self) -> list[tuple[Reading, History]]:
+    def rows(self) -> list[Watched]:
         """Those known, in the order shown."""
-        return [(reading, self.histories[reading]) for reading in READINGS if reading in self.histories]
+        return [watched for watched in self._watched.values() if math.isfinite(watched.history.last)]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a view has any of them: there is more to see than a number beside a bar."""
+        return any(watched.of is not None for watched in self.rows())
 
     def words(self) -> str:
         """Latest values, such as `detection rate 0.08, sigma 0.4`; empty before the first report."""
-        return ", ".join(reading.say(history.last) for reading, history in self.rows()) if self else ""
+        return ", ".join(watched.say() for watched in self.rows())

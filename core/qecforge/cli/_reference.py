@@ -31,26 +31,20 @@ def cli_page() -> str:
 
 def settings_page() -> str:
     """What a manifest may tell the plugins that come with qecforge, in Markdown."""
-    from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
+    from qecforge.evaluation.built_in import BUILT_IN
     from qecforge.manifest import Budget, Checkpoint, Teacher
     from qecforge.registry import Registry
 
     lines = ["# Settings", "", *_GENERATED, "", *_SETTINGS]
     for kind, found in Registry.load():
-        if found.distribution == "qecforge":
+        if found.distribution == "qecforge" and kind != "reproduction":
             lines += ["", f"## {kind} `{found.spec.name}`", "", f"{found.spec.summary}."]
             lines += ["", *_settings(found.spec.config)]
             for evaluation in getattr(found.spec, "evaluations", ()):
                 lines += ["", f"### evaluation `{evaluation.name}`", "", f"{evaluation.summary}."]
                 lines += ["", *_settings(evaluation.config)]
-    common = {
-        "evaluation.logical_error_rate": LogicalErrorRateConfig,
-        "evaluation.decision_fidelity": DecisionFidelityConfig,
-        "evaluation.search": SearchConfig,
-        "quantizer.teacher": Teacher,
-        "budget": Budget,
-        "checkpoint": Checkpoint,
-    }
+    common: dict[str, Any] = {f"evaluation.{each.name}": each.config for each in BUILT_IN}
+    common |= {"quantizer.teacher": Teacher, "budget": Budget, "checkpoint": Checkpoint}
     for name, config in common.items():
         lines += ["", f"## `{name}`", "", _first_line(config), "", *_settings(config)]
     return "\n".join(lines) + "\n"
@@ -81,12 +75,14 @@ _EXIT_CODES = [
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each command under `command` with its path, in the order of `--help`."""
-    for name, below in getattr(command, "commands", {}).items():
-        if hasattr(below, "commands"):
-            yield from _commands(below, f"{path} {name}")
-        else:
+    """Each command under `command` with its path, in the order of `--help`; groups that do something themselves too."""
+    built_in = command.built_in() if hasattr(command, "built_in") else {}
+    for name, below in {**getattr(command, "commands", {}), **built_in}.items():
+        group = hasattr(below, "commands")
+        if not group or below.invoke_without_command:
             yield f"{path} {name}", below
+        if group:
+            yield from _commands(below, f"{path} {name}")
 
 
 def _command(path: str, command: Any) -> list[str]:

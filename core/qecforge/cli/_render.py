@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qecforge.cli._output import DEFAULT_STORE
+from qecforge.evaluation.built_in import RETURNS, SEARCH
 from qecforge.reporting.tables import (
     Column,
     Table,
@@ -64,6 +65,8 @@ POLICIES = (
     Column("kendall_tau", "Kendall tau", show=number, justify="right"),
     Column("flips_from_0", "flips below margin 0.1", show=percent, justify="right"),
     Column("logit_noise_mean", "logit noise", show=number, justify="right"),
+    Column("return_mean", "return", show=number, justify="right"),
+    Column("return_interval", "95 % interval", show=interval),
     Column("success_rate", "success", show=percent, justify="right"),
     Column("codes_found", "codes found", show=number, justify="right"),
     Column("seconds_to_first_code", "first after", show=duration, justify="right"),
@@ -132,10 +135,12 @@ def policies_table(
     rows = []
     for run_id, plan, evaluations in runs:
         row: dict[str, Any] = {"run": run_id, "name": plan.name, "seed": plan.seed}
-        row["quantizer"] = plan.quantizer.spec.name if plan.quantizer else None
+        row["quantizer"] = plan.quantization.quantizer.spec.name if plan.quantization else None
         for each in evaluations:
             row |= each.values
-            if each.name == "search" and each.payload is not None:
+            if each.name == RETURNS.name and "return_low" in each.values:
+                row["return_interval"] = [each.values["return_low"], each.values["return_high"]]
+            if each.name == SEARCH.name and each.payload is not None:
                 row["runtime"] = each.payload["runtime"]["runtime"]
         rows.append(row)
     columns = tuple(column for column in POLICIES if any(row.get(column.key) is not None for row in rows))

@@ -1,23 +1,293 @@
-"""`qecforge reproduce`: a paper's experiments, its tables and figures, ours beside theirs."""
+"""`qecforge reproduce`: a command for each paper that a plugin reproduces: its runs, its tables, ours beside theirs."""
 
 from __future__ import annotations
 
-import typer
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from qecforge_apq.reproduction.spec import apq
-from qecforge_surface_steering.reproduction.spec import steering
+import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    open_store,
+    say,
+    stdout,
+    working,
+)
+from qecforge.errors import ConfigurationError, RunFailed, one_line
+from qecforge.reporting.tables import Column, Table, to_rich, to_text
+
+if TYPE_CHECKING:
+    from qecforge.contracts.config import PluginConfig
+    from qecforge.contracts.options import CommandOption
+    from qecforge.contracts.reproduction import PlannedRun, ReproductionSpec
+    from qecforge.registry import Registered, Registry
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="A paper's experiments and tables, ours beside theirs.", no_args_is_help=True, rich_markup_mode=None
+COLUMNS = (Column("name"), Column("summary"), Column("source"), Column("distribution", detail=True))
+
+RESUMES = (
+    "Runs that the store has are not done again, so the same command resumes, and more seeds join those that are there."
 )
 
 
-@app.callback()
-def _group() -> None:
-    """A paper's experiments and tables, ours beside theirs."""
+class Reproductions(TyperGroup):
+    """The group whose commands are the reproductions that are installed."""
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The plugins, loaded when a command is asked for."""
+        from qecforge.registry import Registry
+
+        return Registry.load()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """By name."""
+        return list(self.registry.reproductions)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of one. Raises `PluginError` where there is none of this name, or two."""
+        return _command_of(self.registry.reproduction(cmd_name).spec, self.registry)
+
+    def built_in(self) -> dict[str, Any]:
+        """The commands that come with qecforge."""
+        own = {name: each for name, each in self.registry.reproductions.items() if each.distribution == "qecforge"}
+        return {name: _command_of(each.spec, self.registry) for name, each in own.items()}
 
 
-app.command("apq")(apq)
-app.command("steering")(steering)
+app = typer.Typer(cls=Reproductions, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def _list(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
+    """A paper's experiments and tables, ours beside theirs.
+
+    Without a command: which papers there are.
+    """
+    if context.invoked_subcommand is None:
+        from qecforge.registry import Registry
+
+        rows = [_listed(found) for found in Registry.load().reproductions.values()]
+        emit(Table(COLUMNS, rows), form, empty="no reproduction is installed")
+
+
+def _listed(found: Registered[ReproductionSpec]) -> dict[str, str]:
+    spec = found.spec
+    return {"name": spec.name, "summary": spec.summary, "source": spec.source, "distribution": found.distribution}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """The options that every reproduction has."""
+
+    quick: bool
+    store: str
+    seeds: int | None
+    out: Path | None
+    workers: int | None
+    overrides: list[str] | None
+    dry_run: bool
+    tables_only: bool
+
+    def __post_init__(self) -> None:
+        if self.dry_run and self.tables_only:
+            raise ConfigurationError("--dry-run and --tables-only: choose one of them")
+        if self.out is not None:
+            from qecforge.reporting.figures import require_matplotlib
+
+            require_matplotlib()
+
+
+def _command_of(spec: ReproductionSpec, registry: Registry) -> Any:
+    """The command of a reproduction: the options that all have, and its own between them."""
+    from qecforge.contracts.options import command_options
+
+    own = command_options(spec.options)
+
+    def command(context: typer.Context, **given: Any) -> None:
+        texts = {option.name: given.pop(_parameter_of(option)) for option in own}
+        _reproduce(spec, registry, _options(context, spec, own, texts), _Asked(**given))
+
+    parameters = {"context": (typer.Context, inspect.Parameter.empty), **_parameters(spec, own)}
+    signature = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in parameters.items()
+    ]
+    command.__annotations__ = {name: annotation for name, (annotation, _) in parameters.items()}
+    command.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    command.__doc__ = f"{spec.summary.rstrip('.')}.\n\n{RESUMES}\n\nSource: {spec.source.rstrip('.')}."
+    application = typer.Typer(add_completion=False, rich_markup_mode=None)
+    application.command(spec.name)(command)
+    return get_command(application)
+
+
+def _parameters(spec: ReproductionSpec, own: Sequence[CommandOption]) -> dict[str, tuple[Any, Any]]:
+    """Annotation and default of each, in the order of the help page."""
+    from qecforge.contracts.reproduction import MAX_SEEDS
+
+    seeds = f"Seeds 0..N-1; {spec.seeds}, or {spec.quick_seeds} with --quick."
+    return {
+        "quick": (Annotated[bool, typer.Option("--quick", help=f"{spec.quick.rstrip('.')}.")], False),
+        "store": (StoreOption, DEFAULT_STORE),
+        "seeds": (Annotated[int | None, typer.Option("--seeds", min=1, max=MAX_SEEDS, help=seeds)], None),
+        **{_parameter_of(option): (_annotation(option), None) for option in own},
+        "out": (
+            Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write tables and figures there too.")],
+            None,
+        ),
+        "workers": (
+            Annotated[int | None, typer.Option("--workers", min=1, help="Runs at a time; one a core where not given.")],
+            None,
+        ),
+        "overrides": (
+            Annotated[
+                list[str] | None,
+                typer.Option(
+                    "--set", metavar="PATH=VALUE", help="Set a value of every manifest; these are then other runs."
+                ),
+            ],
+            None,
+        ),
+        "dry_run": (
+            Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")],
+            False,
+        ),
+        "tables_only": (
+            Annotated[bool, typer.Option("--tables-only", help="Do no run: the tables of what the store has already.")],
+            False,
+        ),
+    }
+
+
+def _parameter_of(option: CommandOption) -> str:
+    """A name that none of the parameters which all reproductions have can take."""
+    return f"option_{option.name}"
+
+
+def _annotation(option: CommandOption) -> Any:
+    if option.shape == "switch":
+        return Annotated[bool | None, typer.Option("/".join(option.flags), help=option.help)]
+    return Annotated[str | None, typer.Option(*option.flags, metavar=option.metavar, help=option.help)]
+
+
+def _options(
+    context: typer.Context,
+    spec: ReproductionSpec,
+    own: Sequence[CommandOption],
+    texts: Mapping[str, str | bool | None],
+) -> PluginConfig:
+    """The reproduction's own options. What is wrong with one is said as of any option."""
+    from qecforge.contracts.options import values_of
+
+    values = values_of(spec.options, texts)
+    flags = {option.name: option.flags[0] for option in own}
+    for name, value in values.items():
+        if value == []:
+            raise typer.BadParameter(
+                f"got {texts[name]!r}, expected one or more, with commas between them",
+                context,
+                param_hint=f"'{flags[name]}'",
+            )
+    try:
+        options: PluginConfig = spec.options.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = flags.get(str(first["loc"][0])) if first["loc"] else None
+        hint = None if flag is None else f"'{flag}'"
+        raise typer.BadParameter(one_line(first["msg"]), context, param_hint=hint) from error
+    return options
+
+
+def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig, asked: _Asked) -> None:
+    """Carry out what the store lacks, then print the tables and write the report."""
+    from qecforge.contracts.reproduction import Order
+    from qecforge.reproduction.carry_out import carry_out, figures_of, report_of
+    from qecforge.reproduction.files import tables_of, write_files
+    from qecforge.reproduction.planning import finished, planned_runs, seeds_of
+
+    order = Order(
+        options=options,
+        seeds=seeds_of(spec, quick=asked.quick, seeds=asked.seeds),
+        quick=asked.quick,
+        overrides=tuple(asked.overrides or ()),
+    )
+    planned = planned_runs(spec, order, registry)
+    if asked.dry_run:
+        _show_plans(planned, asked.store)
+        return
+    outcomes = []
+    if not asked.tables_only:
+        from qecforge.cli._progress import show_progress
+
+        outcomes = carry_out(
+            spec,
+            planned,
+            registry,
+            store_url=asked.store,
+            executor="local",
+            workers=asked.workers,
+            listening=show_progress,
+            measuring=lambda: working(f"measurements of {spec.name}"),
+        )
+    notes = [f"{spec.summary.rstrip('.')}.", f"Source: {spec.source.rstrip('.')}."]
+    with open_store(asked.store) as opened:
+        report = report_of(spec, opened, planned)
+        tables = tables_of(report)
+        there = len(finished(opened, planned))
+        if there < len(planned):
+            missing = f"{len(planned) - there} of {len(planned)} runs are not in the store, or did not finish"
+            say(f"{missing}: they are left out")
+            notes.append(f"{missing}.")
+    _show(tables)
+    if asked.out is not None and there:
+        title = f"Reproduction {spec.name}"
+        written = write_files(tables, figures_of(spec, report), asked.out, title=title, notes=notes)
+        say(f"{len(written)} files in {asked.out}")
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        raise RunFailed(
+            f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
+            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+        )
+
+
+def _show(tables: Mapping[str, Table]) -> None:
+    console = stdout()
+    for table in tables.values():
+        if console.is_terminal:
+            console.print(to_rich(table))
+        else:
+            typer.echo(to_text(table))
+        typer.echo()
+
+
+def _show_plans(planned: Sequence[PlannedRun], store: str) -> None:
+    from qecforge.store.engine import parse_url
+
+    url, known = parse_url(store), {}
+    if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
+        with open_store(store) as opened:
+            known = {run.identity: run.status for run in opened.runs()}
+    rows: list[dict[str, Any]] = [
+        {
+            "run": each.plan.identity[:12],
+            **each.labels,
+            "seed": each.plan.seed,
+            "in_store": known.get(each.plan.identity, "new"),
+        }
+        for each in planned
+    ]
+    columns = (Column("run"), *map(Column, planned[0].labels), Column("seed"), Column("in_store", "in the store"))
+    emit(Table(columns, rows), Format.TABLE)

@@ -11,6 +11,7 @@ import typer
 
 from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
 from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.evaluation.built_in import SEARCH
 from qecforge.reporting.tables import Column, Table, plain
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def run(
     codes = _codes_of(outcomes, store)
     if form is Format.TABLE:
         _report_policies(loaded, outcomes, store)
-        _report_steering(outcomes, store)
+        _report_views(loaded, outcomes, store)
         _report(loaded, outcomes, codes, store, show)
     else:
         from qecforge.cli._render import codes_table
@@ -150,7 +151,7 @@ def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
                 "environment": plan.environment.spec.name,
                 "reward": plan.reward.spec.name if plan.reward else "native",
                 "agent": plan.agent.spec.name,
-                "quantizer": plan.quantizer.spec.name if plan.quantizer else None,
+                "quantizer": plan.quantization.quantizer.spec.name if plan.quantization else None,
                 "sweep": dict(plan.sweep_point),
                 "evaluations": plan.evaluation.names,
                 "in_store": states.get(plan.identity),
@@ -210,27 +211,40 @@ def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url
         typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
 
 
-def _report_steering(outcomes: Sequence[RunOutcome], store_url: str) -> None:
-    """What control and decoders were worth, where the runs measured that, and how to see more of it."""
+def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+    """The tables of the runs' views, and how to see more of the runs."""
     from qecforge.reporting.tables import to_text
-    from qecforge_surface_steering.views.summary import steering_summary
+    from qecforge.reporting.views import run_tables, views_of_specs
 
+    plans = {plan.identity: plan for plan in loaded.runs()}
+    of_run = {each.run_id: plans[each.identity] for each in outcomes}
+    views = {run_id: views_of_specs(plan.environment.spec, plan.agent.spec) for run_id, plan in of_run.items()}
     with open_store(store_url) as store:
-        table = steering_summary(store, [outcome.run_id for outcome in outcomes])
-    if not table.rows:
-        return
-    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
-    typer.echo(f"\nsteering\n{to_text(table, _width())}\n\nin the shell")
-    typer.echo(f"  qecforge runs show {table.rows[0]['run']}{option}")
-    if any(row["control"] is not None for row in table.rows):
-        typer.echo(f"  qecforge runs figures {table.rows[0]['run']} --out figures{option}")
+        tables = run_tables(store, views)
+    for line in tables.left_out:
+        say(line)
+    for name, table in tables.found.items():
+        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, _width())]))
+    if tables.found:
+        run_id = outcomes[0].run_id
+        show = f"    qecforge runs show {run_id}{_store_option(store_url)}"
+        typer.echo("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
+
+
+def _figures_line(run_id: str, store_url: str) -> str:
+    return f"    qecforge runs figures {run_id} --out figures{_store_option(store_url)}"
+
+
+def _store_option(store_url: str) -> str:
+    """What a command needs to find the same store."""
+    return "" if store_url == DEFAULT_STORE else f" --store {store_url}"
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:
-    """Whether the run plays at all where codes can be found: a steered device has none, quantizing a teacher finds
+    """Whether the run plays at all where codes can be found: not every environment has any, quantizing a teacher finds
     none."""
-    plays = plan.quantizer is None or plan.fine_tuning is not None or plan.evaluation.search is not None
-    return plays and plan.environment.spec.finds_codes
+    trains = plan.quantization is None or plan.quantization.fine_tuning is not None
+    return plan.environment.spec.finds_codes and (trains or plan.evaluation.of(SEARCH) is not None)
 
 
 def _width() -> int | None:
@@ -259,7 +273,7 @@ def _report(
     if others:
         typer.echo(f"\n{len(codes) - show} other codes\n{to_text(codes_table(others), width)}")
     rest = len(codes) - show - len(others)
-    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    run_id = codes[0].run_ids[0]
     if rest > 0:
-        typer.echo(f"and {rest} more: `qecforge codes list --run {codes[0].run_ids[0]}{option}`")
-    typer.echo("\n".join(["", *query_lines(codes[0], store_url)]))
+        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{_store_option(store_url)}`")
+    typer.echo("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))

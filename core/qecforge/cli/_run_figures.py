@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store
+from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
+from qecforge.errors import StoreError
 
 __all__ = ["register"]
 
@@ -22,10 +23,24 @@ def draw_figures(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write to.")],
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Draw what a steered run recorded: detection rates on the code's layout before and after, parameters beside their
-    optimum, detection and logical error rates over time. Prints the files written."""
-    from qecforge_surface_steering.views.run_figures import write_run_figures
+    """Draw what a run recorded.
+
+    Its learning curve, the codes that it found, their logical error rates, and what its environment and its agent
+    show of their runs. Prints the files written.
+    """
+    from qecforge.registry import Registry
+    from qecforge.reporting.views import run_figures, views_of, write_figures
 
     with open_store(store) as opened:
-        written = write_run_figures(opened, opened.run(run), out)
-    typer.echo("\n".join(map(str, written)))
+        record = opened.run(run)
+        views, missing = views_of(record, Registry.load())
+        figures = run_figures(opened, record, views)
+    written = write_figures(figures, record, out) if figures.found else None
+    for line in [*missing, *(written or figures).left_out]:
+        say(line)
+    if written is None or not written.found:
+        raise StoreError(
+            f"run {record.id} ({record.name}) has no record that a figure could be drawn from: neither a log, codes "
+            f"nor what its plugins draw (it is {record.status})"
+        )
+    typer.echo("\n".join(map(str, written.found.values())))

@@ -221,11 +221,12 @@ def _policy_content(store: Store, run: Run, form: PolicyFormat) -> bytes:
 
 
 def _float_network(store: Store, run: Run) -> nn.Module:
+    from qecforge.contracts.closing import close
     from qecforge.registry import Registry
     from qecforge.runs.policies import load_policy
 
     env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
-    env.close()
+    close(env, f"environment {run.environment}")
     try:
         return policy.module
     except ConfigurationError as error:

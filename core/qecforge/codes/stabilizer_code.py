@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import qiskit
     import stim
 
-
 __all__ = ["StabilizerCode"]
 
 _SHOWN_PAIRS = 3

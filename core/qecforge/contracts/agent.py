@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
 
-
 __all__ = ["Agent", "ExtraLoss", "ReportingExtraLoss", "StatefulExtraLoss", "TrainingBatch", "TrainingContext"]
 
 
@@ -74,13 +73,18 @@ class ReportingExtraLoss(ExtraLoss, Protocol):
 
 
 class TrainingContext(Protocol):
-    """What the core gives to an agent: seed, budget, log, checkpoints, discoveries, progress and cancellation.
+    """What the core gives to an agent: seed, budget, log, checkpoints, discoveries, progress, cancellation, and
+    environments to test its policy in.
 
     An agent's loop is
 
-        if context.restored is not None:
+        if context.restored is None:
+            observations, infos = env.reset(seed=context.seed)
+        else:
             self.load_state_dict(context.restored)
-        while context.advance(step, metrics, self.state_dict):
+            if context.begun is not None:
+                observations, infos = context.begun
+        while context.advance(step, total, metrics, self.state_dict):
             ...one rollout and update...
     """
 
@@ -91,13 +95,36 @@ class TrainingContext(Protocol):
         """The agent's own state from a checkpoint (the environment is restored already), or None at a fresh start."""
         ...
 
+    @property
+    def begun(self) -> tuple[Any, dict[str, Any]] | None:
+        """Observations and infos of `reset`, where this resume had to begin new episodes: environment or agent resume
+        between episodes (`Resumes`). The agent goes on from these, and the episodes that it had under way are over.
+        None at a fresh start, and where the environment stands where the checkpoint left it."""
+        ...
+
+    def make_environment(self, purpose: str, num_envs: int | None = None) -> Environment:
+        """Another environment of the run's configuration, such as for test returns while training.
+
+        What is done with it changes nothing in the training, and codes that it finds are not filed. It is no part of
+        checkpoints: an agent whose tests are to be the same after a resume gives each `reset` a seed, such as its step.
+        It is closed when the training ends.
+
+        Args:
+            purpose: What for. Each purpose has a seed of its own, by which the environment is made.
+            num_envs: Its members; None for as many as in training.
+        """
+        ...
+
     def advance(
         self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
     ) -> bool:
         """Report between two iterations, the state being whole.
 
         Logs `metrics` at `step` (environment steps so far), takes the environment's discoveries, shows progress
-        towards `total`, and saves a checkpoint of agent and environment when one is due.
+        towards `total`, and saves a checkpoint of agent and environment when one is due. `state` is called for it,
+        and what it gives is written before this returns: arrays and tables of rows (`qecforge.learning.rows`) need not
+        be copied. Once there is any, `metrics` holds `episode_return`, or `cost` where no episode ends
+        (`qecforge.contracts.metrics`).
 
         Returns:
             Whether to go on: False once `step >= total`, or when the run's budget is spent.
@@ -110,7 +137,7 @@ class TrainingContext(Protocol):
 
 class Agent(ABC):
     """Learns a policy on an environment. All it owns is in its checkpoint state, random generators included: a resumed
-    run equals the uninterrupted one, bit for bit."""
+    run equals the uninterrupted one, bit for bit, where the specs of agent and environment say so (`Resumes`)."""
 
     @property
     @abstractmethod
@@ -129,7 +156,8 @@ class Agent(ABC):
         """Train until the context says stop.
 
         Args:
-            env: Reset by the agent at a fresh start with `context.seed`, left alone on resume.
+            env: Reset by the agent at a fresh start with `context.seed`, left alone on resume (see
+                `TrainingContext.begun`).
             policy: Start from this one (a quantizer's student, say) instead of a fresh one.
             extra_loss: Added to the objective of each minibatch. The state of a `StatefulExtraLoss` is part of the
                 agent's, the metrics of a `ReportingExtraLoss` are logged with its own.

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     pass
 
-
 __all__ = ["PluginConfig"]
 
 

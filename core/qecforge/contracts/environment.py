@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -12,17 +13,31 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from qecforge.contracts.closing import Closable
 from qecforge.contracts.factor_graph import FactorGraph
+from qecforge.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
 
-
-__all__ = ["ActionKind", "Environment", "ParameterEnvironment", "StepBuffers"]
+__all__ = [
+    "ActionKind",
+    "BaseEnvironment",
+    "Environment",
+    "ParameterEnvironment",
+    "Resumes",
+    "StepBuffers",
+    "group_size",
+    "refuse_unknown_options",
+]
 
 ActionKind: TypeAlias = Literal["discrete", "continuous", "parameters", "text"]
 """discrete: one of N; continuous: a bounded vector; parameters: a point in a parameter space, scored whole and
 without state (parameter-exploring agents); text: a string that a language model completes."""
+
+Resumes: TypeAlias = Literal["to_the_bit", "between_episodes"]
+"""What an interrupted training goes on from. to_the_bit: as if nothing had happened, bit for bit; between_episodes: all
+that was learned is kept, and the episodes under way are not: at the resume new ones begin."""
 
 
 @dataclass
@@ -43,7 +58,56 @@ class StepBuffers:
     action_mask: NDArray[np.bool_] | None = None
 
 
-class Environment(VectorEnv[Any, Any, Any], ABC):
+class BaseEnvironment(ABC):
+    """What a run needs of every environment, whatever it shows: to save it, to ask it for codes, to close it.
+
+    Two environments share nothing that one of them changes: playing one leaves the other as it is.
+
+    Whoever makes an environment closes it. It closes what it made itself, rewards that it compiled among them; the
+    reward that it was given belongs to the giver.
+
+    Attributes:
+        num_envs: Members B.
+        closed: Whether it is.
+    """
+
+    num_envs: int
+    closed: bool = False
+    _held: tuple[Closable, ...] = ()
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides what comes next, random generators included: numbers, strings, lists, dicts and numpy
+        arrays only. Of an environment that resumes between episodes (`Resumes`), what outlasts an episode, or
+        nothing."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another configuration."""
+
+    def take_discoveries(self) -> Sequence[DiscoveredCode]:
+        """Codes found since the last call, oldest first. Environments that find none keep this default."""
+        return ()
+
+    def close_extras(self, **kwargs: Any) -> None:  # noqa: B027
+        """End what the environment has running; for subclasses to override. Called once, by `close`."""
+
+    def hold(self, thing: Closable) -> None:
+        """Give `thing`, a reward say, into this environment's care: it is closed with it, after it."""
+        self._held = (thing, *self._held)
+
+    def close(self, **kwargs: Any) -> None:
+        """End what the environment has running, then what it holds for others. A second time does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        with ExitStack() as rest:
+            for thing in reversed(self._held):
+                rest.callback(thing.close)
+            self.close_extras(**kwargs)
+
+
+class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
     """A batch of B environments behind one `gymnasium.vector.VectorEnv`: arrays in, arrays out.
 
     Autoreset is SAME_STEP: where a member ended, `step` returns the first observation of its next episode, and, if any
@@ -51,7 +115,16 @@ class Environment(VectorEnv[Any, Any, Any], ABC):
     undefined). `infos["action_mask"]` is there iff the environment masks actions. After an episode end `infos`
     carries `"episode_return"` and `"episode_length"`, (B,) arrays valid where `terminated | truncated`.
 
-    Same seed and actions: same arrays, bit for bit, in this process or after `state_dict` -> `load_state_dict`.
+    Actions that are none are refused: too few of them, of another shape, not finite, no number of the discrete ones,
+    beyond the bounds of a continuous space, within which agents hold theirs. `step` then raises a `UserError`, one
+    line that says what was got and what is expected, and nothing has changed.
+
+    Same seed and actions: same arrays, bit for bit, in this process or after `state_dict` -> `load_state_dict`; where
+    its spec says that it resumes between episodes, after `load_state_dict` and `reset(seed=...)`.
+
+    What a reward could not score (`RewardBuffers.valid`) never leaves as a number: `reset`, `step` and `peek` raise
+    `InfrastructureError` then (see `require_valid`), after which the environment is not to be used. The run is
+    interrupted, and resumes from its last checkpoint.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # type: ignore[misc]
@@ -68,26 +141,24 @@ class Environment(VectorEnv[Any, Any, Any], ABC):
         options: dict[str, Any] | None = None,
         out: StepBuffers | None = None,
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Start every member anew. With `out`, its arrays are filled and returned."""
+        """Start every member anew. With `out`, its arrays are filled and returned.
+
+        Args:
+            options: `{"group_size": G}`: members g G to (g + 1) G - 1 form group g, and the k-th episodes of a group's
+                members start alike, whatever is drawn for a start included, at whatever steps each of them begins.
+                Other groups, and other k, draw anew. Holds until the next `reset`. Other options are the
+                environment's own.
+
+        Raises:
+            ConfigurationError: an option that the environment does not know (see `refuse_unknown_options`), groups
+                among them where it has none, or a group size that does not divide B; nothing has changed then.
+        """
 
     @abstractmethod
     def step(
         self, actions: Any, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """One action for each member. With `out`, its arrays are filled and returned; without, they are fresh."""
-
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """All that decides what comes next, random generators included: numbers, strings, lists, dicts and numpy
-        arrays only."""
-
-    @abstractmethod
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another configuration."""
-
-    def take_discoveries(self) -> Sequence[DiscoveredCode]:
-        """Codes found since the last call, oldest first. Environments that find none keep this default."""
-        return ()
 
     def compact_states(self) -> NDArray[Any]:
         """(B, ...) array of all that `peek` needs to know of each member; raises where `can_peek` is False."""
@@ -107,6 +178,27 @@ class Environment(VectorEnv[Any, Any, Any], ABC):
         raise NotImplementedError(f"{type(self).__name__} cannot peek")
 
 
+def refuse_unknown_options(options: Mapping[str, Any], environment: str, *known: str) -> None:
+    """Raise `ConfigurationError` for the first of the options of a `reset` that is not known."""
+    for name in options:
+        if name not in known:
+            takes = " or ".join(map(repr, known)) if known else "none"
+            raise ConfigurationError(
+                f"unknown reset option {name!r}: {environment} takes {takes}.{did_you_mean(name, known)}"
+            )
+
+
+def group_size(options: Mapping[str, Any], num_envs: int, environment: str) -> int:
+    """G of the option `group_size` of a `reset`, checked; 1 where it is not given."""
+    size = options.get("group_size", 1)
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1 or num_envs % size:
+        raise ConfigurationError(
+            f"option 'group_size': got {size!r}, expected a whole number that divides the {num_envs} members of "
+            f"{environment}: change one of the two"
+        )
+    return int(size)
+
+
 class ParameterEnvironment(Environment):
     """An environment whose action is a whole vector of parameters: kind of action `parameters`.
 
@@ -116,8 +208,9 @@ class ParameterEnvironment(Environment):
 
     `step` takes (K, P) float32 or float64 and returns observations (K, 1) float32, the fraction of the horizon that
     has passed, and rewards: (K, m) float32, one entry for each objective, larger is better, or (K,), their mean, where
-    the reward is a scalar. Its `infos` hold `"detection_rate"`, a float: the mean over candidates and objectives of
-    what was measured (minus the mean reward); and `"true_cost"`, the same without sampling noise, where it is known.
+    the reward is a scalar. Its `infos` hold `"cost"`, a float, what is minimised: the mean over candidates and
+    objectives of what was measured (minus the mean reward); and `"true_cost"`, the same without sampling noise, where
+    it is known. A view's reading of `cost` says what people call it.
 
     Attributes:
         parameter_names: P names, unique, such as `cz.d3.m4[2]`.

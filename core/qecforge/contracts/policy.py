@@ -14,7 +14,6 @@ from qecforge.errors import ConfigurationError
 if TYPE_CHECKING:
     import torch
 
-
 __all__ = ["Policy"]
 
 
@@ -36,7 +35,23 @@ class Policy(ABC):
         deterministic: bool = True,
         rng: np.random.Generator | None = None,
     ) -> NDArray[Any]:
-        """Actions for a batch. `rng` is needed where `deterministic` is False."""
+        """Actions for a batch.
+
+        Args:
+            observations: (B, *observation_shape). Not mutated.
+            action_mask: (B, A) bool, True where an action is allowed; None where all are.
+            deterministic: Take the action that the policy holds for best, instead of a drawn one. A policy that samples
+                on the way to it (the bits of a quantum circuit, say) needs `rng` then too.
+            rng: All randomness comes from it: generators in the same state give the same actions. The core passes one
+                always.
+
+        Returns:
+            (B,) numbers of discrete actions, from `start` on; (B, *action_shape) of others, within the bounds of their
+            space.
+
+        Raises:
+            ConfigurationError: `rng` is missing, and the policy needs it.
+        """
 
     @abstractmethod
     def state_dict(self) -> dict[str, torch.Tensor]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
 
-
 __all__ = ["Quantizer"]
 
 

@@ -35,6 +35,10 @@ class CompiledReward(ABC):
     def score(self, batch: Any, out: RewardBuffers | None = None) -> RewardBuffers:
         """Score a batch of at most `num_envs` members. With `out` its arrays (at least as long) are filled."""
 
+    def close(self) -> None:  # noqa: B027
+        """End what scoring has running, such as processes; by default nothing is. Called by whoever compiled it, the
+        environment; a second time does nothing."""
+
 
 class Reward(ABC):
     """What makes a `CompiledReward` from a description of what will be scored."""
@@ -47,3 +51,7 @@ class Reward(ABC):
 
         Raises `ConfigurationError` where the subject does not fit this reward's configuration.
         """
+
+    def close(self) -> None:  # noqa: B027
+        """End what compiled rewards of this one share; by default nothing. Called by whoever made it, after its
+        compiled rewards are closed; a second time does nothing."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
-from qecforge.evaluation.policies.config import DecisionFidelityConfig, SearchConfig
+from qecforge.evaluation.policies.config import DecisionFidelityConfig, ReturnsConfig, SearchConfig
 
 if TYPE_CHECKING:
     from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         bootstrap_mean_interval,
         fit_slope,
         likelihood_interval,
+        mean_interval,
         wilson_interval,
     )
 
@@ -47,6 +48,7 @@ __all__ = [
     "LogicalErrorRateConfig",
     "MarginBucket",
     "PlannedTask",
+    "ReturnsConfig",
     "SearchConfig",
     "SlopeFit",
     "VisitedStates",
@@ -58,6 +60,7 @@ __all__ = [
     "fit_slope",
     "kendall_tau",
     "likelihood_interval",
+    "mean_interval",
     "measure_error_rates",
     "plan_error_rates",
     "policy_logits",
@@ -82,6 +85,7 @@ _LAZY = {
         "bootstrap_mean_interval",
         "fit_slope",
         "likelihood_interval",
+        "mean_interval",
         "wilson_interval",
     ),
 }

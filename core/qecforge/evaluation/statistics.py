@@ -19,6 +19,7 @@ __all__ = [
     "bootstrap_mean_interval",
     "fit_slope",
     "likelihood_interval",
+    "mean_interval",
     "wilson_interval",
 ]
 
@@ -185,6 +186,28 @@ def bootstrap_mean_interval(
     )
     interval = result.confidence_interval
     return Interval(float(interval.low), mean, float(interval.high))
+
+
+def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """The mean with Student's t interval, which costs no resampling: for hundreds of values and more.
+
+    Args:
+        values: One number for each independent trial.
+        confidence: Of the interval; of a single value it is the whole line.
+
+    Raises:
+        ConfigurationError: no value.
+    """
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    if sample.size == 0:
+        raise ConfigurationError("mean: got no value, expected at least one")
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(-math.inf, mean, math.inf)
+    from scipy.stats import t
+
+    half = float(t.ppf(0.5 + confidence / 2, sample.size - 1) * sample.std(ddof=1) / math.sqrt(sample.size))
+    return Interval(mean - half, mean, mean + half)
 
 
 def _check(errors: int, shots: int) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalExecutor"]
 
-EVENTS = ("on_start", "on_phase", "on_progress", "on_code", "on_measure", "on_end")
+EVENTS = ("on_start", "on_phase", "on_progress", "on_code", "on_measure", "on_evaluation", "on_end")
 
 
 class LocalExecutor(Executor):
@@ -76,8 +76,14 @@ def _forward(
             if ended:
                 return
             continue
-        plan = plans[index].teacher_plan if of_teacher else plans[index]
-        getattr(listener, name)(plan, *arguments)
+        getattr(listener, name)(_teacher_of(plans[index]) if of_teacher else plans[index], *arguments)
+
+
+def _teacher_of(plan: RunPlan) -> RunPlan:
+    """The run that is carried out on the way to this one."""
+    assert plan.quantization is not None
+    assert not isinstance(plan.quantization.teacher, str)
+    return plan.quantization.teacher
 
 
 def _stop(futures: list[Future[RunOutcome]], cancel: Any) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from qecforge.manifest._resolve import Choice, Evaluation
+from qecforge.manifest._choice import Choice
+from qecforge.manifest._evaluation import Evaluation
 from qecforge.manifest._schema import manifest_schema
 from qecforge.manifest._sections import MANIFEST_VERSION, Budget, Checkpoint, Teacher
 from qecforge.manifest.loading import MAX_RUNS, Manifest, load_manifest
-from qecforge.manifest.plan import RunPlan
+from qecforge.manifest.plan import Quantization, RunPlan
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -16,6 +17,7 @@ __all__ = [
     "Choice",
     "Evaluation",
     "Manifest",
+    "Quantization",
     "RunPlan",
     "Teacher",
     "load_manifest",

@@ -2,66 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Generic
+from typing import Any
 
+from qecforge.contracts.closing import closing
 from qecforge.contracts.config import PluginConfig
-from qecforge.errors import PluginError, UserError, one_line
-from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
-from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, RewardSpec
-from qecforge.manifest._complaints import unknown_key
+from qecforge.errors import PluginError
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
+from qecforge.manifest._choice import Choice, listed, refusals
+from qecforge.manifest._evaluation import Evaluation, evaluation_of
 from qecforge.manifest._sections import MANIFEST_VERSION, Budget, Teacher
 from qecforge.manifest._validation import canonical_json, config_values, validated
 from qecforge.manifest._yaml import Node, Place, mapping, plain, shown
 from qecforge.registry import Registered, Registry
 from qecforge.registry.registry import S
 
-__all__ = ["Choice", "Evaluation", "Resolved", "resolve"]
-
-
-@dataclass(frozen=True)
-class Choice(Generic[S]):
-    """A plugin with its configuration, and the distribution that it comes from."""
-
-    spec: S
-    config: PluginConfig
-    distribution: str
-    version: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What is measured after training.
-
-    Attributes:
-        logical_error_rate: Of the discovered codes; None where the manifest does not ask for it.
-        decision_fidelity: Of the quantized policy to its teacher; likewise.
-        search: What the trained policy finds; likewise.
-        others: Evaluations that the environment brings, with their configurations.
-    """
-
-    logical_error_rate: LogicalErrorRateConfig | None = None
-    decision_fidelity: DecisionFidelityConfig | None = None
-    search: SearchConfig | None = None
-    others: tuple[tuple[EvaluationSpec, PluginConfig], ...] = ()
-
-    @property
-    def cores(self) -> dict[str, PluginConfig]:
-        """Those of the core, by name."""
-        found = {
-            "logical_error_rate": self.logical_error_rate,
-            "decision_fidelity": self.decision_fidelity,
-            "search": self.search,
-        }
-        return {name: config for name, config in found.items() if config is not None}
-
-    @property
-    def names(self) -> list[str]:
-        """As the manifest names them."""
-        return [*self.cores, *(spec.name for spec, _ in self.others)]
+__all__ = ["Resolved", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +57,7 @@ class Resolved:
 
     def without_quantizer(self) -> Resolved:
         """The run that trains the float policy, evaluated as far as that applies to it."""
-        evaluation = replace(self.evaluation, decision_fidelity=None)
+        evaluation = self.evaluation.without_quantizer(self.environment.spec)
         return replace(self, quantizer=None, teacher=None, fine_tune={}, fine_tuning=None, evaluation=evaluation)
 
     @cached_property
@@ -111,7 +69,7 @@ class Resolved:
             "quantizer": self.quantizer,
         }
         sections: dict[str, Any] = {
-            kind: {"plugin": choice.spec.name} | config_values(choice.config, _owner(choice))
+            kind: {"plugin": choice.spec.name} | config_values(choice.config, choice.owner)
             for kind, choice in chosen.items()
             if choice is not None
         }
@@ -120,10 +78,14 @@ class Resolved:
             sections["quantizer"]["teacher"] = config_values(self.teacher, "qecforge")
         if self.fine_tune:
             sections["quantizer"]["fine_tune"] = dict(self.fine_tune)
-        evaluation = {
-            spec.name: config_values(config, _owner(self.environment)) for spec, config in self.evaluation.others
-        }
-        evaluation |= {name: config_values(config, "qecforge") for name, config in self.evaluation.cores.items()}
+        evaluation = {each.name: config_values(config, "qecforge") for each, config in self.evaluation.built_in}
+        for bringer in (self.environment, self.agent):
+            own = {each.name for each in bringer.spec.evaluations}
+            evaluation |= {
+                spec.name: config_values(config, bringer.owner)
+                for spec, config in self.evaluation.others
+                if spec.name in own
+            }
         plugins = {
             kind: {"distribution": choice.distribution, "version": choice.version}
             for kind, choice in chosen.items()
@@ -141,17 +103,18 @@ def resolve(root: Node, registry: Registry) -> Resolved:
     """Look up, validate and fit together the parts of one combination."""
     environment = _choice("environment", root, registry, registry.environments)
     agent = _choice("agent", root, registry, registry.agents)
-    _check_agent(root, registry, environment.spec, agent.spec)
+    _check_agent(root, registry, environment, agent)
     reward = _reward(root, registry, environment.spec)
     quantizer, teacher = _quantizer(root, registry, environment.spec)
     fine_tune, fine_tuning = _fine_tuning(root, agent, quantizer)
-    _check_quantizer(root, reward, agent, quantizer, fine_tuning)
+    _check_quantizer(root, reward, quantizer)
+    _check_fine_tuning(root, environment, agent, fine_tuning)
     budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
     if budget.stop_at_first_code and not environment.spec.finds_codes:
         raise _place(root, "budget", "stop_at_first_code").error(
             f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
         )
-    evaluation = _evaluation(root, environment, agent, quantizer)
+    evaluation = evaluation_of(root, environment, agent, quantizes=quantizer is not None)
     return Resolved(environment, reward, agent, quantizer, teacher, fine_tune, fine_tuning, evaluation, budget)
 
 
@@ -179,14 +142,21 @@ def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, R
     return Choice(registered.spec, config, registered.distribution, registered.version)
 
 
-def _check_agent(root: Node, registry: Registry, environment: EnvironmentSpec, agent: AgentSpec) -> None:
-    if environment.actions not in agent.trains_on:
-        fitting = [name for name, each in registry.agents.items() if environment.actions in each.spec.trains_on]
+def _check_agent(
+    root: Node, registry: Registry, environment: Choice[EnvironmentSpec], agent: Choice[AgentSpec]
+) -> None:
+    """Whether the agent is for such actions, and says itself that it can train in this environment."""
+    actions = environment.spec.actions
+    if actions not in agent.spec.trains_on:
+        fitting = [name for name, each in registry.agents.items() if actions in each.spec.trains_on]
         raise _plugin_place(root, "agent").error(
-            f"{agent.name} trains on {_actions(agent.trains_on)}, but environment {environment.name} "
-            f"takes {_actions([environment.actions])}: {_use('agent', fitting)}",
+            f"{agent.spec.name} trains on {_actions(agent.spec.trains_on)}, but environment {environment.spec.name} "
+            f"takes {_actions([actions])}: {_use('agent', fitting)}",
             "agent.plugin",
         )
+    if agent.spec.check is not None:
+        with refusals(_plugin_place(root, "agent"), "agent", agent.owner):
+            agent.spec.check(environment.config, agent.config)
 
 
 def _reward(root: Node, registry: Registry, environment: EnvironmentSpec) -> Choice[RewardSpec] | None:
@@ -258,111 +228,45 @@ def _fine_tuning(
     given = root.get("agent")
     settings = given.without("plugin").entries if given is not None else {}
     merged = mapping({**settings, **changes.entries}, changes.place)
-    config = validated(agent.spec.config, merged, path, _owner(agent))
-    before, after = config_values(agent.config, _owner(agent)), config_values(config, _owner(agent))
+    config = validated(agent.spec.config, merged, path, agent.owner)
+    before, after = config_values(agent.config, agent.owner), config_values(config, agent.owner)
     return {key: after[key] for key in after if after[key] != before.get(key)}, config
 
 
-def _check_quantizer(
-    root: Node,
-    reward: Choice[RewardSpec] | None,
-    agent: Choice[AgentSpec],
-    quantizer: Choice[QuantizerSpec] | None,
-    fine_tuning: PluginConfig | None,
+def _check_quantizer(root: Node, reward: Choice[RewardSpec] | None, quantizer: Choice[QuantizerSpec] | None) -> None:
+    """Ask the quantizer whether it fits the reward."""
+    if quantizer is not None and quantizer.spec.check is not None:
+        components = None if reward is None else _components(reward)
+        with refusals(_plugin_place(root, "quantizer"), "quantizer", quantizer.owner):
+            quantizer.spec.check(components, quantizer.config)
+
+
+def _check_fine_tuning(
+    root: Node, environment: Choice[EnvironmentSpec], agent: Choice[AgentSpec], fine_tuning: PluginConfig | None
 ) -> None:
-    """Ask the plugins whether the quantizer fits the reward, and the agent the student's fine-tuning."""
-    if quantizer is None:
+    """Ask the agent whether it can train the student."""
+    if fine_tuning is None:
         return
-    if (check := quantizer.spec.check) is not None:
-        components = None if reward is None else tuple(reward.spec.make(reward.config).components)
-        with _refusals(_plugin_place(root, "quantizer"), "quantizer"):
-            check(components, quantizer.config)
-    if fine_tuning is not None and (check_fine_tuning := agent.spec.check_fine_tuning) is not None:
-        with _refusals(_place(root, "quantizer", "fine_tune"), "quantizer.fine_tune"):
-            check_fine_tuning(agent.config, fine_tuning)
+    with refusals(_place(root, "quantizer", "fine_tune"), "quantizer.fine_tune", agent.owner):
+        if agent.spec.check_fine_tuning is not None:
+            agent.spec.check_fine_tuning(agent.config, fine_tuning)
+        if agent.spec.check is not None and fine_tuning != agent.config:
+            agent.spec.check(environment.config, fine_tuning)
 
 
-@contextmanager
-def _refusals(place: Place, path: str) -> Iterator[None]:
-    """What a plugin's check refuses, as an error at this place of the manifest."""
-    try:
-        yield
-    except (ValueError, UserError) as error:
-        raise place.error(one_line(str(error)), path) from error
-
-
-def _evaluation(
-    root: Node,
-    environment: Choice[EnvironmentSpec],
-    agent: Choice[AgentSpec],
-    quantizer: Choice[QuantizerSpec] | None,
-) -> Evaluation:
-    section = root.get("evaluation")
-    if section is None or section.value is None:
-        return Evaluation()
-    if not isinstance(section.value, dict):
-        raise section.place.error(f"got {shown(plain(section))}, expected a mapping", "evaluation")
-    spec = environment.spec
-    own = {each.name: each for each in spec.evaluations}
-    lacking = _lacking(spec, quantizer)
-    known = [*(name for name in _CORE_EVALUATIONS if name not in lacking), *own]
-    cores: dict[str, Any] = {}
-    others: list[tuple[EvaluationSpec, PluginConfig]] = []
-    for name, entry in section.entries.items():
-        path = ("evaluation", name)
-        if name in lacking:
-            fitting = f": use {_listed(known)}" if known else ": remove it"
-            raise entry.key_place.error(f"{lacking[name]}{fitting}", ".".join(path))
-        if name not in known:
-            raise entry.key_place.error(f"environment {spec.name}: {unknown_key(name, known)}", ".".join(path))
-        if entry.node.value is None:
-            raise entry.node.place.error("got null, expected a mapping: {} takes the defaults", ".".join(path))
-        if name in _CORE_EVALUATIONS:
-            cores[name] = validated(_CORE_EVALUATIONS[name], entry.node, path, "qecforge")
-        else:
-            config = validated(own[name].config, entry.node, path, _owner(environment))
-            if (check := own[name].check) is not None:
-                with _refusals(entry.key_place, ".".join(path)):
-                    check(environment.config, agent.config, config)
-            others.append((own[name], config))
-    return Evaluation(**cores, others=tuple(sorted(others, key=lambda each: each[0].name)))
-
-
-_CORE_EVALUATIONS: Mapping[str, type[PluginConfig]] = {
-    "logical_error_rate": LogicalErrorRateConfig,
-    "decision_fidelity": DecisionFidelityConfig,
-    "search": SearchConfig,
-}
-
-
-def _lacking(environment: EnvironmentSpec, quantizer: Choice[QuantizerSpec] | None) -> dict[str, str]:
-    """Why evaluations of the core do not apply, by their names."""
-    lacking: dict[str, str] = {}
-    if not environment.finds_codes:
-        lacking |= dict.fromkeys(["logical_error_rate", "search"], f"environment {environment.name} finds no codes")
-    if environment.actions != "discrete":
-        lacking["decision_fidelity"] = f"environment {environment.name} takes {environment.actions} actions, not logits"
-    elif quantizer is None:
-        lacking["decision_fidelity"] = "the manifest has no quantizer, whose policy it would compare with the teacher's"
-    return lacking
-
-
-def _owner(choice: Choice[Any]) -> str:
-    return f"{choice.spec.name} ({choice.distribution} {choice.version})"
+def _components(reward: Choice[RewardSpec]) -> tuple[str, ...]:
+    with closing(reward.spec.make(reward.config), f"reward {reward.spec.name}") as made:
+        return tuple(made.components)
 
 
 def _use(kind: str, fitting: Sequence[str]) -> str:
     if fitting:
-        return f"use {_listed(fitting)}"
+        return f"use {listed(fitting)}"
     return f"no installed {kind} fits; {'leave it out' if kind == 'quantizer' else 'install one that does'}"
 
 
 def _actions(kinds: Collection[str]) -> str:
     return " or ".join(kind if kind == "parameters" else f"{kind} actions" for kind in sorted(kinds))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " or ".join(names)
 
 
 def _place(root: Node, *path: str) -> Place:

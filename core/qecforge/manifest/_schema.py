@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
 from qecforge.errors import PluginError
-from qecforge.evaluation import DecisionFidelityConfig, LogicalErrorRateConfig, SearchConfig
-from qecforge.hookspecs import QuantizerSpec
+from qecforge.evaluation.built_in import BUILT_IN
+from qecforge.hookspecs import EvaluationSpec, QuantizerSpec
 from qecforge.manifest._sections import (
     FINE_TUNE,
     MANIFEST_VERSION,
     MAX_SEED,
     NAME_PATTERN,
+    SECTIONS,
     SWEPT,
     Budget,
     Checkpoint,
@@ -75,21 +76,23 @@ def _definitions(registry: Registry) -> Iterator[tuple[str, JSONSchema]]:
     yield "budget", _model_schema("budget", Budget)
     yield "checkpoint", _model_schema("checkpoint", Checkpoint)
     yield "teacher", _model_schema("teacher", Teacher)
-    for name, config in _CORE_EVALUATIONS.items():
-        yield f"evaluation.{name}", _model_schema(f"evaluation.{name}", config)
+    for core in BUILT_IN:
+        yield f"evaluation.{core.name}", _model_schema(f"evaluation.{core.name}", core.config)
     for kind, registered in registry:
-        yield f"{kind}.{registered.spec.name}", _plugin_schema(kind, registered.spec)
-    for environment, registered in registry.environments.items():
-        for each in registered.spec.evaluations:
-            key = f"evaluation.{environment}.{each.name}"
-            yield key, _model_schema(key, each.config) | {"description": each.summary}
+        if kind in SECTIONS:
+            yield f"{kind}.{registered.spec.name}", _plugin_schema(kind, registered.spec)
+    for key, each in _brought(registry):
+        yield key, _model_schema(key, each.config) | {"description": each.summary}
 
 
-_CORE_EVALUATIONS: Mapping[str, type[BaseModel]] = {
-    "logical_error_rate": LogicalErrorRateConfig,
-    "decision_fidelity": DecisionFidelityConfig,
-    "search": SearchConfig,
-}
+def _brought(registry: Registry) -> Iterator[tuple[str, EvaluationSpec]]:
+    """The evaluations that environments and agents bring, by their keys."""
+    for name, environment in registry.environments.items():
+        for each in environment.spec.evaluations:
+            yield f"evaluation.{name}.{each.name}", each
+    for name, agent in registry.agents.items():
+        for each in agent.spec.evaluations:
+            yield f"evaluation.agent.{name}.{each.name}", each
 
 
 def _plugin_schema(kind: str, spec: Spec) -> JSONSchema:
@@ -135,14 +138,13 @@ def _section(kind: str, definitions: JSONSchema, description: str, *others: JSON
 
 def _evaluation(registry: Registry) -> JSONSchema:
     own: dict[str, list[JSONSchema]] = {}
-    for environment, registered in registry.environments.items():
-        for each in registered.spec.evaluations:
-            own.setdefault(each.name, []).append(_reference(f"evaluation.{environment}.{each.name}"))
+    for key, each in _brought(registry):
+        own.setdefault(each.name, []).append(_reference(key))
     return {
         "type": ["object", "null"],
         "description": "What is measured after training.",
         "properties": {
-            **{name: _reference(f"evaluation.{name}") for name in _CORE_EVALUATIONS},
+            **{each.name: _reference(f"evaluation.{each.name}") for each in BUILT_IN},
             **{name: {"anyOf": references} for name, references in own.items()},
         },
         "additionalProperties": False,

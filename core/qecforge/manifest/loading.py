@@ -21,8 +21,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qecforge.manifest._choice import Choice
 from qecforge.manifest._complaints import unknown_key
-from qecforge.manifest._resolve import Choice, Evaluation, Resolved, resolve
+from qecforge.manifest._evaluation import Evaluation
+from qecforge.manifest._resolve import Resolved, resolve
 from qecforge.manifest._schema import manifest_schema
 from qecforge.manifest._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN, SECTIONS, Budget, Checkpoint, Teacher
 from qecforge.manifest._sweep import Point, overridden, points
@@ -89,8 +91,8 @@ def load_manifest(source: Path | str, *, registry: Registry, overrides: Sequence
     plans: list[RunPlan] = []
     for point, resolved in _distinct(points(root, MAX_RUNS // len(seeds)), registry):
         for seed in seeds:
-            teacher_plan = teachers.plan(point.root, resolved, seed)
-            plans.append(plan_of(resolved, seed, Label(name, text, point.values), teacher_plan))
+            teacher = teachers.plan(point.root, resolved, seed)
+            plans.append(plan_of(resolved, seed, Label(name, text, point.values), teacher))
     return Manifest(shown_as, text, name, seeds, checkpoint, tuple(plans))
 
 

@@ -11,13 +11,15 @@ from typing import Any
 from qecforge.contracts.config import PluginConfig
 from qecforge.errors import ManifestError, PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
-from qecforge.manifest._resolve import Choice, Evaluation, Resolved, resolve
-from qecforge.manifest._sections import MANIFEST_VERSION, Budget, Teacher
+from qecforge.manifest._choice import Choice
+from qecforge.manifest._evaluation import Evaluation
+from qecforge.manifest._resolve import Resolved, resolve
+from qecforge.manifest._sections import MANIFEST_VERSION, Budget
 from qecforge.manifest._validation import canonical_json
 from qecforge.manifest._yaml import Entry, Node, Place, mapping, shown
 from qecforge.registry import Registry
 
-__all__ = ["Label", "RunPlan", "plan_of"]
+__all__ = ["Label", "Quantization", "RunPlan", "plan_of"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,7 @@ class RunPlan:
     Attributes:
         name: Of the manifest; a label.
         reward: None for the environment's own.
-        teacher: As the manifest names it; None where there is no quantizer, or the teacher is the run without it. A
-            plan rebuilt from its canonical text has the identity of the teacher's run in the place of a manifest's
-            path.
-        teacher_plan: The run whose policy is quantized; None without a quantizer, and where `teacher` names a run of
-            the store.
-        fine_tuning: The agent's configuration while a student is fine-tuned; None where the quantizer does not train.
+        quantization: How the policy becomes integers; None where it stays in floating point.
         sweep_point: What the sweep set, by dotted path; empty without a sweep.
         canonical: Canonical JSON; `from_canonical` rebuilds the plan from it.
         identity: SHA-256 of `canonical` in hexadecimal.
@@ -45,10 +42,7 @@ class RunPlan:
     environment: Choice[EnvironmentSpec] = field(compare=False)
     reward: Choice[RewardSpec] | None = field(compare=False)
     agent: Choice[AgentSpec] = field(compare=False)
-    quantizer: Choice[QuantizerSpec] | None = field(compare=False)
-    teacher: Teacher | None = field(compare=False)
-    teacher_plan: RunPlan | None = field(compare=False)
-    fine_tuning: PluginConfig | None = field(compare=False)
+    quantization: Quantization | None = field(compare=False)
     evaluation: Evaluation = field(compare=False)
     budget: Budget = field(compare=False)
     sweep_point: Mapping[str, Any] = field(compare=False)
@@ -82,9 +76,24 @@ class RunPlan:
         content, seed, planned = _read_canonical(canonical)
         content["environment"] |= environment or {}
         _check_versions(planned, content, registry)
-        teacher_plan = _embedded_teacher(content, registry, name)
+        teacher = _embedded_teacher(content, registry, name)
         label = Label(name, source_text, sweep_point or {})
-        return plan_of(resolve(_node(content), registry), seed, label, teacher_plan)
+        return plan_of(resolve(_node(content), registry), seed, label, teacher)
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a run's policy becomes integers.
+
+    Attributes:
+        teacher: The run whose float policy is quantized: its plan, or the id by which the manifest names a run of the
+            store.
+        fine_tuning: The agent's configuration while a student is fine-tuned; None where the quantizer does not train.
+    """
+
+    quantizer: Choice[QuantizerSpec]
+    teacher: RunPlan | str
+    fine_tuning: PluginConfig | None
 
 
 @dataclass(frozen=True)
@@ -101,27 +110,39 @@ class Label:
         return Label(f"{self.name[:92]}-teacher", self.source_text, point)
 
 
-def plan_of(resolved: Resolved, seed: int, label: Label, teacher_plan: RunPlan | None = None) -> RunPlan:
-    """The run of one seed; where it quantizes and names no teacher, with the run without its quantizer as teacher."""
-    named = None if teacher_plan is None else json.loads(teacher_plan.canonical)
-    if resolved.quantizer is not None and resolved.teacher is None:
-        teacher_plan = plan_of(resolved.without_quantizer(), seed, label.of_teacher())
+def plan_of(resolved: Resolved, seed: int, label: Label, teacher: RunPlan | None = None) -> RunPlan:
+    """The run of one seed.
+
+    Args:
+        teacher: The run that the manifest named by its quantizer's teacher describes; None where it names none.
+    """
     return RunPlan(
-        canonical=resolved.canonical(seed, named),
+        canonical=resolved.canonical(seed, None if teacher is None else json.loads(teacher.canonical)),
         name=label.name,
         seed=seed,
         environment=resolved.environment,
         reward=resolved.reward,
         agent=resolved.agent,
-        quantizer=resolved.quantizer,
-        teacher=resolved.teacher,
-        teacher_plan=teacher_plan,
-        fine_tuning=resolved.fine_tuning,
+        quantization=_quantization(resolved, seed, label, teacher),
         evaluation=resolved.evaluation,
         budget=resolved.budget,
         sweep_point=dict(label.sweep_point),
         source_text=label.source_text,
     )
+
+
+def _quantization(resolved: Resolved, seed: int, label: Label, named: RunPlan | None) -> Quantization | None:
+    """Where no teacher is named, it is the run without the quantizer."""
+    if resolved.quantizer is None:
+        return None
+    teacher: RunPlan | str | None = named
+    if resolved.teacher is None:
+        teacher = plan_of(resolved.without_quantizer(), seed, label.of_teacher())
+    elif resolved.teacher.run is not None:
+        teacher = resolved.teacher.run
+    if teacher is None:
+        raise _damaged("its teacher's manifest is not a run's")
+    return Quantization(resolved.quantizer, teacher, resolved.fine_tuning)
 
 
 def _embedded_teacher(content: Mapping[str, Any], registry: Registry, name: str) -> RunPlan | None:

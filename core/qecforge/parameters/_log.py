@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.contracts.metrics import COST, TRUE_COST
 from qecforge.errors import CheckpointError
 from qecforge.parameters.policy import ParameterTrajectory
 
@@ -28,14 +29,15 @@ class Log:
         self._assessed: dict[str, list[float]] = {}
 
     def add(self, rewards: Any, infos: Mapping[str, Any]) -> None:
-        """One epoch's rewards, and `detection_rate` and `true_cost` where the environment gives them."""
-        rate = infos.get("detection_rate")
-        self._sums["detection_rate"] = self._sums.get("detection_rate", 0.0) + float(
-            -np.mean(rewards) if rate is None else rate
-        )
-        if "true_cost" in infos:
-            self._sums["true_cost"] = self._sums.get("true_cost", 0.0) + float(np.mean(infos["true_cost"]))
+        """One epoch's cost, minus the mean reward where the environment gives none, and the true cost if it is
+        known."""
+        self._sum(COST, infos.get(COST, -np.mean(rewards)))
+        if TRUE_COST in infos:
+            self._sum(TRUE_COST, np.mean(infos[TRUE_COST]))
         self._count += 1
+
+    def _sum(self, name: str, value: Any) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + float(value)
 
     def add_assessment(self, found: Mapping[str, float]) -> None:
         """What an assessment found; the next report says the mean where there were several."""

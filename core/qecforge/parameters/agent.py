@@ -69,7 +69,7 @@ class AskTell(Protocol):
 class ParameterAgent(Agent):
     """Steers the parameters of a `ParameterEnvironment`; a step is an epoch of K candidates.
 
-    Metrics, at every `report_every`-th epoch: `detection_rate` and, where the environment knows it, `true_cost`, means
+    Metrics, at every `report_every`-th epoch: `cost` and, where the environment knows it, `true_cost`, means
     over the epochs since the last report; the search's own; what assessments found since the last report, the epoch of
     this one included; `time/epochs_per_second`, assessments left out.
 
@@ -128,7 +128,8 @@ class ParameterAgent(Agent):
         """
         if extra_loss is not None:
             raise ConfigurationError(
-                f"{self.name}: an extra loss was given, and there are no logits that it could be about: use agent ppo"
+                f"{self.name}: an extra loss was given, and there are no logits that it could be about: "
+                "choose an agent that learns them"
             )
         env, config = self.checked(env), self.config
         search = self.search(env, context.seed)
@@ -180,8 +181,8 @@ class ParameterAgent(Agent):
     def _of_parameters(self, env: Environment) -> ParameterEnvironment:
         if not isinstance(env, ParameterEnvironment):
             raise ConfigurationError(
-                f"{self.name}: {type(env).__name__} takes no parameter vectors: choose an environment of "
-                "parameters, such as surface_steering"
+                f"{self.name}: {type(env).__name__} takes no parameter vectors: choose an environment whose "
+                "actions are parameters (`qecforge plugins show NAME` says so)"
             )
         return env
 

@@ -10,10 +10,10 @@ __all__ = ["ParameterAgentConfig"]
 
 
 class ParameterAgentConfig(PluginConfig):
-    """Length of the search, candidates, and what is reported and kept. "The paper" is arXiv 2511.08493."""
+    """Length of the search, candidates, and what is reported and kept."""
 
-    total_epochs: int = Field(default=1000, ge=1, description="Epochs to train for (the paper's simulation: 1,000).")
-    candidates: int = Field(default=40, ge=2, description="Candidates of each epoch, K (the paper, hardware: 40).")
+    total_epochs: int = Field(default=1000, ge=1, description="Epochs to train for.")
+    candidates: int = Field(default=40, ge=2, description="Candidates of each epoch, K.")
     report_every: int = Field(
         default=10, ge=1, description="Epochs between two entries in the log; also the grid of checkpoints."
     )

@@ -24,19 +24,29 @@ import pluggy
 
 from qecforge import hookspecs
 from qecforge.errors import PluginError, did_you_mean, nearest, one_line
-from qecforge.hookspecs import ENTRY_POINT_GROUP, AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
+from qecforge.hookspecs import (
+    ENTRY_POINT_GROUP,
+    AgentSpec,
+    EnvironmentSpec,
+    QuantizerSpec,
+    ReproductionSpec,
+    RewardSpec,
+)
 from qecforge.registry._checks import KINDS, checked_specs
 
 __all__ = ["BrokenPlugin", "Clash", "Registered", "Registry", "Spec"]
 
 Spec: TypeAlias = EnvironmentSpec | RewardSpec | AgentSpec | QuantizerSpec
+"""What a manifest names; `ReproductionSpec`s plan manifests."""
+
 S = TypeVar("S", EnvironmentSpec, RewardSpec, AgentSpec, QuantizerSpec)
+K = TypeVar("K", EnvironmentSpec, RewardSpec, AgentSpec, QuantizerSpec, ReproductionSpec)
 
 _HOOKS = {f"qecforge_{kind}s": kind for kind in KINDS}
 
 
 @dataclass(frozen=True)
-class Registered(Generic[S]):
+class Registered(Generic[K]):
     """A spec and where it comes from.
 
     Attributes:
@@ -46,7 +56,7 @@ class Registered(Generic[S]):
         entry_point: Name of the entry point in the group `qecforge`.
     """
 
-    spec: S
+    spec: K
     distribution: str
     version: str
     entry_point: str
@@ -92,8 +102,8 @@ class Registry:
     """The installed plugins of each kind, by name.
 
     Attributes:
-        environments, rewards, agents, quantizers: Read-only mappings from name to `Registered`, sorted by name;
-            without the names that clash.
+        environments, rewards, agents, quantizers, reproductions: Read-only mappings from name to `Registered`, sorted
+            by name; without the names that clash.
         broken: Plugins that could not be used, with tracebacks.
         clashes: Names given more than once.
     """
@@ -159,6 +169,11 @@ class Registry:
         """By name."""
         return self._of_kind["quantizer"]
 
+    @property
+    def reproductions(self) -> Mapping[str, Registered[ReproductionSpec]]:
+        """By name."""
+        return self._of_kind["reproduction"]
+
     def environment(self, name: str) -> Registered[EnvironmentSpec]:
         """The environment of this name. Raises `PluginError` that offers the nearest names."""
         return self.get("environment", name)
@@ -175,8 +190,12 @@ class Registry:
         """The quantizer of this name. Raises `PluginError` that offers the nearest names."""
         return self.get("quantizer", name)
 
+    def reproduction(self, name: str) -> Registered[ReproductionSpec]:
+        """The reproduction of this name. Raises `PluginError` that offers the nearest names."""
+        return self.get("reproduction", name)
+
     def get(self, kind: str, name: str) -> Registered[Any]:
-        """The plugin of this kind (`environment`, `reward`, `agent`, `quantizer`) and name.
+        """The plugin of this kind (`environment`, `reward`, `agent`, `quantizer`, `reproduction`) and name.
 
         Raises:
             PluginError: there is none, or the name is given twice.
@@ -192,6 +211,8 @@ class Registry:
     def find(self, name: str) -> tuple[str, Registered[Any]]:
         """Kind and plugin of this name, whatever its kind.
 
+        A reproduction often has the name of what it is about: one that a manifest names goes before it.
+
         Args:
             name: A name, or `kind.name` where two kinds have it.
 
@@ -201,7 +222,8 @@ class Registry:
         kind, dot, rest = name.partition(".")
         if dot and kind in KINDS:
             return kind, self.get(kind, rest)
-        found = [(kind, each) for kind, each in self if each.spec.name == name]
+        alike = [(kind, each) for kind, each in self if each.spec.name == name]
+        found = [(kind, each) for kind, each in alike if kind != "reproduction"] or alike
         if len(found) == 1:
             return found[0]
         if found:

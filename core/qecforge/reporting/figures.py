@@ -5,6 +5,7 @@ matplotlib comes with the extra `plots`. Nothing here opens a window or touches 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from qecforge.evaluation.statistics import SlopeFit
 
 __all__ = [
+    "BESIDE",
     "Bar",
     "Point",
     "add_legend",
     "error_lengths",
     "error_rate_figure",
+    "figure_png",
     "new_axes",
     "require_matplotlib",
     "save_figure",
 ]
+
+BESIDE: Mapping[str, Any] = {
+    "fontsize": "small",
+    "loc": "upper left",
+    "bbox_to_anchor": (1, 1),
+    "frameon": False,
+}
+"""A legend on the right of its axes, where it hides nothing."""
+
+DPI = 150
+"""Dots per inch of a figure as PNG."""
 
 
 @dataclass(frozen=True)
@@ -62,34 +77,58 @@ def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format that the path's ending names (png, svg, pdf). Same figure, same bytes."""
     metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
     try:
-        figure.savefig(path, dpi=150, bbox_inches="tight", metadata=metadata)
+        figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata=metadata)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written ({error.strerror}): choose another folder") from error
     return path
 
 
-def error_rate_figure(curves: Mapping[str, Sequence[Point]], title: str = "") -> Figure:
-    """Logical error rate over p, both logarithmic, with intervals. A rate of 0 is drawn as its upper limit alone."""
+def figure_png(figure: Figure) -> bytes:
+    """A figure as PNG, the bytes that `save_figure` writes for it."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata={})
+    return content.getvalue()
+
+
+def error_rate_figure(
+    curves: Mapping[str, Sequence[Point]], title: str = "", fits: Mapping[str, SlopeFit] | None = None
+) -> Figure:
+    """Logical error rate over p, both logarithmic, with intervals. A rate of 0 is drawn as its upper limit alone.
+
+    Args:
+        fits: By the names of curves: these are drawn as points, with the fitted line dashed, its exponent and the
+            exponent's interval in the legend.
+    """
     figure, axes = new_axes(title, "physical error rate p", "logical error rate")
+    handles: list[Any] = []
     for number, (name, points) in enumerate(curves.items()):
-        colour = f"C{number}"
+        colour, fit = f"C{number}", (fits or {}).get(name)
         seen = [point for point in points if point.y > 0]
         bars = [Bar("", point.y, point.low, point.high) for point in seen]
-        axes.errorbar(
+        drawn = axes.errorbar(
             [point.x for point in seen],
             [point.y for point in seen],
             yerr=error_lengths(bars, 1),
-            fmt="o-",
+            fmt="o-" if fit is None else "o",
             markersize=3,
             capsize=2,
             color=colour,
             label=name,
         )
+        handles.append(drawn)
         none = [point for point in points if point.y == 0]
         axes.plot([point.x for point in none], [point.high for point in none], "v", color=colour, fillstyle="none")
+        if fit is not None:
+            ends = [min(point.x for point in points), max(point.x for point in points)]
+            words = f"fit: $p^{{{fit.slope:.2f}}}$, 95 % interval {fit.low:.2f} to {fit.high:.2f}"
+            y = [fit.prefactor * x**fit.slope for x in ends]
+            handles += axes.plot(ends, y, "--", color=colour, linewidth=1, label=words)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    add_legend(axes)
+    if fits and len(handles) > 4:
+        axes.legend(handles=handles, **BESIDE)
+    elif handles:
+        axes.legend(handles=handles, fontsize="small")
     return figure
 
 

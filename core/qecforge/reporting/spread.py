@@ -47,6 +47,11 @@ class Spread:
         half = float(t.ppf(0.975, seeds - 1)) * std / math.sqrt(seeds) if seeds > 1 else 0.0
         return cls(mean, std, mean - half, mean + half, seeds)
 
+    @classmethod
+    def of_row(cls, row: Mapping[str, float] | None) -> Spread | None:
+        """The number in a table's cell, as `row` gives it."""
+        return None if row is None else cls(row["mean"], row["std"], row["low"], row["high"], int(row["seeds"]))
+
     def row(self) -> dict[str, float]:
         """As JSON values."""
         return {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high, "seeds": self.seeds}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Column",
     "Table",
+    "alignment",
     "bound",
     "duration",
     "interval",
@@ -30,6 +31,7 @@ __all__ = [
     "number",
     "percent",
     "plain",
+    "speed",
     "to_csv",
     "to_json",
     "to_json_object",
@@ -59,6 +61,11 @@ def number(value: float | None) -> str:
     if not math.isfinite(value):
         return str(value)
     return f"{value:.4g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
+
+
+def speed(value: float) -> str:
+    """How many a second: whole from 100 on."""
+    return number(round(value) if value >= 100 else value)
 
 
 def percent(value: float | None) -> str:
@@ -130,6 +137,14 @@ class Table:
     title: str = ""
 
 
+def alignment(table: Table, column: Column) -> Literal["left", "right"]:
+    """The side on which a column is aligned: its own choice, else right where all its values are numbers."""
+    if column.justify is not None:
+        return column.justify
+    values = [row.get(column.key) for row in table.rows if row.get(column.key) is not None]
+    return "right" if values and all(_is_number(value) for value in values) else "left"
+
+
 def to_json(table: Table) -> str:
     """A JSON array with an object for each row, keys in column order; NaN and infinities as null."""
     rows = [{column.key: _jsonable(row.get(column.key)) for column in table.columns} for row in table.rows]
@@ -155,7 +170,7 @@ def to_markdown(table: Table) -> str:
     """A Markdown table of what the text table shows."""
     columns = [column for column in table.columns if not column.detail]
     lines = [[column.heading or column.key for column in columns]]
-    lines.append(["---:" if (c.justify or _side(table, c.key)) == "right" else "---" for c in columns])
+    lines.append(["---:" if alignment(table, column) == "right" else "---" for column in columns])
     lines += [[column.text(row.get(column.key)).replace("|", "\\|") for column in columns] for row in table.rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -169,7 +184,7 @@ def to_rich(table: Table) -> RichTable:
     rich = RichTable(title=table.title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
     columns = [column for column in table.columns if not column.detail]
     for column in columns:
-        rich.add_column(column.heading or column.key, justify=column.justify or _side(table, column.key))
+        rich.add_column(column.heading or column.key, justify=alignment(table, column))
     for row in table.rows:
         rich.add_row(*(Text(column.text(row.get(column.key))) for column in columns))
     return rich
@@ -186,11 +201,6 @@ def to_text(table: Table, width: int | None = None) -> str:
 
 
 _ROOMY = 100_000
-
-
-def _side(table: Table, key: str) -> Literal["left", "right"]:
-    values = [row.get(key) for row in table.rows if row.get(key) is not None]
-    return "right" if values and all(_is_number(value) for value in values) else "left"
 
 
 def _is_number(value: Any) -> bool:

@@ -1,105 +1,107 @@
-"""What the reproductions of all papers share: runs that are planned, what a store knows of them, and the report.
-
-A paper's module says which runs there are (`Planned`), what it makes of the finished ones (`Reproduction.collect`), and
-which tables and figures show that. Tables are made from the store alone: runs that exist are not done again, and more
-seeds join those that are there.
-"""
+"""A report as tables, and these with its figures as files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-from qecforge.errors import ConfigurationError, did_you_mean
+from qecforge.contracts.reproduction import Claim, Report
+from qecforge.errors import ConfigurationError, PluginError, one_line
 from qecforge.reporting.figures import require_matplotlib, save_figure
+from qecforge.reporting.html import html_page
 from qecforge.reporting.tables import Table, to_csv, to_json, to_markdown
+from qecforge.reproduction.claims import claims_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from qecforge.manifest import RunPlan
-    from qecforge.store import Run, Store
+__all__ = ["CLAIMS", "tables_of", "write_files"]
 
-__all__ = ["Planned", "Reproduction", "check_names", "finished", "write_files"]
+CLAIMS = "claims"
+"""The file name of the claims table."""
 
-
-class Planned(Protocol):
-    """One run of a reproduction."""
-
-    @property
-    def plan(self) -> RunPlan:
-        """What is run."""
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """What tells it from the others, by column of a listing; the same columns for every run of a paper."""
+_NAME = re.compile(r"\w[\w.-]*")
 
 
-P = TypeVar("P", bound=Planned)
-R = TypeVar("R")
+def tables_of(report: Report) -> dict[str, Table]:
+    """The report's tables that have rows and the one of its claims, by file name, in the order in which they are shown.
 
-
-@dataclass(frozen=True)
-class Reproduction(Generic[P, R]):
-    """A paper's runs and what is made of them.
-
-    Attributes:
-        stages: Runs, those of a stage needing only earlier ones.
-        collect: What the store knows of those that are finished, in their order.
-        tables: By file name, those that have rows.
-        figures: By file name without its ending.
+    Raises:
+        PluginError: The report is none, or names a table as no file can be named.
     """
-
-    stages: Sequence[Sequence[P]]
-    collect: Callable[[Store, Sequence[P]], list[R]]
-    tables: Callable[[Sequence[R]], Mapping[str, Table]]
-    figures: Callable[[Sequence[R]], Mapping[str, Figure]]
-
-    @property
-    def planned(self) -> list[P]:
-        """The runs of all stages."""
-        return [each for stage in self.stages for each in stage]
-
-
-def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
-    """Raises `ConfigurationError` where one of the names is unknown; the nearest are offered."""
-    for name in names:
-        if name not in known:
-            raise ConfigurationError(f"unknown {what} {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}")
-
-
-def finished(store: Store, planned: Iterable[P]) -> list[tuple[P, Run]]:
-    """Those whose run is in the store and finished, with it, in their order."""
-    runs = {run.identity: run for run in store.runs(status="finished")}
-    return [(each, runs[each.plan.identity]) for each in planned if each.plan.identity in runs]
+    if not (isinstance(report, Report) and all(isinstance(each, Claim) for each in report.claims)):
+        raise PluginError(f"a report is {one_line(repr(report), 80)}, expected a Report of Claims: mend its plugin")
+    if CLAIMS in report.tables:
+        raise PluginError(f"a report has a table {CLAIMS!r} of its own: give the claims, and the core makes it")
+    if report.claims_after and report.claims_after not in report.tables:
+        raise PluginError(
+            f"a report's claims_after is {report.claims_after!r}, expected one of its tables: mend its plugin"
+        )
+    found = dict(report.tables)
+    names = list(found)
+    claims = claims_table(report.claims)
+    place = names.index(report.claims_after) + 1 if report.claims_after else 0
+    names.insert(place, CLAIMS)
+    tables = {name: claims if name == CLAIMS else found[name] for name in names}
+    _check_names(tables)
+    return {name: table for name, table in tables.items() if table.rows}
 
 
-def write_files(tables: Mapping[str, Table], figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write `tables.md` with all tables, each as CSV and JSON, and the figures as PNG.
+def write_files(
+    tables: Mapping[str, Table],
+    figures: Mapping[str, Figure],
+    folder: Path,
+    *,
+    title: str = "Reproduction",
+    notes: Sequence[str] = (),
+) -> list[Path]:
+    """Write `tables.md` with all tables, each as CSV and JSON, the figures as PNG, and `report.html` with all of it.
 
     Args:
         tables: By file name.
         figures: By file name without its ending.
         folder: Made where it is missing.
+        title: Heading of the page.
+        notes: Paragraphs below it.
+
+    Returns:
+        What was written, in this order.
 
     Raises:
         MissingDependency: matplotlib is not installed.
         ConfigurationError: The folder cannot be written.
+        PluginError: A figure is named as no file can be named.
     """
     require_matplotlib()
-    written = []
+    _check_names(figures)
+    text = "\n\n".join(f"## {table.title}\n\n{to_markdown(table)}" for table in tables.values())
+    written = _write(
+        folder,
+        {
+            "tables.md": f"{text}\n",
+            **{f"{name}.csv": f"{to_csv(table)}\n" for name, table in tables.items()},
+            **{f"{name}.json": f"{to_json(table)}\n" for name, table in tables.items()},
+        },
+    )
+    written += [save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]
+    return written + _write(folder, {"report.html": html_page(title, tables, figures, notes=notes)})
+
+
+def _write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = "\n\n".join(f"## {table.title}\n\n{to_markdown(table)}" for table in tables.values())
-        for name, content in [
-            ("tables.md", f"{text}\n"),
-            *((f"{name}.csv", f"{to_csv(table)}\n") for name, table in tables.items()),
-            *((f"{name}.json", f"{to_json(table)}\n") for name, table in tables.items()),
-        ]:
+        for name, content in contents.items():
             (folder / name).write_text(content, encoding="utf-8")
-            written.append(folder / name)
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another --out") from error
-    return written + [save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()]
+        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another folder") from error
+    return [folder / name for name in contents]
+
+
+def _check_names(named: Mapping[str, object]) -> None:
+    for name in named:
+        if not _NAME.fullmatch(name):
+            raise PluginError(
+                f"a report names a file {name!r}, expected letters, digits, _, - and dots: mend its plugin"
+            )

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from qecforge.codes import verify_encoder
 from qecforge.errors import Interrupted
+from qecforge.learning.generators import seed_for
 
 if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
@@ -18,12 +17,9 @@ if TYPE_CHECKING:
     from qecforge.runs.listener import Phase, RunListener, RunOptions
     from qecforge.store import CodeRecord, Store
 
-
 __all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "file_discovery"]
 
 METRIC_FLUSH_SECONDS = 2.0
-
-
 PROOF_SECONDS = 600.0
 
 
@@ -51,8 +47,7 @@ class Attempt:
 
     def seed(self, purpose: str) -> int:
         """A seed of its own for each purpose, 0..2^32 - 1, from the run's."""
-        key = tuple(purpose.encode())
-        return int(np.random.SeedSequence(self.plan.seed, spawn_key=key).generate_state(1, np.uint32)[0])
+        return seed_for(self.plan.seed, purpose)
 
 
 def file_discovery(attempt: Attempt, found: DiscoveredCode, wall_time: float) -> CodeRecord:

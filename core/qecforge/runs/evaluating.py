@@ -3,61 +3,73 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from qecforge.evaluation.built_in import DECISION_FIDELITY, LOGICAL_ERROR_RATE, RETURNS, SEARCH
 from qecforge.machine.cores import available_cores
 from qecforge.machine.threads import torch_threads
-from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
-from qecforge.runs.policies import build_environment
+from qecforge.runs.attempt import Attempt, file_discovery
+from qecforge.runs.evaluation_context import RunEvaluation
+from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
-    from qecforge.evaluation import ErrorCounts, ErrorRateTask, SearchConfig
+    from qecforge.evaluation import (
+        DecisionFidelityConfig,
+        ErrorCounts,
+        ErrorRateTask,
+        LogicalErrorRateConfig,
+        ReturnsConfig,
+        SearchConfig,
+    )
 
-__all__ = ["evaluate"]
+__all__ = ["CARRIED_OUT_BY", "evaluate"]
 
 
 def evaluate(attempt: Attempt, policy: Policy, teacher: Policy | None) -> None:
-    """Everything that the manifest asks for.
-
-    The search comes before the error rates, which are of the best codes of the whole run.
+    """Everything that the manifest asks for: what the core brings, in the order of its table, then what plugins do.
 
     Args:
         policy: The run's result; where there is a `teacher`, the integer policy made from it.
     """
-    if teacher is not None:
-        _decision_fidelity(attempt, teacher, policy)
-    _search(attempt, policy)
-    _measure_error_rates(attempt)
-    _evaluate_otherwise(attempt, policy)
+    asked = attempt.plan.evaluation
+    for evaluation, config in asked.built_in:
+        attempt.stop_if_cancelled()
+        CARRIED_OUT_BY[evaluation.name](attempt, config, policy, teacher)
+    for spec, settings in asked.others:
+        attempt.stop_if_cancelled()
+        context = RunEvaluation(attempt, spec.name)
+        with _environment(attempt) as env:
+            spec.evaluate(env, policy, settings, context)
+        context.flush()
 
 
-def _environment(attempt: Attempt, num_envs: int | None = None) -> Environment:
+def _environment(attempt: Attempt, num_envs: int | None = None) -> AbstractContextManager[Environment]:
     """A fresh one: where the training left its own is not known to an attempt that finds the training done."""
     plan = attempt.plan
-    return build_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs)
+    return opened_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs)
 
 
-def _decision_fidelity(attempt: Attempt, teacher: Policy, student: Policy) -> None:
+def _decision_fidelity(
+    attempt: Attempt, config: DecisionFidelityConfig, student: Policy, teacher: Policy | None
+) -> None:
     """As evaluation `decision_fidelity` on the teacher's rollouts, `decision_fidelity_student` on the student's."""
-    config = attempt.plan.evaluation.decision_fidelity
-    if config is None:
-        return
     from qecforge.evaluation import collect_states, decision_fidelity, policy_logits
 
+    assert teacher is not None, "a manifest without a quantizer cannot ask for it"
     for whose, actor in (("teacher", teacher), ("student", student)):
         if config.rollouts not in (whose, "both"):
             continue
         attempt.stop_if_cancelled()
         suffix = "" if whose == "teacher" else "_student"
-        with torch_threads(1):
+        with _environment(attempt) as env, torch_threads(1):
             visited = collect_states(
-                _environment(attempt),
+                env,
                 actor,
                 config.states,
                 seed=attempt.seed(f"fidelity of {whose}"),
@@ -74,23 +86,42 @@ def _decision_fidelity(attempt: Attempt, teacher: Policy, student: Policy) -> No
         )
 
 
-def _search(attempt: Attempt, policy: Policy) -> None:
-    config = attempt.plan.evaluation.search
-    if config is None:
-        return
-    from qecforge.evaluation.policies.search import search_codes, warm_up
+def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: Policy | None) -> None:
+    from qecforge.evaluation.policies.returns import evaluate_policy
 
-    attempt.stop_if_cancelled()
-    with _runtime(policy, config) as (actor, report):
-        warm_up(_environment(attempt, config.num_envs), actor)
-        found = search_codes(
-            _environment(attempt, config.num_envs),
-            actor,
-            config.episodes,
-            seed=attempt.seed("search"),
+    plan = attempt.plan
+    agent = plan.agent.spec.make(plan.agent.config)
+    context = RunEvaluation(attempt, RETURNS.name)
+    members = min(agent.num_envs, config.episodes)
+    with torch_threads(1), opened_environment(plan, agent, num_envs=members) as env:
+        played = evaluate_policy(
+            env,
+            policy,
+            episodes=config.episodes,
+            seed=context.seed,
             deterministic=config.deterministic,
             should_stop=attempt.cancelled,
+            progress=context.progress,
         )
+    attempt.stop_if_cancelled()
+    attempt.store.add_policy_evaluation(attempt.run_id, RETURNS.name, played.values(), payload=played.to_payload())
+
+
+def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Policy | None) -> None:
+    from qecforge.evaluation.policies.search import search_codes, warm_up
+
+    with _runtime(policy, config) as (actor, report):
+        with _environment(attempt, config.num_envs) as env:
+            warm_up(env, actor)
+        with _environment(attempt, config.num_envs) as env:
+            found = search_codes(
+                env,
+                actor,
+                config.episodes,
+                seed=attempt.seed("search"),
+                deterministic=config.deterministic,
+                should_stop=attempt.cancelled,
+            )
     attempt.stop_if_cancelled()
     for code, seconds in found.discoveries:
         marked = dataclasses.replace(code, attributes={**code.attributes, "found_in": "search"})
@@ -115,13 +146,11 @@ def _runtime(policy: Policy, config: SearchConfig) -> Iterator[tuple[Policy, dic
         yield policy, {"runtime": "torch", "version": torch.__version__, "threads": config.threads}
 
 
-def _measure_error_rates(attempt: Attempt) -> None:
+def _error_rates(attempt: Attempt, config: LogicalErrorRateConfig, policy: Policy, teacher: Policy | None) -> None:
     """Of the run's best codes; shots that the store has already are not drawn again."""
-    plan, store = attempt.plan, attempt.store
-    config = plan.evaluation.logical_error_rate
-    if config is None:
-        return
     from qecforge.evaluation import measure_error_rates
+
+    plan, store = attempt.plan, attempt.store
 
     def record(code_id: str, task: ErrorRateTask, chunk: int, counts: ErrorCounts) -> None:
         store.add_error_counts(code_id, task, chunk, counts, run_id=attempt.run_id)
@@ -140,27 +169,12 @@ def _measure_error_rates(attempt: Attempt) -> None:
         attempt.stop_if_cancelled()
 
 
-def _evaluate_otherwise(attempt: Attempt, policy: Policy) -> None:
-    """The evaluations that the environment brings. Each number that one records is a chance to stop it."""
-    pending: list[tuple[str, int, float, float]] = []
-    flushed = time.monotonic()
-
-    def flush() -> None:
-        nonlocal flushed
-        if pending:
-            attempt.store.add_metrics(attempt.run_id, pending)
-            pending.clear()
-        flushed = time.monotonic()
-
-    def record(metric: str, step: int, value: float) -> None:
-        pending.append((metric, step, value, 0.0))
-        if attempt.cancelled():
-            flush()
-            attempt.stop_if_cancelled()
-        elif time.monotonic() - flushed >= METRIC_FLUSH_SECONDS:
-            flush()
-
-    for spec, settings in attempt.plan.evaluation.others:
-        attempt.stop_if_cancelled()
-        spec.evaluate(_environment(attempt), policy, settings, record)
-        flush()
+CARRIED_OUT_BY: Mapping[str, Callable[[Attempt, Any, Policy, Policy | None], None]] = MappingProxyType(
+    {
+        DECISION_FIDELITY.name: _decision_fidelity,
+        RETURNS.name: _returns,
+        SEARCH.name: _search,
+        LOGICAL_ERROR_RATE.name: _error_rates,
+    }
+)
+"""How a run has each evaluation of the core's table."""

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.checkpoints import load_checkpoint
+from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import alone
-from qecforge.runs.policies import POLICY_ARTIFACT, build_environment, fill_policy, policy_bytes
+from qecforge.runs.policies import POLICY_ARTIFACT, fill_policy, opened_environment, policy_bytes
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
 from qecforge.store import Store
@@ -101,7 +101,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
         environment=plan.environment.spec.name,
         reward=plan.reward.spec.name if plan.reward else None,
         agent=plan.agent.spec.name,
-        quantizer=plan.quantizer.spec.name if plan.quantizer else None,
+        quantizer=plan.quantization.quantizer.spec.name if plan.quantization else None,
         provenance=provenance(),
         sweep_point=plan.sweep_point,
     ).id
@@ -110,7 +110,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
 def _forget(attempt: Attempt) -> None:
     """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies behind
     metrics and codes which are gone."""
-    attempt.checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(attempt.checkpoint)
     attempt.store.restart_run(attempt.run_id)
 
 
@@ -118,11 +118,11 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
     plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
     try:
         restored = _restored(attempt)
-        store.mark_run(run_id, "running", phase="train" if plan.quantizer is None else "teacher")
+        store.mark_run(run_id, "running", phase="train" if plan.quantization is None else "teacher")
         if restored is not None:
             store.add_event(run_id, "resumed", provenance())
         attempt.listener.on_start(plan, run_id, restored is not None)
-        if plan.quantizer is None:
+        if plan.quantization is None:
             policy, teacher = _trained(attempt, restored), None
         else:
             teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
@@ -161,18 +161,16 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Policy:
     """The float policy of the run: found among its artifacts, or trained."""
     plan, store = attempt.plan, attempt.store
     agent = plan.agent.spec.make(plan.agent.config)
-    env = build_environment(plan, agent)
-    trained = store.artifacts(attempt.run_id, kind="policy")
-    if trained:
-        return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
-    attempt.listener.on_phase(plan, "train")
-    if restored is not None:
-        env.load_state_dict(restored["environment"])
-    context = RunContext(attempt, env, seed=plan.seed, budget=plan.budget, restored=restored)
-    policy = agent.train(env, context)
-    context.record_discoveries()
-    context.flush()
-    store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
+    with opened_environment(plan, agent) as env:
+        trained = store.artifacts(attempt.run_id, kind="policy")
+        if trained:
+            return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
+        attempt.listener.on_phase(plan, "train")
+        with RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored) as context:
+            policy = agent.train(env, context)
+            context.record_discoveries()
+            context.flush()
+        store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
     return policy
 
 

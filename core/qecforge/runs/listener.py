@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.store import CodeRecord
 
-
 __all__ = ["Phase", "RunListener", "RunOptions", "RunOutcome"]
 
 Phase: TypeAlias = Literal["train", "teacher", "fine_tune", "quantize", "evaluate"]
@@ -50,7 +49,7 @@ class RunOutcome:
 class RunListener:
     """Told what happens in a run; does nothing with it. Subclass what you need; arguments can be pickled.
 
-    Where a teacher is trained on the way, its run is reported too, with its own plan, `plan.teacher_plan`.
+    Where a teacher is trained on the way, its run is reported too, with its own plan, `plan.quantization.teacher`.
     """
 
     def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
@@ -67,6 +66,9 @@ class RunListener:
 
     def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
         """Shots of a logical-error-rate measurement were filed."""
+
+    def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
+        """An evaluation, as the manifest names it, has done so much, in a unit of its own."""
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qecforge.contracts.closing import closing, closing_on_error
 from qecforge.errors import CheckpointError, StoreError
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ __all__ = [
     "build_environment",
     "fill_policy",
     "load_policy",
+    "opened_environment",
     "policy_bytes",
 ]
 
@@ -28,12 +32,31 @@ POLICY_ARTIFACT = "policy.safetensors"
 QUANTIZED_ARTIFACT = "quantized.safetensors"
 
 
-def build_environment(plan: RunPlan, agent: Agent, *, num_envs: int | None = None) -> Environment:
-    """The plan's environment with its reward, for as many members as the agent wants."""
-    reward = plan.reward.spec.make(plan.reward.config) if plan.reward else None
-    return plan.environment.spec.make(
-        plan.environment.config, num_envs=num_envs or agent.num_envs, seed=plan.seed, reward=reward
-    )
+def build_environment(
+    plan: RunPlan, agent: Agent, *, num_envs: int | None = None, seed: int | None = None
+) -> Environment:
+    """The plan's environment, for as many members as the agent wants and with the run's seed, unless others are given.
+    The caller closes it, and with it its reward."""
+    seed = plan.seed if seed is None else seed
+    make = partial(plan.environment.spec.make, plan.environment.config, seed=seed)
+    members = num_envs or agent.num_envs
+    if plan.reward is None:
+        return make(num_envs=members, reward=None)
+    reward = plan.reward.spec.make(plan.reward.config)
+    with closing_on_error(reward, f"reward {plan.reward.spec.name}"):
+        env = make(num_envs=members, reward=reward)
+    env.hold(reward)
+    return env
+
+
+@contextmanager
+def opened_environment(
+    plan: RunPlan, agent: Agent, *, num_envs: int | None = None, seed: int | None = None
+) -> Iterator[Environment]:
+    """The environment of `build_environment`, closed with its reward at the end of the block."""
+    env = build_environment(plan, agent, num_envs=num_envs, seed=seed)
+    with closing(env, f"environment {plan.environment.spec.name}"):
+        yield env
 
 
 def policy_bytes(policy: Policy) -> bytes:
@@ -66,7 +89,8 @@ def load_policy(
     environment: Mapping[str, Any] | None = None,
     num_envs: int | None = None,
 ) -> tuple[Environment, Policy]:
-    """The policy that a run left, and an environment to play it in. Of a run with a quantizer, the integer one.
+    """The policy that a run left, and an environment to play it in, which the caller closes. Of a run with a quantizer,
+    the integer one.
 
     Args:
         run_id: A finished run.
@@ -86,10 +110,11 @@ def load_policy(
         raise StoreError(f"run {run.id} ({run.status}) left no policy: run its manifest to the end")
     plan = RunPlan.from_canonical(run.manifest, registry, environment=environment)
     agent = plan.agent.spec.make(plan.agent.config)
-    env = build_environment(plan, agent, num_envs=num_envs)
     content = store.read_artifact(artifacts[-1])
-    if run.quantizer is not None:
+    env = build_environment(plan, agent, num_envs=num_envs)
+    with closing_on_error(env, f"environment {run.environment}"):
+        if run.quantizer is None:
+            return env, fill_policy(agent.build_policy(env), content)
         from qecforge.inference.policy import load_quantized
 
         return env, load_quantized(content)
-    return env, fill_policy(agent.build_policy(env), content)

@@ -7,6 +7,7 @@ fine-tuning, where the quantizer trains; `quantized`, the integer policy, which 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,15 @@ from qecforge.errors import ConfigurationError, PluginError, StoreError
 from qecforge.machine.threads import torch_threads
 from qecforge.manifest._validation import unfit_teacher
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.policies import QUANTIZED_ARTIFACT, build_environment, fill_policy, policy_bytes
+from qecforge.runs.policies import QUANTIZED_ARTIFACT, fill_policy, opened_environment, policy_bytes
 from qecforge.runs.training import RunContext
 
 if TYPE_CHECKING:
     from qecforge.contracts.policy import Policy
     from qecforge.contracts.quantizer import Quantizer
     from qecforge.inference.policy import QuantizedPolicy
-    from qecforge.manifest import RunPlan
+    from qecforge.manifest import Quantization, RunPlan
+    from qecforge.store import Store
 
 __all__ = ["quantized_policy", "teacher_policy"]
 
@@ -37,17 +39,18 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
             policy.
     """
     attempt.begin_phase("teacher")
-    plan, store = _teacher_plan(attempt), attempt.store
+    quantization, store = _quantization(attempt), attempt.store
+    plan = _teacher_plan(attempt)
     agent = plan.agent.spec.make(plan.agent.config)
-    env = build_environment(plan, agent, num_envs=1)
     kept = store.artifacts(attempt.run_id, kind="teacher")
     if not kept:
-        named = attempt.plan.teacher.run if attempt.plan.teacher is not None else None
-        run_id = carry_out(plan) if named is None else store.run(named).id
+        named = quantization.teacher
+        run_id = store.run(named).id if isinstance(named, str) else carry_out(plan)
         content = store.read_artifact(store.artifacts(run_id, kind="policy")[-1])
         kept = [store.add_artifact(attempt.run_id, "teacher", "teacher.safetensors", content)]
         store.add_event(attempt.run_id, "teacher", {"run": run_id})
-    return fill_policy(agent.build_policy(env), store.read_artifact(kept[-1]))
+    with opened_environment(plan, agent, num_envs=1) as env:
+        return fill_policy(agent.build_policy(env), store.read_artifact(kept[-1]))
 
 
 def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, Any] | None) -> QuantizedPolicy:
@@ -61,8 +64,7 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
 
     kept = attempt.store.artifacts(attempt.run_id, kind="quantized")
     if not kept:
-        choice = attempt.plan.quantizer
-        assert choice is not None
+        choice = _quantization(attempt).quantizer
         quantizer = choice.spec.make(choice.config)
         if choice.spec.kind == "training_aware":
             student = _fine_tuned(attempt, quantizer, teacher, restored)
@@ -77,33 +79,33 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
     return load_quantized(attempt.store.read_artifact(kept[-1]))
 
 
+def _quantization(attempt: Attempt) -> Quantization:
+    assert attempt.plan.quantization is not None
+    return attempt.plan.quantization
+
+
 def _teacher_plan(attempt: Attempt) -> RunPlan:
     """What the teacher was, or is to be, trained by."""
-    plan = attempt.plan
-    if plan.teacher is None:
-        assert plan.teacher_plan is not None
-        return plan.teacher_plan
-    named, teacher = "the manifest's run", plan.teacher_plan
-    if teacher is None:
-        named, teacher = _stored_teacher(attempt)
+    plan, teacher = attempt.plan, _quantization(attempt).teacher
+    named = "the manifest's run"
+    if isinstance(teacher, str):
+        named, teacher = _stored_teacher(attempt.store, teacher)
     if (reason := unfit_teacher(teacher.canonical, plan.canonical)) is not None:
         raise ConfigurationError(f"quantizer.teacher: {named} {reason}")
     return teacher
 
 
-def _stored_teacher(attempt: Attempt) -> tuple[str, RunPlan]:
+def _stored_teacher(store: Store, run_id: str) -> tuple[str, RunPlan]:
     """The run of the store that the manifest names: how messages name it, and its plan."""
-    assert attempt.plan.teacher is not None
-    assert attempt.plan.teacher.run is not None
     from qecforge.manifest import RunPlan
     from qecforge.registry import Registry
 
-    run = attempt.store.run(attempt.plan.teacher.run)
+    run = store.run(run_id)
     if run.quantizer is not None:
         raise ConfigurationError(
             f"quantizer.teacher: run {run.id} is quantized itself (by {run.quantizer}): name a float run"
         )
-    if not attempt.store.artifacts(run.id, kind="policy"):
+    if not store.artifacts(run.id, kind="policy"):
         raise StoreError(f"quantizer.teacher: run {run.id} ({run.status}) left no policy: run its manifest to the end")
     return f"run {run.id}", RunPlan.from_canonical(run.manifest, Registry.load())
 
@@ -111,21 +113,23 @@ def _stored_teacher(attempt: Attempt) -> tuple[str, RunPlan]:
 def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
     """The student, fine-tuned against the frozen teacher by the agent; resumed where it was cut off."""
     plan = attempt.plan
-    agent = plan.agent.spec.make(plan.fine_tuning)
-    aside = build_environment(plan, agent)  # the quantizer may play in it; the training's own is not touched
-    with torch_threads(1):
-        student = quantizer.prepare(teacher, aside)
-        extra_loss = quantizer.extra_loss(teacher, student, aside)
-    attempt.begin_phase("fine_tune")
-    env = build_environment(plan, agent)
-    if restored is not None:
-        env.load_state_dict(restored["environment"])
-    # The teacher has found codes already: one more does not end the fine-tuning.
-    budget = plan.budget.model_copy(update={"stop_at_first_code": False})
-    context = RunContext(attempt, env, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
-    student = agent.train(env, context, policy=student, extra_loss=extra_loss)
-    context.record_discoveries()
-    context.flush()
+    agent = plan.agent.spec.make(_quantization(attempt).fine_tuning)
+    with ExitStack() as opened:
+        # The quantizer may play in `aside`, as long as its loss is in use; the training's own is not touched.
+        aside = opened.enter_context(opened_environment(plan, agent))
+        with torch_threads(1):
+            student = quantizer.prepare(teacher, aside)
+            extra_loss = quantizer.extra_loss(teacher, student, aside)
+        attempt.begin_phase("fine_tune")
+        env = opened.enter_context(opened_environment(plan, agent))
+        # The teacher has found codes already: one more does not end the fine-tuning.
+        budget = plan.budget.model_copy(update={"stop_at_first_code": False})
+        context = opened.enter_context(
+            RunContext(attempt, env, agent, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
+        )
+        student = agent.train(env, context, policy=student, extra_loss=extra_loss)
+        context.record_discoveries()
+        context.flush()
     attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", policy_bytes(student))
     return student
 
@@ -134,8 +138,8 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
     """Quantized with states that the teacher meets when it acts by chance."""
     from qecforge.evaluation import collect_states
 
-    env = build_environment(attempt.plan, attempt.plan.agent.spec.make(attempt.plan.agent.config))
-    with torch_threads(1):
+    agent = attempt.plan.agent.spec.make(attempt.plan.agent.config)
+    with opened_environment(attempt.plan, agent) as env, torch_threads(1):
         visited = collect_states(env, teacher, quantizer.calibration_states, seed=attempt.seed("calibration"))
         return quantizer.quantize(teacher, visited.observations)
 
@@ -143,9 +147,8 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
 def _keep(attempt: Attempt, policy: Policy) -> Any:
     from qecforge.inference.policy import QuantizedPolicy
 
-    assert attempt.plan.quantizer is not None
     if not isinstance(policy, QuantizedPolicy):
-        name = attempt.plan.quantizer.spec.name
+        name = _quantization(attempt).quantizer.spec.name
         raise PluginError(
             f"quantizer {name} gave a {type(policy).__name__}, expected a qecforge.inference.policy.QuantizedPolicy: "
             "report it to the plugin's authors"

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qecforge.errors import Interrupted
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
 from qecforge.runs.checkpoints import save_checkpoint
+from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
+    from qecforge.contracts.agent import Agent
     from qecforge.contracts.environment import Environment
     from qecforge.manifest import Budget
 
-__all__ = [
-    "RunContext",
-]
+__all__ = ["RunContext"]
 
 
 class RunContext:
@@ -24,23 +26,43 @@ class RunContext:
 
     Order matters for a crash at any instant: metrics and discoveries reach the store before the checkpoint that lies
     behind them, and writing them again after a resume changes nothing.
+
+    A context manager: at its end the environments that it made are closed.
+
+    Args:
+        env: What the agent trains on. Brought here to where the checkpoint left it, or to new episodes.
+        agent: The one that trains.
+        restored: What the checkpoint holds; None at a fresh start.
     """
 
     def __init__(
         self,
         attempt: Attempt,
         env: Environment,
+        agent: Agent,
         *,
         seed: int,
         budget: Budget,
         restored: Mapping[str, Any] | None,
     ) -> None:
         self.seed = seed
-        self._attempt, self._env, self._budget, self._restored = attempt, env, budget, restored
+        self.begun: tuple[Any, dict[str, Any]] | None = None
+        self._attempt, self._env, self._agent, self._budget, self._restored = attempt, env, agent, budget, restored
+        self._made = ExitStack()
+        if restored is not None:
+            self._restore_environment(restored)
         self._elapsed_before = float(restored["elapsed"]) if restored else 0.0
         self._started = self._saved = self._flushed = time.monotonic()
         self._pending: list[tuple[str, int, float, float]] = []
         self._found_code = bool(attempt.store.codes(run=attempt.run_id, limit=1))
+
+    def __enter__(self) -> RunContext:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._made.__exit__(kind, error, traceback)
 
     @property
     def restored(self) -> Mapping[str, Any] | None:
@@ -71,6 +93,12 @@ class RunContext:
             raise Interrupted(f"run {self._attempt.run_id} stopped at step {step}; the same command resumes it")
         return step < total and not spent
 
+    def make_environment(self, purpose: str, num_envs: int | None = None) -> Environment:
+        """See `qecforge.contracts.agent.TrainingContext.make_environment`."""
+        seed = self._attempt.seed(f"environment for {purpose}")
+        opened = opened_environment(self._attempt.plan, self._agent, num_envs=num_envs or self._env.num_envs, seed=seed)
+        return self._made.enter_context(opened)
+
     def record_discoveries(self) -> None:
         """Verify, prove and file what the environment has found since the last call."""
         for found in self._env.take_discoveries():
@@ -83,6 +111,13 @@ class RunContext:
             self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
             self._pending = []
         self._flushed = time.monotonic()
+
+    def _restore_environment(self, restored: Mapping[str, Any]) -> None:
+        plan = self._attempt.plan
+        self._env.load_state_dict(restored["environment"])
+        to_the_bit = plan.environment.spec.resumes == plan.agent.spec.resumes == "to_the_bit"
+        if not to_the_bit and plan.environment.spec.actions in ("discrete", "continuous"):
+            self.begun = self._env.reset(seed=self._attempt.seed(f"resumed at step {restored['step']}"))
 
     def _budget_spent(self, elapsed: float) -> bool:
         if self._budget.seconds is not None and elapsed >= self._budget.seconds:

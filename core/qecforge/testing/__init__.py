@@ -1,13 +1,16 @@
 """Contract suites: what every plugin and store must keep, ours or a third party's, as pytest classes.
 
     from qecforge.testing.agents import AgentContract
+    from qecforge.testing.continuous import ContinuousAgentContract
     from qecforge.testing.environments import EnvironmentContract
+    from qecforge.testing.evaluations import EvaluationContract
     from qecforge.testing.quantizers import QuantizerContract
+    from qecforge.testing.reproductions import ReproductionContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
 
-Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds an in-memory
-`TrainingContext`. Needs `pip install qecforge[test]`.
+Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds a
+`TrainingContext` and an `EvaluationContext` in memory. Needs `pip install qecforge[test]`.
 """
 
 import importlib.util
@@ -16,13 +19,23 @@ if importlib.util.find_spec("pytest"):
     import pytest
 
     for _suite in (
+        "_agents",
         "agents",
+        "checks._bad_actions",
+        "checks.closing",
+        "checks.environments",
+        "checks.play",
+        "continuous",
         "environments",
+        "evaluations",
+        "parameters",
         "quantizers",
+        "reproductions",
         "rewards",
         "store",
         "_store_codes",
         "_store_runs",
         "_store_sharing",
+        "checks.views",
     ):
         pytest.register_assert_rewrite(f"{__name__}.{_suite}")

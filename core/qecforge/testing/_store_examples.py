@@ -48,9 +48,9 @@ def example_run(store: Store, identity: str = "a", **fields: Any) -> Run:
         "seed": 0,
         "manifest": '{"qecforge": 1}',
         "manifest_source": "qecforge: 1\n",
-        "environment": "code_discovery",
-        "reward": "knill_laflamme",
-        "agent": "ppo",
+        "environment": "search",
+        "reward": "penalty",
+        "agent": "learner",
         "provenance": {"qecforge": "0", "threads": {"torch": 2}},
     }
     return store.begin_run((identity * 64)[:64], **{**values, **fields})

@@ -23,10 +23,10 @@ class RunCases:
     def test_a_run_comes_back_as_it_was_filed(self, store: Store, open_store: Callable[[], Store]) -> None:
         before = datetime.now(UTC)
         run = example_run(
-            store, "0123456789abcdef", seed=2**40, reward=None, quantizer="apq", sweep_point={"agent.x": 1e-3}
+            store, "0123456789abcdef", seed=2**40, reward=None, quantizer="rounding", sweep_point={"agent.x": 1e-3}
         )
         assert run.id == "0123456789ab"
-        assert (run.status, run.seed, run.reward, run.quantizer) == ("pending", 2**40, None, "apq")
+        assert (run.status, run.seed, run.reward, run.quantizer) == ("pending", 2**40, None, "rounding")
         assert (run.manifest, run.manifest_source) == ('{"qecforge": 1}', "qecforge: 1\n")
         assert (run.sweep_point, run.provenance) == ({"agent.x": 1e-3}, {"qecforge": "0", "threads": {"torch": 2}})
         assert before - timedelta(seconds=1) < run.created_at < datetime.now(UTC) + timedelta(seconds=1)
@@ -66,21 +66,21 @@ class RunCases:
 
     def test_runs_are_filtered(self, store: Store) -> None:
         a = example_run(store, "a", name="one", seed=1)
-        b = example_run(store, "b", name="two", environment="humanoid", agent="td3", quantizer="apq", reward=None)
+        b = example_run(store, "b", name="two", environment="body", agent="mover", quantizer="rounding", reward=None)
         store.mark_run(b.id, "finished")
         assert [run.id for run in store.runs()] == [b.id, a.id]
         assert [run.id for run in store.runs(limit=1)] == [b.id]
         for filters, expected in (
             ({"name": "one"}, [a.id]),
             ({"seed": 1}, [a.id]),
-            ({"environment": "humanoid"}, [b.id]),
-            ({"agent": "ppo"}, [a.id]),
-            ({"reward": "knill_laflamme"}, [a.id]),
-            ({"quantizer": "apq"}, [b.id]),
+            ({"environment": "body"}, [b.id]),
+            ({"agent": "learner"}, [a.id]),
+            ({"reward": "penalty"}, [a.id]),
+            ({"quantizer": "rounding"}, [b.id]),
             ({"status": "finished"}, [b.id]),
             ({"status": ["pending", "finished"]}, [b.id, a.id]),
             ({"status": []}, []),
-            ({"environment": "humanoid", "agent": "ppo"}, []),
+            ({"environment": "body", "agent": "learner"}, []),
         ):
             assert [run.id for run in store.runs(**filters)] == expected, filters
         with pytest.raises(ConfigurationError, match="status: got"):

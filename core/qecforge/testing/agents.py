@@ -10,6 +10,7 @@ class TestMyAgent(AgentContract):
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, ClassVar
 
 import gymnasium
@@ -23,6 +24,13 @@ from qecforge.contracts.environment import Environment, StepBuffers
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
 from qecforge.hookspecs import AgentSpec
+from qecforge.testing._agents import (
+    assert_equal_states,
+    assert_equal_weights,
+    assert_randomness_is_given,
+    weights_differ,
+)
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
 
 __all__ = ["AgentContract", "IdentityEnvironment"]
@@ -228,8 +236,29 @@ class AgentContract:
     ) -> tuple[Policy, RecordingContext]:
         """A fresh training on the identity task."""
         agent = self.make()
-        context = RecordingContext(IdentityEnvironment(agent.num_envs, masked=masked), seed, stop_after=stop_after)
-        return agent.train(context.env, context, **options), context
+        context = self.context(agent, seed, masked=masked, stop_after=stop_after)
+        return self.finish(agent, context, **options), context
+
+    def context(self, agent: Agent, seed: int, *, masked: bool = False, **options: Any) -> RecordingContext:
+        """The identity task, with more environments of it for an agent that asks for them."""
+
+        def make(num_envs: int, _: int) -> IdentityEnvironment:
+            return IdentityEnvironment(num_envs, masked=masked)
+
+        return RecordingContext(make(agent.num_envs, seed), seed, make=make, **options)
+
+    def finish(self, agent: Agent, context: RecordingContext, **options: Any) -> Policy:
+        """Train until the context says stop, and close what it made."""
+        with closing(context):
+            return agent.train(context.env, context, **options)
+
+    def interrupted(self, after: int, *, masked: bool = False, **options: Any) -> RecordingContext:
+        """A training that was interrupted at its n-th report, with seed 5."""
+        agent = self.make()
+        context = self.context(agent, 5, masked=masked, interrupt_after=after)
+        with pytest.raises(Interrupted):
+            self.finish(agent, context, **options)
+        return context
 
     def timeless(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """`metrics` without clock times."""
@@ -242,13 +271,18 @@ class AgentContract:
         for name, field in self.spec.config.model_fields.items():
             assert field.description, f"{name} has no description"
 
+    def test_view(self) -> None:
+        """See `qecforge.testing.checks.views.check_view`."""
+        check_view(self.spec.view)
+
     @pytest.mark.parametrize("masked", [False, True])
     def test_learns_the_identity_task(self, masked: bool) -> None:
         """The policy names the bit that is set, masked or not; a forbidden action would have raised."""
         policy, _ = self.train(masked=masked)
         env = IdentityEnvironment(200, masked=masked)
         observations, infos = env.reset(seed=7)
-        _, rewards, *_ = env.step(policy.act(observations, action_mask=infos.get("action_mask")))
+        rng = np.random.default_rng(7)
+        _, rewards, *_ = env.step(policy.act(observations, action_mask=infos.get("action_mask"), rng=rng))
         assert rewards.mean() > 0.9
 
     def test_same_seed_same_policy(self) -> None:
@@ -256,35 +290,48 @@ class AgentContract:
         first, context = self.train(seed=3, stop_after=3)
         second, again = self.train(seed=3, stop_after=3)
         other, _ = self.train(seed=4, stop_after=3)
-        _assert_equal_weights(first, second)
+        assert_equal_weights(first, second)
         assert self.timeless(context.metrics) == self.timeless(again.metrics)
-        assert any(not torch.equal(first.state_dict()[name], other.state_dict()[name]) for name in first.state_dict())
+        assert weights_differ(first, other)
 
     @pytest.mark.parametrize("after", [1, 2, 3])
     @pytest.mark.parametrize("masked", [False, True])
     def test_resumed_equals_uninterrupted(self, after: int, masked: bool) -> None:
         """Interrupted at its n-th report, saved, restored in new objects: the same weights, metrics and environment."""
+        if self.spec.resumes != "to_the_bit":
+            pytest.skip("the agent's spec says that it resumes between episodes")
         whole, reference = self.train(masked=masked, seed=5, stop_after=4)
-        agent = self.make()
-        interrupted = RecordingContext(IdentityEnvironment(agent.num_envs, masked=masked), 5, interrupt_after=after)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted)
-        agent = self.make()
-        context = RecordingContext(
-            IdentityEnvironment(agent.num_envs, masked=masked),
-            5,
-            checkpoint=interrupted.checkpoint,
-            stop_after=4 - after + 1,
-        )
-        resumed = agent.train(context.env, context)
-        _assert_equal_weights(whole, resumed)
+        interrupted, agent = self.interrupted(after, masked=masked), self.make()
+        context = self.context(agent, 5, masked=masked, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1)
+        resumed = self.finish(agent, context)
+        assert_equal_weights(whole, resumed)
         for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
             assert advance.step == expected.step
             assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
         assert str(context.env.state_dict()) == str(reference.env.state_dict())
         assert context.checkpoint is not None
         assert reference.checkpoint is not None
-        _assert_equal_states(context.checkpoint["agent"], reference.checkpoint["agent"], self.clock_prefix)
+        assert_equal_states(context.checkpoint["agent"], reference.checkpoint["agent"], self.clock_prefix)
+
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_goes_on_with_new_episodes(self, masked: bool) -> None:
+        """Resumed where the environment had to begin anew: what was learned is kept, and no observation or mask of
+        before is acted on."""
+        learned, reference = self.train(masked=masked, seed=5, stop_after=2)
+        interrupted = self.interrupted(2, masked=masked)
+        for stop_after in (1, 3):
+            agent = self.make()
+            checkpoint = interrupted.checkpoint
+            context = self.context(
+                agent, 5, masked=masked, checkpoint=checkpoint, stop_after=stop_after, begins_anew=True
+            )
+            policy = self.finish(agent, context)
+            if stop_after == 1:
+                assert_equal_weights(policy, learned)
+        steps = [advance.step for advance in context.advances]
+        assert steps[0] == reference.advances[1].step
+        assert steps[0] < steps[1] < steps[2]
+        assert all(np.isfinite(values).all() for values in context.metrics.values())
 
     def test_stops_when_told(self) -> None:
         """After `advance` said no, nothing more is trained, and steps had only grown."""
@@ -312,6 +359,11 @@ class AgentContract:
             np.testing.assert_array_equal(ours, theirs)
         with pytest.raises(CheckpointError):
             copy.load_state_dict({"foreign": torch.zeros(1)})
+
+    def test_policy_draws_from_the_generator_alone(self) -> None:
+        """The same generator, the same actions, deterministic or not; a missing one is named."""
+        policy, _ = self.train(stop_after=2)
+        assert_randomness_is_given(policy, np.eye(5, dtype=np.int8))
 
     def test_policy_heeds_the_mask(self) -> None:
         """No forbidden action, likeliest or drawn."""
@@ -363,16 +415,11 @@ class AgentContract:
         if not self.trains_further:
             pytest.skip("the agent takes no extra loss")
         whole, _ = self.train(seed=5, stop_after=4, extra_loss=_GrowingPull())
-        agent = self.make()
-        interrupted = RecordingContext(IdentityEnvironment(agent.num_envs), 5, interrupt_after=2)
-        with pytest.raises(Interrupted):
-            agent.train(interrupted.env, interrupted, extra_loss=_GrowingPull())
+        interrupted = self.interrupted(2, extra_loss=_GrowingPull())
         agent, loss = self.make(), _GrowingPull()
-        context = RecordingContext(
-            IdentityEnvironment(agent.num_envs), 5, checkpoint=interrupted.checkpoint, stop_after=3
-        )
-        resumed = agent.train(context.env, context, extra_loss=loss)
-        _assert_equal_weights(whole, resumed)
+        context = self.context(agent, 5, checkpoint=interrupted.checkpoint, stop_after=3)
+        resumed = self.finish(agent, context, extra_loss=loss)
+        assert_equal_weights(whole, resumed)
         assert loss.calls > len(loss.batches)
 
     def test_the_metrics_of_an_extra_loss_are_logged(self) -> None:
@@ -387,30 +434,3 @@ class AgentContract:
         assert logged[-1] == loss.calls
         _, plain = self.train(stop_after=4)
         assert not any(name.startswith("quantizer/") for name in plain.metrics)
-
-
-def _assert_equal_weights(first: Policy, second: Policy) -> None:
-    ours, theirs = first.state_dict(), second.state_dict()
-    assert ours.keys() == theirs.keys()
-    for name, tensor in ours.items():
-        assert torch.equal(tensor, theirs[name]), name
-
-
-def _assert_equal_states(first: Any, second: Any, clock_prefix: str, place: str = "state") -> None:
-    """Nested states agree bit for bit, clock times aside."""
-    assert type(first) is type(second), place
-    if isinstance(first, Mapping):
-        assert first.keys() == second.keys(), place
-        for key in first:
-            if not str(key).startswith(clock_prefix):
-                _assert_equal_states(first[key], second[key], clock_prefix, f"{place}[{key!r}]")
-    elif isinstance(first, list):
-        assert len(first) == len(second), place
-        for index, (ours, theirs) in enumerate(zip(first, second, strict=True)):
-            _assert_equal_states(ours, theirs, clock_prefix, f"{place}[{index}]")
-    elif isinstance(first, torch.Tensor):
-        assert torch.equal(first, second), place
-    elif isinstance(first, np.ndarray):
-        np.testing.assert_array_equal(first, second, err_msg=place)
-    else:
-        assert first == second or (first != first and second != second), place

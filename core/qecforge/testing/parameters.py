@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 from qecforge.contracts.agent import Agent
 from qecforge.contracts.environment import ParameterEnvironment, StepBuffers
 from qecforge.contracts.factor_graph import FactorGraph
+from qecforge.contracts.metrics import COST, TRUE_COST
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, Interrupted
 from qecforge.hookspecs import AgentSpec
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
+from qecforge.testing._agents import assert_equal_weights, assert_randomness_is_given, weights_differ
+from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
 
 __all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
@@ -140,7 +143,7 @@ class QuadraticEnvironment(ParameterEnvironment):
         if out is not None:
             out.rewards[...], out.terminated[...], out.truncated[...] = rewards, terminated, truncated
             rewards, terminated, truncated = out.rewards, out.terminated, out.truncated
-        infos = {"detection_rate": float(measured.mean()), "true_cost": float(rates.mean())}
+        infos = {COST: float(measured.mean()), TRUE_COST: float(rates.mean())}
         return self._observe(out), rewards, terminated, truncated, infos
 
     def state_dict(self) -> dict[str, Any]:
@@ -202,23 +205,27 @@ class ParameterAgentContract:
         for name, field in self.spec.config.model_fields.items():
             assert field.description, f"{name} has no description"
 
+    def test_view(self) -> None:
+        """See `qecforge.testing.checks.views.check_view`."""
+        check_view(self.spec.view)
+
     def test_calibrates(self) -> None:
         """Of what the rates exceed their floor by at the start, less than a tenth is left."""
         policy, context = self.train()
         env = self.environment(self.make())
         before = env.rates(env.initial_parameters[None]).mean() - env.floor
-        after = env.rates(policy.act(np.zeros((1, 1), np.float32))).mean() - env.floor
+        after = env.rates(policy.act(np.zeros((1, 1), np.float32), rng=np.random.default_rng(0))).mean() - env.floor
         assert after < 0.1 * before
-        assert context.metrics["detection_rate"][-1] < context.metrics["detection_rate"][0]
+        assert context.metrics[COST][-1] < context.metrics[COST][0]
 
     def test_same_seed_same_policy(self) -> None:
         """Two trainings from one seed agree bit for bit, from another seed they do not."""
         first, context = self.train(seed=3, stop_after=3)
         second, again = self.train(seed=3, stop_after=3)
         other, _ = self.train(seed=4, stop_after=3)
-        assert _equal(first, second)
+        assert_equal_weights(first, second)
         assert self.timeless(context.metrics) == self.timeless(again.metrics)
-        assert not _equal(first, other)
+        assert weights_differ(first, other)
 
     @pytest.mark.parametrize("after", [1, 2, 3])
     def test_resumed_equals_uninterrupted(self, after: int) -> None:
@@ -233,19 +240,19 @@ class ParameterAgentContract:
             self.environment(agent), 5, checkpoint=interrupted.checkpoint, stop_after=4 - after + 1
         )
         resumed = agent.train(context.env, context)
-        assert _equal(whole, resumed)
+        assert_equal_weights(whole, resumed)
         for advance, expected in zip(context.advances[1:], reference.advances[after:], strict=True):
             assert advance.step == expected.step
             assert self.timeless(advance.metrics) == self.timeless(expected.metrics)
         assert context.env.state_dict() == reference.env.state_dict()
 
     def test_reports_finite_metrics(self) -> None:
-        """Steps are epochs and grow; metrics are finite numbers and hold `detection_rate`."""
+        """Steps are epochs and grow; metrics are finite numbers and hold `cost`."""
         _, context = self.train(stop_after=3)
         steps = [advance.step for advance in context.advances]
         assert steps[0] == 0
         assert steps == sorted(set(steps))
-        assert "detection_rate" in context.metrics
+        assert COST in context.metrics
         assert all(np.isfinite(values).all() for values in context.metrics.values())
 
     def test_keeps_and_assesses_the_mean(self) -> None:
@@ -277,14 +284,14 @@ class ParameterAgentContract:
         policy, context = self.train(stop_after=2)
         copy = self.make().build_policy(context.env)
         observations = np.zeros((3, 1), np.float32)
-        assert not np.array_equal(copy.act(observations), policy.act(observations))
+
+        def act(which: Policy) -> NDArray[Any]:
+            return which.act(observations, rng=np.random.default_rng(0))
+
+        assert not np.array_equal(act(copy), act(policy))
         copy.load_state_dict({name: tensor.clone() for name, tensor in policy.state_dict().items()})
-        np.testing.assert_array_equal(copy.act(observations), policy.act(observations))
-        assert copy.act(observations).shape == (3, len(self.environment(self.make()).initial_parameters))
+        np.testing.assert_array_equal(act(copy), act(policy))
+        assert act(copy).shape == (3, len(self.environment(self.make()).initial_parameters))
+        assert_randomness_is_given(policy, observations)
         with pytest.raises(CheckpointError):
             copy.load_state_dict({"foreign": torch.zeros(1)})
-
-
-def _equal(first: Policy, second: Policy) -> bool:
-    ours, theirs = first.state_dict(), second.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

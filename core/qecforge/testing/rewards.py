@@ -189,6 +189,15 @@ class RewardContract:
             assert out.solved is None
             assert out.components == {}
 
+    def test_closes_twice(self) -> None:
+        """A compiled reward, and then the reward, are closed; a second time does nothing."""
+        reward = self.make()
+        compiled = [reward.compile(example.subject) for example in self.examples(np.random.default_rng(20))]
+        for _ in range(2):
+            for each in compiled:
+                each.close()
+            reward.close()
+
 
 def _buffers(length: int, like: RewardBuffers) -> RewardBuffers:
     """Buffers full of what no reward writes."""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, hookimpl
+from qecforge.parameters import check_search
 from qecforge_baselines.config import CMAESConfig, SPSAConfig
+from qecforge_baselines.views import SEARCH
 
 __all__ = ["CMAESConfig", "SPSAConfig", "make_cma_es", "make_spsa", "qecforge_agents"]
 
@@ -35,6 +37,8 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=CMAESConfig,
             make=make_cma_es,
             trains_on=frozenset({"parameters"}),
+            check=check_search,
+            view=SEARCH,
         ),
         AgentSpec(
             name="spsa",
@@ -42,5 +46,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=SPSAConfig,
             make=make_spsa,
             trains_on=frozenset({"parameters"}),
+            check=check_search,
+            view=SEARCH,
         ),
     ]

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, hookimpl
 from qecforge.learning.schedules import Schedule
+from qecforge.parameters import check_search
 from qecforge_ppo.config import NetworkConfig, PPOConfig, check_fine_tuning
 from qecforge_ppo.parameters import ParameterPPOConfig
+from qecforge_ppo.views import PARAMETER_PPO, PPO
 
 __all__ = [
     "NetworkConfig",
@@ -47,6 +49,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             make=make_ppo,
             trains_on=frozenset({"discrete"}),
             check_fine_tuning=check_fine_tuning,
+            view=PPO,
         ),
         AgentSpec(
             name="parameter_ppo",
@@ -54,5 +57,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=ParameterPPOConfig,
             make=make_parameter_ppo,
             trains_on=frozenset({"parameters"}),
+            check=check_search,
+            view=PARAMETER_PPO,
         ),
     ]

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qecforge.contracts import (
+    EPISODE_LENGTH,
+    EPISODE_RETURN,
     Agent,
     Environment,
     ExtraLoss,
@@ -92,6 +94,8 @@ class PPO(Agent):
                 training.start()
             else:
                 training.load_state_dict(context.restored)
+                if context.begun is not None:
+                    training.begin_episodes(*context.begun)
             while context.advance(training.step, self.config.total_steps, training.metrics, training.state_dict):
                 training.collect()
                 training.update()
@@ -136,6 +140,11 @@ class _Training:
         """Reset the environment: the first observations."""
         observations, infos = self.env.reset(seed=self.seed)
         self._allocate(observations, infos.get("action_mask"))
+
+    def begin_episodes(self, observations: NDArray[Any], infos: Mapping[str, Any]) -> None:
+        """Go on from the first observations of new episodes; those under way are over."""
+        self.rollout.begin_with(observations, infos.get("action_mask"))
+        self.episodes = EpisodeStatistics(self.env.num_envs)
 
     def _allocate(self, observations: NDArray[Any], mask: NDArray[Any] | None) -> None:
         config = self.config
@@ -284,8 +293,8 @@ class _Training:
         returns, lengths, members = self.episodes.add(self.rollout.rewards, ended)
         metrics["episodes"] = float(len(returns))
         if len(returns):
-            metrics["episode_return"] = float(returns.mean())
-            metrics["episode_length"] = float(lengths.mean())
+            metrics[EPISODE_RETURN] = float(returns.mean())
+            metrics[EPISODE_LENGTH] = float(lengths.mean())
         for agent in range(self.config.num_agents):
             mine = returns[members // self.rollout.members == agent]
             if len(mine):

@@ -55,6 +55,10 @@ class LookAhead:
         self._words = np.zeros((codes, subject.n, 2, words_per_column(subject.n, subject.k)), np.uint64)
         self._channel = np.zeros((codes, subject.n, 4) if rules.sampled else (0, 0, 0), np.float64)
 
+    def close(self) -> None:
+        """Close the compiled reward."""
+        self._reward.close()
+
     def write(self, episode: Episode, noise: NDArray[np.float64] | None, *observations: NDArray[Any]) -> None:
         """Write every member's features.
 

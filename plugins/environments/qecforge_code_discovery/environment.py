@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -13,11 +14,14 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject
-from qecforge.contracts import Environment, Reward, RewardBuffers, StepBuffers
+from qecforge.contracts import Environment, Reward, RewardBuffers, StepBuffers, closing_on_error
 from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.learning.generators import generator_state, restored_generator
 from qecforge_code_discovery import _canonical, _kernels, _setup
+from qecforge_code_discovery._buffers import buffers
 from qecforge_code_discovery._layout import Shown
 from qecforge_code_discovery._lookahead import LookAhead
+from qecforge_code_discovery._peek import Peek
 from qecforge_code_discovery.archive import Archive, Discovery, discovered_code
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 from qecforge_code_discovery.noise import PerQubit
@@ -81,9 +85,21 @@ class CodeDiscovery(Environment):
             uniform=not isinstance(noise, PerQubit),
         )
         self._reward = reward.compile(subject)
-        self._lookahead = self._make_lookahead(reward, subject) if config.show_lookahead else None
-        self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
-        self.reset(seed=seed)
+        self._lookahead: LookAhead | None = None
+        with closing_on_error(self, "code_discovery"):
+            if config.show_lookahead:
+                self._lookahead = self._make_lookahead(reward, subject)
+            self._peek = Peek(
+                actions=self._actions,
+                rules=self._rules,
+                base=self._base,
+                reward=self._reward,
+                noise=None if self._rules.sampled else self._noise,
+                solved=self._solved,
+                batch=num_envs,
+            )
+            self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
+            self.reset(seed=seed)
 
     def _allocate(self) -> None:
         config, B = self.config, self.num_envs
@@ -111,7 +127,6 @@ class CodeDiscovery(Environment):
         self._gate_counts = np.zeros(B, np.int32)
         self._success = np.zeros(B, np.bool_)
         self._hashes = np.zeros(B, np.uint64)
-        self._no_mask = np.ones((B, 0), np.bool_)
         self._steps = 0
         self._archive = Archive(config.max_discoveries)
         self._chunk = max(_MIN_CHUNK, -(-B // numba.get_num_threads()))
@@ -124,6 +139,13 @@ class CodeDiscovery(Environment):
         at = len(self._blank) - len(self.table) - self._rules.progress
         scale = self.config.lookahead_scale
         return LookAhead(reward, subject, self._actions, self._rules, scale=scale, at=at)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the compiled rewards."""
+        with ExitStack() as compiled:
+            compiled.callback(self._reward.close)
+            if self._lookahead is not None:
+                compiled.callback(self._lookahead.close)
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -154,10 +176,10 @@ class CodeDiscovery(Environment):
             ConfigurationError: An unknown option, or noise outside its limits.
         """
         if seed is not None:
-            self._rng = np.random.Generator(np.random.PCG64(seed))
+            self._rng = np.random.default_rng(seed)
         if options:
             self._take_options(options)
-        observations, mask, *_ = self._buffers(out)
+        observations, mask, *_ = buffers(out, self._shown)
         self._draw()
         _kernels.begin_all(self._start(), self._actions, self._rules, self._episode, self._shown, observations, mask)
         if self._rules.difference or self._lookahead:
@@ -190,7 +212,7 @@ class CodeDiscovery(Environment):
         solved = self._solved(scores, self._episode.words)
         if solved.any():
             self._keep(solved)
-        observations, mask, rewards, terminated, truncated = self._buffers(out)
+        observations, mask, rewards, terminated, truncated = buffers(out, self._shown)
         infos = self._infos(fresh=out is None)
         self._draw()
         _kernels.end_steps(
@@ -224,7 +246,7 @@ class CodeDiscovery(Environment):
 
     def observe(self, out: StepBuffers | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
         """What `reset` and `step` last showed: observations, and the mask in `infos`."""
-        observations, mask, *_ = self._buffers(out)
+        observations, mask, *_ = buffers(out, self._shown)
         _kernels.show_all(self._shown, observations, mask)
         return observations, {"action_mask": mask} if self._masks else {}
 
@@ -279,43 +301,10 @@ class CodeDiscovery(Environment):
         taken = self._checked(actions, (len(states), actions.shape[1]))
         if taken.size and not (taken.min() >= 0 and taken.max() < len(self.table)):
             raise ConfigurationError(f"a candidate action is out of range: give 0..{len(self.table) - 1}")
-        now = self._look(states, np.full(len(states), -1, np.int64))
-        result = {f"now_{name}": values for name, values in now.items() if name != "reward"}
-        K = taken.shape[1]
-        ahead = self._look(np.repeat(states, K, axis=0), taken.reshape(-1))
-        if self._rules.difference:
-            ahead["reward"] += ahead["value"] - np.repeat(now["value"], K)
-        del ahead["value"]
-        return result | {name: values.reshape(len(states), K) for name, values in ahead.items()}
-
-    def _look(self, states: NDArray[np.uint64], taken: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Values, rewards (all but the difference of values) and components after one action on each of M states."""
-        n, W = self.config.n, self._initial.shape[2]
-        results: list[dict[str, NDArray[np.float64]]] = []
-        for at in range(0, len(states), self.num_envs):
-            rows, gates = states[at : at + self.num_envs], taken[at : at + self.num_envs]
-            M = len(rows)
-            words = np.empty((M, n, 2, W), np.uint64)
-            channel = np.empty((M, n, 4) if self._rules.sampled else (0, 0, 0), np.float64)
-            cost, stopped, excess = np.empty(M), np.empty(M, np.bool_), np.empty(M, np.int64)
-            parameters = np.ascontiguousarray(rows[:, 2 * n * W + 1 :]).view(np.float64)
-            before = np.ascontiguousarray(rows[:, : 2 * n * W]).reshape(M, n, 2, W)
-            _kernels.peek_gates(
-                before, gates, self._actions, self._rules, self._base, parameters, words, channel, cost, stopped, excess
-            )
-            scores = self._reward.score(TableauBatch(words, channel if self._rules.sampled else self._noise))
-            solved = self._solved(scores, words) if self._rules.success_reward else np.zeros(M, np.bool_)
-            idle = np.where(stopped, self.config.max_gates - rows[:, 2 * n * W].astype(np.float64), 1.0)
-            value = scores.values.astype(np.float64)
-            reward = np.zeros(M) if self._rules.difference else value * idle
-            reward += self._rules.success_reward * (solved & (excess == 0))
-            reward -= (cost + self._rules.weight_penalty * excess) * idle
-            results.append({"value": value, "reward": reward, **scores.components})
-        return {name: np.concatenate([part[name] for part in results]) for name in results[0]} if results else {}
+        return self._peek(states, taken)
 
     def state_dict(self) -> dict[str, Any]:
         """Running episodes, generator, counters and archive: what comes next depends on nothing else."""
-        generator = self._rng.bit_generator.state
         return {
             "fingerprint": self._fingerprint(),
             "episode": {name: np.copy(array) for name, array in self._episode._asdict().items()},
@@ -325,12 +314,7 @@ class CodeDiscovery(Environment):
             "ranges": self._ranges.copy(),
             "steps": self._steps,
             "archive": self._archive.state_dict(),
-            "generator": {
-                "state": str(generator["state"]["state"]),
-                "inc": str(generator["state"]["inc"]),
-                "has_uint32": generator["has_uint32"],
-                "uinteger": generator["uinteger"],
-            },
+            "generator": generator_state(self._rng),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -352,15 +336,7 @@ class CodeDiscovery(Environment):
         self._ranges[...] = state["ranges"]
         self._steps = int(state["steps"])
         self._archive.load_state_dict(state["archive"])
-        saved = state["generator"]
-        generator = np.random.PCG64()
-        generator.state = {
-            "bit_generator": "PCG64",
-            "state": {"state": int(saved["state"]), "inc": int(saved["inc"])},
-            "has_uint32": int(saved["has_uint32"]),
-            "uinteger": int(saved["uinteger"]),
-        }
-        self._rng = np.random.Generator(generator)
+        self._rng = restored_generator(state["generator"])
 
     def _take_options(self, options: dict[str, Any]) -> None:
         unknown = [name for name in options if name != "noise"]
@@ -445,29 +421,3 @@ class CodeDiscovery(Environment):
             "success": self._success,
         }
         return {name: np.zeros_like(array) for name, array in arrays.items()} if fresh else arrays
-
-    def _buffers(self, out: StepBuffers | None) -> tuple[NDArray[Any], ...]:
-        """Observations, mask, rewards, terminated, truncated: of `out`, checked, or fresh ones."""
-        B = self.num_envs
-        if out is None:
-            return (
-                np.empty_like(self._shown.observations),
-                np.empty_like(self._shown.mask),
-                np.empty(B, np.float32),
-                np.empty(B, np.bool_),
-                np.empty(B, np.bool_),
-            )
-        mask = out.action_mask if self._masks else self._no_mask
-        if mask is None:
-            raise ConfigurationError(f"out.action_mask is None: give a bool array of shape {self._shown.mask.shape}")
-        given = (out.observations, mask, out.rewards, out.terminated, out.truncated)
-        shapes = (self._shown.observations.shape, self._shown.mask.shape, (B,), (B,), (B,))
-        dtypes = [np.dtype(t) for t in (self._shown.observations.dtype, np.bool_, np.float32, np.bool_, np.bool_)]
-        names = ("observations", "action_mask", "rewards", "terminated", "truncated")
-        for name, array, shape, dtype in zip(names, given, shapes, dtypes, strict=True):
-            if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
-                raise ConfigurationError(
-                    f"out.{name} is {array.dtype} of shape {array.shape}: "
-                    f"give a C-contiguous {dtype} array of shape {shape}"
-                )
-        return given

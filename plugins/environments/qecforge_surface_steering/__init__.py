@@ -8,14 +8,15 @@ Source: arXiv 2511.08493.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qecforge.contracts import Environment, PluginConfig, Policy, Reward
-from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, hookimpl
+from qecforge.contracts import Environment, EvaluationContext, PluginConfig, Policy, Reward
+from qecforge.hookspecs import EnvironmentSpec, EvaluationSpec, ReproductionSpec, hookimpl
 from qecforge_surface_steering.config import SurfaceSteeringConfig
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig, DecoderSteeringConfig
 from qecforge_surface_steering.evaluations.config import GradientRelationConfig, SteeringEvaluationConfig
+from qecforge_surface_steering.reproduction.spec import REPRODUCTION
+from qecforge_surface_steering.views import DECODER_STEERING, SURFACE_STEERING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ __all__ = [
     "color_code",
     "make",
     "qecforge_environments",
+    "qecforge_reproductions",
     "surface_code",
 ]
 
@@ -65,12 +67,12 @@ def make(config: SurfaceSteeringConfig, *, num_envs: int, seed: int, reward: Rew
 
 
 def evaluate_steering(
-    env: Environment, policy: Policy, config: SteeringEvaluationConfig, record: Callable[[str, int, float], None]
+    env: Environment, policy: Policy, config: SteeringEvaluationConfig, context: EvaluationContext
 ) -> None:
     """See `evaluation`; stim and pymatching are imported here."""
     from qecforge_surface_steering.evaluations.steering import evaluate_steering
 
-    evaluate_steering(env, policy, config, record)
+    evaluate_steering(env, policy, config, context)
 
 
 def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, config: SteeringEvaluationConfig) -> None:
@@ -81,12 +83,12 @@ def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, conf
 
 
 def evaluate_gradient_relation(
-    env: Environment, policy: Policy, config: GradientRelationConfig, record: Callable[[str, int, float], None]
+    env: Environment, policy: Policy, config: GradientRelationConfig, context: EvaluationContext
 ) -> None:
     """See `gradient_relation`; stim and pymatching are imported here."""
     from qecforge_surface_steering.evaluations.gradient_relation import evaluate_gradient_relation
 
-    evaluate_gradient_relation(env, policy, config, record)
+    evaluate_gradient_relation(env, policy, config, context)
 
 
 def check_gradient_relation(
@@ -108,12 +110,12 @@ def make_decoder_steering(
 
 
 def evaluate_decoder_priors(
-    env: Environment, policy: Policy, config: DecoderPriorsConfig, record: Callable[[str, int, float], None]
+    env: Environment, policy: Policy, config: DecoderPriorsConfig, context: EvaluationContext
 ) -> None:
     """See `decoder_evaluation`."""
     from qecforge_surface_steering.evaluations.decoder_priors import compare_priors
 
-    compare_priors(env, policy, config, record)
+    compare_priors(env, policy, config, context)
 
 
 @hookimpl
@@ -143,6 +145,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
                     check=check_gradient_relation,
                 ),
             ),
+            view=SURFACE_STEERING,
         ),
         EnvironmentSpec(
             name="decoder_steering",
@@ -159,5 +162,12 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
                     evaluate=evaluate_decoder_priors,
                 ),
             ),
+            view=DECODER_STEERING,
         ),
     ]
+
+
+@hookimpl
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:
+    """`steering`, the paper that this plugin is from."""
+    return [REPRODUCTION]

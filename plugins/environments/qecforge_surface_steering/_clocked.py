@@ -111,7 +111,7 @@ class ClockedEnvironment(ParameterEnvironment):
 
         Returns:
             Observations (K, 1) float32: epoch / horizon, 1 after it. Rewards (K, m) float32, or (K,) where they are
-            scalar. `terminated`, `truncated`: False. `infos`: floats, `detection_rate` among them.
+            scalar. `terminated`, `truncated`: False. `infos`: floats, `cost` among them.
 
         Raises:
             ConfigurationError: Actions of another shape or kind, not finite or too large, or a drift table that has

@@ -166,6 +166,15 @@ class SurfaceSteeringConfig(PluginConfig):
             if value >= 0.5:
                 raise ValueError(f"floor: {name} is {value:g}, which leaves (0, 1/2): give a smaller probability")
 
+    def check_epochs(self, epochs: int) -> None:
+        """Raises `ValueError` where a table of the drift ends before a search of so many epochs does."""
+        for number, profile in enumerate(self.drift):
+            if isinstance(profile, Table) and profile.beyond == "refuse" and profile.ends < epochs:
+                raise ValueError(
+                    f"the table of environment.drift[{number}] ends at epoch {profile.ends} of the agent's {epochs}: "
+                    "add rows, or set beyond to hold or repeat"
+                )
+
     @property
     def shots(self) -> int:
         """Shots of each circuit that a candidate is given in an epoch: `cycles`, in whole shots, one at least."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.contracts import Reward
+from qecforge.contracts import COST, Reward
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering._clocked import ClockedEnvironment
 from qecforge_surface_steering.decoder_config import DecoderSteeringConfig
@@ -36,7 +36,7 @@ class DecoderSteering(ClockedEnvironment):
     y = -log(1 - c p) of the nominal prior, a gate is believed to err with the probability whose y is that factor times
     the nominal one; for small p that is the factor of p itself. All candidates of an epoch decode the same shots, which
     are drawn anew in each. The reward is minus the logical error rate per cycle, averaged over bases;
-    `infos["detection_rate"]` is its mean over candidates, without the sign.
+    `infos["cost"]` is its mean over candidates, without the sign.
 
     Attributes:
         config: As given.
@@ -147,7 +147,7 @@ class DecoderSteering(ClockedEnvironment):
             )
         counts = self._count(self.priors(x), self._sample(self.config.shots, self._key(_TRAINING)))
         rewards[...] = [-each.per_cycle for each in counts]
-        return {"detection_rate": -float(rewards.mean(dtype=np.float64))}
+        return {COST: -float(rewards.mean(dtype=np.float64))}
 
     def _sample(self, shots: int, key: np.uint64) -> LogicalShots:
         return self._memory.sample(self.gate_errors, shots=shots, seed=int(key) >> 2)

@@ -9,7 +9,7 @@ import numpy as np
 import stim
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.contracts import Reward
+from qecforge.contracts import COST, TRUE_COST, Reward
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering._clocked import ClockedEnvironment
 from qecforge_surface_steering.config import SurfaceSteeringConfig
@@ -33,7 +33,8 @@ class SurfaceSteering(ClockedEnvironment):
 
     An action is one vector for each of the K candidates, float32 or float64; an engine works in the precision that it
     is given. All candidates of an epoch meet the same optimum. The reward of objective j is minus its measured
-    detection rate, 0..1; `infos["true_cost"]` is the mean exact rate. Parameters whose square overflows are refused.
+    detection rate, 0..1; `infos["cost"]` is the mean measured rate, `infos["true_cost"]` the mean exact one.
+    Parameters whose square overflows are refused.
 
     Everything random is a function of the seed, of how often `reset` was called without one, and of the epoch.
 
@@ -140,7 +141,7 @@ class SurfaceSteering(ClockedEnvironment):
 
     def _measure(self, x: NDArray[Any], rewards: NDArray[np.float32]) -> dict[str, float]:
         measured = rewards if self._vector else self._measured
-        cost = self._engine.measure(x, self.optimum(), self._key(), measured)
+        true_cost = self._engine.measure(x, self.optimum(), self._key(), measured)
         if not self._vector:
             np.mean(measured, axis=1, out=rewards)
-        return {"detection_rate": -float(measured.mean(dtype=np.float64)), "true_cost": cost}
+        return {COST: -float(measured.mean(dtype=np.float64)), TRUE_COST: true_cost}

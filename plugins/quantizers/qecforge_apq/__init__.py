@@ -1,7 +1,8 @@
 """Quantizer `apq`: argmax-preserving quantization, on top of learned step sizes.
 
 `losses.py` holds eqs. (1), (2) and (5) and the near-tie gate, `ranking.py` what may replace eq. (2), `residuals.py` the
-residual changes of eq. (5), `objective.py` their sum (eqs. 3 and 6) with its schedules.
+residual changes of eq. (5), `objective.py` their sum (eqs. 3 and 6) with its schedules. `reproduction/` carries out the
+paper's experiments.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qecforge.contracts import Quantizer
-from qecforge.hookspecs import QuantizerSpec, hookimpl
+from qecforge.hookspecs import QuantizerSpec, ReproductionSpec, hookimpl
 from qecforge_apq.config import ApqConfig, check_components
+from qecforge_apq.reproduction.spec import REPRODUCTION
 
-__all__ = ["ApqConfig", "make_apq", "qecforge_quantizers"]
+__all__ = ["ApqConfig", "make_apq", "qecforge_quantizers", "qecforge_reproductions"]
 
 
 def make_apq(config: ApqConfig) -> Quantizer:
@@ -35,3 +37,9 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
             check=check_components,
         )
     ]
+
+
+@hookimpl
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:
+    """`apq`."""
+    return [REPRODUCTION]

@@ -14,9 +14,8 @@ The weighted residual *is* such a sum over pairs: `sum_pairs` takes it from the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -30,8 +29,7 @@ _U = np.uint64
 _NOISE_COLUMN = np.array([3, 1, 2])  # of the Paulis Z, X, Y, as factors number them
 
 
-@dataclass(frozen=True)
-class MeetPlan:
+class MeetPlan(NamedTuple):
     """What does not depend on the code. Errors e = 0..E-1 have weight 1..b, ascending in class.
 
     Attributes:
@@ -217,31 +215,17 @@ def _solve(pairs: Any, first: int, equations: Any, lower: Any, found: Any) -> No
 
 
 @njit(nogil=True, parallel=True, cache=True)
-def count_meeting(
-    words: Any,
-    masks: Any,
-    parents: Any,
-    factors: Any,
-    starts: Any,
-    first: int,
-    equations: Any,
-    lower: Any,
-    slots: int,
-    stored: int,
-    blocks: int,
-    counts: Any,
-) -> None:
+def count_meeting(words: Any, masks: Any, plan: MeetPlan, slots: int, blocks: int, counts: Any) -> None:
     """Violating errors per class of each code.
 
     Args:
         words: (B, n, 2, W) uint64, as in `TableauBatch`.
         masks: The stabilizers' bits in machine words 0 and 1.
-        parents, factors, starts, equations, lower, stored: See `MeetPlan`.
-        first: The first class of weight b.
         slots: Length of the hash tables, a power of two, at least twice the errors stored.
         blocks: Into how many pieces the batch is cut for the threads.
         counts: (C, >= B) int64, filled.
     """
+    parents, factors, starts, stored, first, equations, lower = plan
     batch, wide, errors = words.shape[0], words.shape[3] == 2, parents.shape[0]
     mask_low, mask_high = masks
     for block in prange(blocks):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 from math import comb, inf
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.errors import ConfigurationError
 from qecforge_knill_laflamme._classes import ErrorClasses, error_classes
+
+if TYPE_CHECKING:
+    from qecforge_knill_laflamme._meet import MeetPlan
 
 __all__ = ["METHODS", "Counter", "PairSums", "Walk", "choose"]
 
@@ -126,16 +129,14 @@ class MeetInTheMiddle(Counter):
     def _count(self, words: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
         from qecforge_knill_laflamme._meet import count_meeting
 
-        arguments = (words, stabilizer_masks(self.k), *self._plan, pieces(len(words)), counts)
-        count_meeting(*arguments)
+        slots = 1 << int(2 * self._plan.starts[self._plan.stored]).bit_length()
+        count_meeting(words, stabilizer_masks(self.k), self._plan, slots, pieces(len(words)), counts)
 
     @cached_property
-    def _plan(self) -> tuple[Any, ...]:
+    def _plan(self) -> MeetPlan:
         from qecforge_knill_laflamme._meet import plan
 
-        made = plan(self.classes)
-        slots = 1 << int(2 * made.starts[made.stored]).bit_length()
-        return (made.parents, made.factors, made.starts, made.first, made.equations, made.lower, slots, made.stored)
+        return plan(self.classes)
 
 
 class ByQubit(ABC):

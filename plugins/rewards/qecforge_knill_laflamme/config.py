@@ -11,7 +11,6 @@ from qecforge.contracts import PluginConfig
 if TYPE_CHECKING:
     pass
 
-
 __all__ = ["KnillLaflammeConfig", "Method"]
 
 Method = Literal["auto", "direct", "enumerator", "meet_in_the_middle"]

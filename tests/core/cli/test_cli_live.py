@@ -1,4 +1,4 @@
-"""The live view of runs that hold a device calibrated: readings, sparklines, panels, and the same numbers in lines."""
+"""The live view: readings of a run's views, sparklines, panels, and the same numbers in lines."""
 
 import io
 import math
@@ -7,19 +7,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from test_cli_progress import code, plan
+from test_cli_progress import code
+from test_cli_progress import plan as plain_plan
 
 from qecforge.cli._live import LiveProgress
 from qecforge.cli._progress import LineProgress, TerminalProgress
 from qecforge.cli._readings import History, Readings, sparkline
+from qecforge.contracts import Reading, RunView
+from qecforge.reporting.tables import speed
 from qecforge.runs.listener import RunOutcome
 
 REPORTS = [
-    {"detection_rate": 0.05, "sigma": 0.5, "time/epochs_per_second": 1999.7},
-    {"detection_rate": 0.09, "sigma": 0.4, "time/epochs_per_second": 99.94, "logical_error_rate": 0.002},
-    {"detection_rate": 0.06, "sigma": 0.3, "time/epochs_per_second": 2500.2, "clip_fraction": 0.1},
+    {"cost": 0.05, "sigma": 0.5, "time/epochs_per_second": 1999.7},
+    {"cost": 0.09, "sigma": 0.4, "time/epochs_per_second": 99.94, "logical_error_rate": 0.002},
+    {"cost": 0.06, "sigma": 0.3, "time/epochs_per_second": 2500.2, "clip_fraction": 0.1},
 ]
+DEVICE = RunView(
+    unit="epochs",
+    readings=(
+        Reading(metric="cost", label="detection rate"),
+        Reading(metric="logical_error_rate", label="logical error rate"),
+    ),
+)
+SEARCH = RunView(
+    readings=(
+        Reading(metric="sigma", label="sigma"),
+        Reading(metric="time/epochs_per_second", label="epochs/s", show=speed, words="{} epochs/s"),
+    )
+)
 WORDS = "detection rate 0.06, logical error rate 0.002, sigma 0.3, 2,500 epochs/s"
+
+
+def plan(seed=0, **sweep):
+    """A run in an environment and of an agent that both have something watched."""
+    return plain_plan(seed, views=(DEVICE, SEARCH), **sweep)
 
 
 def test_sparklines_are_as_high_as_the_values():
@@ -49,18 +70,56 @@ def test_a_history_is_bounded_and_keeps_means(values):
     assert (history.last, history.least, history.greatest) == (values[-1], min(values), max(values))
 
 
-def test_readings_are_those_of_runs_that_report_detection_rates():
-    readings = Readings()
-    readings.add({"sigma": 0.5, "episode_return": 1.0})
-    assert (bool(readings), readings.words()) == (False, "")
+def test_readings_are_those_of_the_views():
+    readings = Readings(plan())
+    readings.add({"clip_fraction": 0.5})
+    assert (readings.drawn, readings.words(), readings.unit) == (False, "", "epochs")
     for report in REPORTS:
-        readings.add(report)
-    readings.add({"detection_rate": math.nan})
+        assert readings.add(report) == []
+    readings.add({"cost": math.nan})
+    assert readings.drawn
     assert readings.words() == WORDS
-    courses = {reading.label: history.values() for reading, history in readings.rows()}
+    courses = {watched.reading.label: watched.history.values() for watched in readings.rows()}
     assert list(courses) == ["detection rate", "logical error rate", "sigma", "epochs/s"]
     assert courses["detection rate"] == [0.05, 0.09, 0.06]
     assert courses["logical error rate"] == [0.002]
+
+
+def test_what_the_contract_names_is_watched_of_every_run_under_the_name_that_a_view_gives_it():
+    bare = Readings(plain_plan())
+    bare.add({"episode_return": -1.5, "cost": 0.25, "loss": 3.0})
+    assert (bare.words(), bare.unit, bare.drawn) == ("episode return -1.5, cost 0.25", "steps", False)
+    named = Readings(
+        plain_plan(views=(None, RunView(readings=[Reading(metric="cost", label="error", words="{} errors")])))
+    )
+    named.add({"episode_return": -1.5, "cost": 0.25})
+    assert (named.words(), named.drawn) == ("episode return -1.5, 0.25 errors", True)
+
+
+def test_of_two_views_the_environment_names_a_metric_and_the_agent_the_unit_of_progress():
+    views = (
+        RunView(unit="games", readings=[Reading(metric="x", label="score")]),
+        RunView(unit="updates", readings=[Reading(metric="x", label="x"), Reading(metric="y", label="y")]),
+    )
+    readings = Readings(plain_plan(views=views))
+    readings.add({"y": 1.0, "x": 2.0})
+    assert (readings.words(), readings.unit) == ("score 2, y 1", "updates")
+
+
+def test_a_reading_that_raises_is_named_once_and_its_numbers_are_shown_plain():
+    def refuses(value):
+        raise ArithmeticError(f"no words\nfor {value}")
+
+    lines = []
+    listener = LineProgress(lines.append, seconds=0.0)
+    which = plain_plan(views=(None, RunView(readings=[Reading(metric="x", label="score", show=refuses)])))
+    for step in (1, 2):
+        listener.on_progress(which, step, 9, {"x": 2.0 * step})
+    assert lines == [
+        "walk seed 0: the view of agent walker (score) is left out: ArithmeticError: no words for 2.0",
+        "walk seed 0: 1 of 9 steps, score 2",
+        "walk seed 0: 2 of 9 steps, score 4",
+    ]
 
 
 def shown(progress, width=100, height=24, **settings):
@@ -115,11 +174,11 @@ def test_the_panel_ends_with_the_training_and_the_last_line_has_its_numbers(view
     assert progress.tasks[0].fields["note"] == "detection rate 0.05, sigma 0.5, 2,000 epochs/s"
 
 
-def test_runs_without_detection_rates_keep_their_bar(view):
+def test_runs_without_views_keep_their_bar(view):
     progress, listener = view
-    follow(listener, plan(1), [{"episode_return": -1.0}])
+    follow(listener, plain_plan(1), [{"episode_return": -1.0}])
     follow(listener, plan(2))
-    listener.on_code(plan(1), code(3, 12))
+    listener.on_code(plain_plan(1), code(3, 12))
     lines = shown(progress).splitlines()
     assert lines[0].startswith("╭─ walk seed 2 training")
     assert lines[-1].startswith("walk seed 1 training ")
@@ -145,7 +204,7 @@ def test_panels_are_as_many_as_the_screen_has_room_for(view):
 @pytest.mark.parametrize("view", [(62, 24), (80, 24), (200, 24)], indirect=True)
 def test_a_panel_fits_the_screen(view):
     progress, listener = view
-    follow(listener, plan(), [{"detection_rate": 0.1 + 1e-4 * (i % 7), "sigma": 0.5} for i in range(1000)])
+    follow(listener, plan(), [{"cost": 0.1 + 1e-4 * (i % 7), "sigma": 0.5} for i in range(1000)])
     width = progress.console.size.width
     lines = shown(progress, width).splitlines()
     assert len(lines) == 5

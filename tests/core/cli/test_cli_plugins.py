@@ -68,11 +68,18 @@ def copy_of_toy():
     return module
 
 
+def test_show_says_what_resumes_between_episodes(monkeypatch):
+    install(monkeypatch, ("off_policy", "off_policy_plugin"))
+    for name, words in (("unsaved", "between episodes"), ("forgetful", "between episodes"), ("corridor", "to the bit")):
+        assert f"\nan interrupted run resumes {words}\n" in invoke("plugins", "show", name).stdout
+
+
 def test_show_prints_the_settings(toys):
     text = invoke("plugins", "show", "walk").stdout
     assert text.startswith("environment walk: A random walk that finds the five-qubit code.\n")
     assert "integer, >= 2" in text
     assert "evaluation count: Counts visits." in text
+    assert "\nan interrupted run resumes to the bit\n" in text
     rows = json.loads(invoke("plugins", "show", "walk", "--format", "json").stdout)
     assert rows == [
         {"field": "size", "type": "integer, >= 2", "default": "9", "description": "Positions."},

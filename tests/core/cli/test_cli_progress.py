@@ -9,15 +9,29 @@ from rich.progress import Progress, TextColumn
 
 from qecforge.cli._output import working
 from qecforge.cli._progress import LineProgress, TerminalProgress
+from qecforge.evaluation import LogicalErrorRateConfig
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.evaluation.error_rates.records import ErrorCounts
+from qecforge.manifest import Evaluation
 from qecforge.runs.listener import RunOutcome
 
 
-def plan(seed=0, others=(), **sweep):
-    rate = SimpleNamespace(strengths=(1e-3, 2e-3, 3e-3), max_codes=1)
-    evaluation = SimpleNamespace(logical_error_rate=rate, others=tuple((SimpleNamespace(name=n), None) for n in others))
+def plan(seed=0, others=(), views=(None, None), **sweep):
+    """A run as listeners know it, with the views of its environment and its agent."""
+    rate = LogicalErrorRateConfig(p=[1e-3, 2e-3, 3e-3], max_codes=1)
+    evaluation = Evaluation(((LOGICAL_ERROR_RATE, rate),), tuple((SimpleNamespace(name=n), None) for n in others))
+    environment, agent = (
+        SimpleNamespace(spec=SimpleNamespace(name=name, view=view))
+        for name, view in zip(("ring", "walker"), views, strict=True)
+    )
     return SimpleNamespace(
-        name="walk", seed=seed, sweep_point=sweep, identity=f"id{seed}{sweep}", evaluation=evaluation
+        name="walk",
+        seed=seed,
+        sweep_point=sweep,
+        identity=f"id{seed}{sweep}",
+        evaluation=evaluation,
+        environment=environment,
+        agent=agent,
     )
 
 
@@ -83,6 +97,14 @@ def test_shots_are_summed(listener, lines, clock):
     assert lines == ["walk seed 0: measuring error rates, p = 0.002, 1,500 shots"]
 
 
+def test_evaluations_say_how_far_they_are_now_and_then(listener, lines, clock):
+    listener.on_phase(plan(), "evaluate")
+    for second in range(12):
+        clock.now = float(second)
+        listener.on_evaluation(plan(), "returns", second * 200, 5000)
+    assert lines == ["walk seed 0: evaluates returns, 2,000 of 5,000"]
+
+
 def test_what_the_environment_evaluates_is_said_when_it_begins(listener, lines):
     listener.on_phase(plan(others=("gradient_relation", "steering")), "train")
     listener.on_phase(plan(others=("gradient_relation", "steering")), "evaluate")
@@ -118,6 +140,9 @@ def test_a_terminal_has_a_bar_for_each_run_and_codes_above():
         assert (bar.completed, bar.total, bar.fields["note"]) == (30, 100, "episode return -1")
         listener.on_code(plan(1), code(3, 12))
         listener.on_phase(plan(1), "evaluate")
+        listener.on_evaluation(plan(1), "returns", 12, 100)
+        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1 evaluation"]
+        assert (bar.completed, bar.total, bar.fields["note"]) == (12, 100, "returns")
         listener.on_measure(plan(1), task(1e-3), ErrorCounts(shots=1000))
         listener.on_measure(plan(1), task(2e-3), ErrorCounts(shots=1000))
         (bar,) = [task for task in progress.tasks if task.description == "walk seed 1 evaluation"]

@@ -8,6 +8,7 @@ import pytest
 from cli_harness import MANIFEST, invoke
 
 from qecforge import Registry, Store, load_manifest
+from qecforge.reporting.tables import interval, number
 
 
 def rows_of(result):
@@ -50,7 +51,12 @@ def test_the_printed_python_runs_and_gives_the_code_back(filled):
 def test_the_printed_shell_runs(filled):
     lines = invoke("run", "walk.yaml").stdout.splitlines()
     commands = [line.split() for line in lines[lines.index("in the shell") + 1 :]]
-    assert [command[:2] for command in commands] == [["qecforge", "codes"]] * 3
+    assert [command[1:3] for command in commands] == [
+        ["codes", "show"],
+        ["codes", "export"],
+        ["codes", "list"],
+        ["runs", "figures"],
+    ]
     for command in commands:
         result = invoke(*command[1:])
         assert result.exit_code == 0, result.stderr
@@ -88,7 +94,7 @@ def test_a_quantized_run_is_reported_with_its_teacher_and_what_was_measured_of_i
     said = [line.split("ished in ")[0] for line in result.stderr.splitlines() if ": found " not in line]
     assert said == [
         f"walk seed 5: run {plan.identity[:12]} starts",
-        f"walk-teacher seed 5: run {plan.teacher_plan.identity[:12]} starts",
+        f"walk-teacher seed 5: run {plan.quantization.teacher.identity[:12]} starts",
         "walk-teacher seed 5: fin",
         "walk seed 5: fine-tunes its student",
         "walk seed 5: turns its policy into integers",
@@ -106,6 +112,25 @@ def test_a_quantized_run_is_reported_with_its_teacher_and_what_was_measured_of_i
             name: value for each in store.policy_evaluations(plan.identity[:12]) for name, value in each.values.items()
         }
     assert f"{100 * measured['top1_agreement']:.1f} %" in row
+
+
+def test_returns_are_in_the_summary_and_in_what_the_store_shows_of_the_run(manifest):
+    manifest.write_text(MANIFEST.replace("{count: {episodes: 5}}", "{returns: {episodes: 8}}").replace("[5, 6]", "[5]"))
+    result = invoke("run", manifest)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    head, _, row = lines[lines.index("policies") + 1 :][:3]
+    assert head.split() == ["run", "name", "seed", "return", "95", "%", "interval"]
+    with Store("sqlite:///results.db", read_only=True) as store:
+        (run,) = store.runs()
+        (found,) = store.policy_evaluations(run.id)
+    assert (found.name, len(found.payload["returns"]), len(found.payload["lengths"])) == ("returns", 8, 8)
+    assert row.split()[:4] == [run.id, "walk", "5", number(found.values["return_mean"])]
+    assert row.split()[4:] == interval([found.values["return_low"], found.values["return_high"]]).split()
+    shown = invoke("runs", "show", run.id).stdout.splitlines()
+    assert f"    return_mean = {number(found.values['return_mean'])}" in shown
+    document = json.loads(invoke("runs", "show", run.id, "--format", "json").stdout)
+    assert document["policy_evaluations"] == {"returns": dict(found.values)}
 
 
 def test_a_quantizer_that_does_not_play_is_not_said_to_have_found_nothing(manifest):

@@ -5,7 +5,9 @@ import shutil
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from cli_harness import LOAD, invoke
 
@@ -13,6 +15,10 @@ from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest,
 from qecforge.cli._reference import PAGES
 from qecforge.codes import DiscoveredCode
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
+from qecforge.parameters import GaussianParameters
+from qecforge.testing.checks.views import check_view
+from qecforge.testing.contexts import RecordingEvaluation
+from qecforge.testing.parameters import QuadraticEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -115,13 +121,29 @@ def test_python_blocks_run(path, folder, request, capsys):
         assert names["fidelity"].states == 200
         assert len(names["actions"]) == names["env"].num_envs
         assert "RuntimeReport(runtime='native'" in capsys.readouterr().out
+    if path.name == "plugin.md":
+        check_view(names["VIEW"])
+        check_recovery(names["evaluate_recovery"])
     if path.name == "steering.md":
         assert {policy: len(series) for policy, series in names["error_rates"].items()} == dict.fromkeys(
             ("fixed", "steered", "optimal"), 3
         )
         assert (folder / "factor_graph.png").exists()
         assert (names["candidates"].shape, names["search"].epoch) == ((8, 1290), 1)
-        assert [figure.exists() for figure in names["written"]] == [True] * 4
+        drawn = ["learning_curve", "stabilizers", "traces", "detection_rate", "logical_error_rate", "search"]
+        assert list(names["written"]) == drawn
+        assert all(path.exists() for path in names["written"].values())
+
+
+def check_recovery(evaluate):
+    """The evaluation of the page on plugins, on parameters that are as good as they get."""
+    env = QuadraticEnvironment(4, noise=0.0)
+    policy, context = GaussianParameters(env.optimum, np.ones(len(env.optimum))), RecordingEvaluation(seed=3)
+    evaluate(env, policy, SimpleNamespace(kicks=3), context)
+    assert context.series == {"recovery/reward": dict.fromkeys(range(3), pytest.approx(-env.floor, rel=1e-6))}
+    assert context.reports == [(1, 3), (2, 3), (3, 3)]
+    assert context.payloads["course"][1] == {"recovered": pytest.approx(-env.floor, rel=1e-6)}
+    assert len(context.artifacts["course.bin"]) == 24
 
 
 @pytest.mark.parametrize("path", pages_with("yaml"))
@@ -200,11 +222,13 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     page = ROOT / "docs" / "plugin.md"
     for language in ("python", "yaml", "ini"):
         for title, text in blocks(page, language):
-            (folder / title).write_text(text)
+            if title:
+                (folder / title).write_text(text)
     assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
     monkeypatch.syspath_prepend(folder)
     built_in = [each for each in entry_points() if each.name in ("code_discovery", "ppo")]
-    points = [*built_in, EntryPoint("detection", "qecforge_detection", "qecforge")]
+    own = ("detection", "detection_study")
+    points = [*built_in, *(EntryPoint(name, f"qecforge_{name}", "qecforge") for name in own)]
     monkeypatch.setattr(Registry, "load", classmethod(lambda cls: LOAD(cls, points)))
     assert "Penalty of a code that detects no error" in invoke("plugins", "show", "detection").stdout
     result = invoke("run", "detect.yaml")
@@ -213,6 +237,11 @@ def test_the_plugin_of_the_page_works(folder, monkeypatch):
     with Store("sqlite:///results.db", read_only=True) as store:
         assert store.runs()[0].started_at <= datetime.now(UTC)
         assert (store.codes()[0].distance, store.codes()[0].distance_kind) == (2, "exact")
+    # the manifest's run is the first that the reproduction plans
+    shown = invoke("reproduce", "four_qubit", "--scales", "5", "--seeds", "1", "--tables-only")
+    assert shown.stderr == ""
+    (claim,) = [line for line in shown.stdout.splitlines() if line.startswith("scale 5.0")]
+    assert claim.split()[-6:] == ["2", "1", "at", "least", "2", "yes"]
 
 
 def entry_points():

@@ -7,14 +7,16 @@ import pytest
 import sinter
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
 
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation import (
     ErrorCounts,
+    Interval,
     bootstrap_mean_interval,
     fit_slope,
     likelihood_interval,
+    mean_interval,
     wilson_interval,
 )
 
@@ -58,6 +60,7 @@ def test_likelihood_interval_is_sinters():
         lambda: wilson_interval(1, 4, confidence=1.0),
         lambda: likelihood_interval(1, 4, max_likelihood_factor=0.5),
         lambda: bootstrap_mean_interval([]),
+        lambda: mean_interval([]),
         lambda: fit_slope([(0.1, ErrorCounts(shots=10, errors=1))]),
         lambda: fit_slope([(0.1, ErrorCounts(shots=10)), (0.2, ErrorCounts(shots=10))]),
         lambda: fit_slope([(0.1, ErrorCounts(shots=10, errors=1)), (0.2, ErrorCounts(exact_rate=0.1))]),
@@ -111,3 +114,16 @@ def test_bootstrap_interval_of_a_mean():
     assert bootstrap_mean_interval(values) == interval
     same = bootstrap_mean_interval([2.0, 2.0, 2.0])
     assert (same.low, same.estimate, same.high) == (2.0, 2.0, 2.0)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30), st.floats(0.5, 0.999))
+def test_the_t_interval_agrees_with_scipy(values, confidence):
+    ours = mean_interval(values, confidence=confidence)
+    assert ours.estimate == pytest.approx(np.mean(values), abs=1e-9)
+    if np.ptp(values) > 1e-6:
+        low, high = ttest_1samp(values, 0.0).confidence_interval(confidence)
+        assert (ours.low, ours.high) == pytest.approx((low, high), rel=1e-6, abs=1e-6)
+
+
+def test_the_t_interval_of_a_single_value_is_the_whole_line():
+    assert mean_interval([3.0]) == Interval(-math.inf, 3.0, math.inf)

@@ -128,6 +128,29 @@ AGREEMENT = EvaluationSpec(
 )
 
 
+def check_coach(environment: Any, agent: AgentConfig) -> None:
+    if agent.total_steps == 13:
+        raise ZeroDivisionError("13 is no number")
+    if agent.total_steps < environment.limbs:
+        raise ValueError(
+            f"total_steps: {agent.total_steps} is too few for {environment.limbs} limbs:\ngive a step to each"
+        )
+
+
+COACH = AgentSpec(
+    name="coach",
+    summary="Trains whatever has limbs.",
+    config=AgentConfig,
+    make=make,
+    trains_on=frozenset({"discrete", "continuous", "parameters"}),
+    check=check_coach,
+    evaluations=(
+        EvaluationSpec(name="posture", summary="Posture.", config=AgreementConfig, evaluate=make),
+        EvaluationSpec(name="agreement", summary="The coach's.", config=AgreementConfig, evaluate=make),
+    ),
+)
+
+
 class Science:
     """What manifests in tests name."""
 
@@ -137,6 +160,8 @@ class Science:
             _environment("codes", config=CodeConfig, actions="discrete", shows="tableau", finds_codes=True),
             _environment("both", actions="discrete", shows="tableau", native_reward=True, evaluations=(AGREEMENT,)),
             _environment("body", actions="continuous", native_reward=True),
+            _environment("treadmill", actions="continuous", native_reward=True, endless=True),
+            _environment("field", actions="parameters", native_reward=True),
         ]
 
     @hookimpl
@@ -151,6 +176,7 @@ class Science:
         return [
             _agent("chooser", "discrete"),
             _agent("mover", "continuous", "parameters"),
+            COACH,
             _agent("crashing", "discrete", config=CrashingConfig),
             _agent("refusing", "discrete", config=RefusingConfig),
             _agent("endless", "discrete", config=EndlessConfig),

@@ -6,6 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from qecforge.errors import ManifestError
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.manifest import RunPlan, load_manifest, manifest_schema
 from qecforge.manifest._yaml import parse_yaml, plain
 from qecforge.registry import Registry
@@ -40,8 +41,7 @@ def test_the_documented_manifest_is_ten_runs(installed):
     assert len(plans) == len({plan.identity for plan in plans}) == 10
     for plan in plans:
         assert RunPlan.from_canonical(plan.canonical, installed) == plan
-    assert plans[0].evaluation.logical_error_rate is not None
-    assert len(plans[0].evaluation.logical_error_rate.strengths) == 10
+    assert len(plans[0].evaluation.of(LOGICAL_ERROR_RATE).strengths) == 10
 
 
 def test_the_schema_takes_it(installed):

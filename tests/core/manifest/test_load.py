@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
@@ -7,6 +8,7 @@ from manifest_fakes import MANIFEST, AgentConfig, CodeConfig, RewardConfig, scie
 
 from qecforge.errors import ManifestError, PluginError
 from qecforge.evaluation import LogicalErrorRateConfig
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, RETURNS
 from qecforge.manifest import Evaluation, RunPlan, load_manifest
 
 
@@ -41,8 +43,8 @@ def test_a_manifest_becomes_one_plan_for_each_combination_and_seed(registry):
     assert first.reward.config == RewardConfig(scale=10.0)
     assert first.agent.config == AgentConfig(total_steps=500_000, learning_rate=3e-4)
     assert (first.agent.distribution, first.agent.version) == ("fake-science", "1.2.3")
-    assert first.evaluation.logical_error_rate == LogicalErrorRateConfig(p=[1e-3, 1e-2], shots=1000)
-    assert (first.name, first.source_text, first.quantizer, first.teacher) == ("steane", MANIFEST, None, None)
+    assert first.evaluation.of(LOGICAL_ERROR_RATE) == LogicalErrorRateConfig(p=[1e-3, 1e-2], shots=1000)
+    assert (first.name, first.source_text, first.quantization) == ("steane", MANIFEST, None)
 
 
 def test_what_is_left_out_has_defaults(registry):
@@ -77,7 +79,35 @@ def test_evaluations_of_the_environment_are_configured(registry):
     only = plan(registry, evaluation="{agreement: {episodes: 3}}")
     ((spec, config),) = only.evaluation.others
     assert (spec.name, config.episodes) == ("agreement", 3)
-    assert only.evaluation.logical_error_rate is None
+    assert only.evaluation.of(LOGICAL_ERROR_RATE) is None
+
+
+def test_evaluations_stand_in_the_order_in_which_they_run(registry):
+    asked = "{posture: {episodes: 4}, returns: {}, decision_fidelity: {}, logical_error_rate: {shots: 5}, search: {}}"
+    environment = "{plugin: codes, n: 5}"
+    text = minimal(environment=environment, reward="knill", agent="chooser", quantizer="round", evaluation=asked)
+    (only,) = load_manifest(text.replace("posture: {episodes: 4}, ", ""), registry=registry).runs()
+    assert only.evaluation.names == ["decision_fidelity", "returns", "search", "logical_error_rate"]
+    assert only.evaluation.of(LOGICAL_ERROR_RATE).shots == 5
+    assert only.evaluation.of(RETURNS).episodes == 100
+    teacher = only.quantization.teacher.evaluation
+    assert teacher.names == ["returns", "search", "logical_error_rate"]
+
+
+def test_evaluations_of_the_agent_come_after_the_environments(registry):
+    text = minimal(environment="body", agent="coach", evaluation="{posture: {episodes: 4}, returns: {}, agreement: {}}")
+    (only,) = load_manifest(text, registry=registry).runs()
+    assert only.evaluation.names == ["returns", "agreement", "posture"]
+    assert [config.episodes for _, config in only.evaluation.others] == [10, 4]
+    written = json.loads(only.canonical)["evaluation"]
+    assert written == {
+        "agreement": {"episodes": 10},
+        "posture": {"episodes": 4},
+        "returns": {"deterministic": True, "episodes": 100},
+    }
+    assert RunPlan.from_canonical(only.canonical, registry).evaluation == only.evaluation
+    (both,) = load_manifest(minimal(agent="coach", evaluation="{posture: {}}"), registry=registry).runs()
+    assert [spec.name for spec, _ in both.evaluation.others] == ["posture"]
 
 
 def test_an_evaluation_may_refuse_the_parts_of_a_run(registry):
@@ -104,12 +134,10 @@ def test_budget_and_checkpoint(registry):
 
 def test_a_quantizer_may_name_its_teacher(registry):
     only = plan(registry, quantizer="{plugin: round, bits: 4, teacher: {run: 12ab}}")
-    assert only.quantizer is not None
-    assert only.quantizer.config.bits == 4
-    assert only.teacher is not None
-    assert only.teacher.run == "12ab"
-    assert only.teacher_plan is None
-    assert RunPlan.from_canonical(only.canonical, registry).teacher == only.teacher
+    assert only.quantization is not None
+    assert only.quantization.quantizer.config.bits == 4
+    assert only.quantization.teacher == "12ab"
+    assert RunPlan.from_canonical(only.canonical, registry).quantization == only.quantization
     assert only != plan(registry, quantizer="{plugin: round, bits: 4}")
 
 

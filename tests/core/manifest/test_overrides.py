@@ -46,7 +46,7 @@ def test_the_sweep_itself_is_set(registry):
 
 def test_an_empty_value_is_null(registry):
     plans = load_manifest(MANIFEST, registry=registry, overrides=["evaluation="]).runs()
-    assert plans[0].evaluation.logical_error_rate is None
+    assert not plans[0].evaluation.built_in
 
 
 @pytest.mark.parametrize(

@@ -210,14 +210,69 @@ def test_evaluations_must_fit_the_environment(registry):
     text = "qecforge: 1\nname: m\nenvironment: both\nagent: chooser\nevaluation: {%s: {}}"
     message = str(refusal(text % "logical_error_rate", registry))
     assert message == (
-        "5:14 evaluation.logical_error_rate: environment both finds no codes: use agreement"
+        "5:14 evaluation.logical_error_rate: environment both finds no codes: use returns or agreement"
     )  # fmt: skip
     assert "Did you mean 'agreement'" in str(refusal(text % "agrement", registry))
     body = text.replace("both", "body").replace("chooser", "mover")
-    assert "body finds no codes: remove it" in str(refusal(body % "logical_error_rate", registry))
-    assert "none is known here" in str(refusal(body % "agreement", registry))
+    assert "body finds no codes: use returns" in str(refusal(body % "logical_error_rate", registry))
+    assert "environment body: unknown key. Known: returns" in str(refusal(body % "agreement", registry))
+    field = text.replace("both", "field").replace("chooser", "mover")
+    assert "field finds no codes: remove it" in str(refusal(field % "logical_error_rate", registry))
+    assert "none is known here" in str(refusal(field % "agreement", registry))
     assert "episodes: got 0" in str(refusal((text % "agreement").replace("{}", "{episodes: 0}"), registry))
     assert "expected a mapping" in str(refusal(text.replace("{%s: {}}", "7"), registry))
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ("treadmill", "5:14 evaluation.returns: the episodes of environment treadmill never end: remove it"),
+        (
+            "field",
+            "5:14 evaluation.returns: environment field takes parameters, scored whole: it has no episodes: remove it",
+        ),
+    ],
+)
+def test_returns_need_episodes_that_end(registry, environment, message):
+    text = f"qecforge: 1\nname: m\nenvironment: {environment}\nagent: mover\nevaluation: {{returns: {{}}}}"
+    assert str(refusal(text, registry)) == message
+
+
+LIMBS = "qecforge: 1\nname: m\nenvironment: {plugin: both, limbs: 20}\nagent: {plugin: coach, total_steps: %s}\n"
+
+
+def test_an_agent_may_refuse_the_environment(registry):
+    message = str(refusal(LIMBS % 5, registry))
+    assert message == "4:17 agent: total_steps: 5 is too few for 20 limbs: give a step to each"
+    assert load_manifest(LIMBS % 20, registry=registry).runs()
+    swept = LIMBS % 20 + "sweep: {environment.limbs: [20, 30]}\n"
+    assert "too few for 30 limbs" in str(refusal(swept, registry))
+
+
+def test_an_agent_is_asked_about_the_settings_of_a_fine_tuning_too(registry):
+    text = LIMBS % 20 + "quantizer: {plugin: steps, fine_tune: {total_steps: 19}}\n"
+    message = str(refusal(text, registry))
+    assert message.startswith("5:")
+    assert "quantizer.fine_tune: total_steps: 19 is too few for 20 limbs" in message
+    assert load_manifest(text.replace("19", "21"), registry=registry).runs()
+
+
+def test_a_check_that_fails_itself_is_the_plugins_fault(registry):
+    with pytest.raises(PluginError) as caught:
+        load_manifest(LIMBS % 13, registry=registry)
+    assert str(caught.value) == (
+        "coach (fake-science 1.2.3) failed while it checked `agent`: ZeroDivisionError: 13 is no number. Report it to "
+        "the plugin's authors."
+    )
+
+
+def test_an_evaluation_that_environment_and_agent_both_bring_is_refused_where_it_is_asked_for(registry):
+    text = LIMBS % 20 + "evaluation: {%s: {}}\n"
+    assert str(refusal(text % "agreement", registry)) == (
+        "5:14 evaluation.agreement: environment both and agent coach both bring an evaluation of this name: remove it, "
+        "or use another agent"
+    )
+    assert load_manifest(text % "posture", registry=registry).runs()
 
 
 def test_stopping_at_the_first_code_needs_an_environment_that_finds_some(registry):

@@ -19,6 +19,7 @@ VALID = [
     MINIMAL + "reward: native\nquantizer: null\nevaluation: null\n",
     MINIMAL + "reward: knill\nquantizer: {plugin: round, bits: 4, teacher: {run: a}}\n",
     MINIMAL + "evaluation: {agreement: {episodes: 2}}\nbudget: {seconds: 3}\ncheckpoint: {every_seconds: 2}\n",
+    MINIMAL.replace("chooser", "coach") + "evaluation: {posture: {episodes: 2}, returns: {episodes: 3}}\n",
     MINIMAL + "sweep: {agent: [chooser, {plugin: chooser, layers: [1]}]}\n",
     MANIFEST.replace("n: 7", "n: 7, noise: {low: 0.1}, edges: [[0, 1]], weights: {h: 2}"),
 ]
@@ -44,6 +45,8 @@ INVALID = [
     MINIMAL + "sweep: {agent.total_steps: 3}\n",
     MINIMAL + "evaluation: {agrement: {}}\n",
     MINIMAL + "evaluation: {agreement: {episodes: 0}}\n",
+    MINIMAL.replace("chooser", "coach") + "evaluation: {posture: {episodes: 0}}\n",
+    MINIMAL + "evaluation: {returns: {episodes: 0}}\n",
     MINIMAL + "quantizer: {plugin: round, teacher: {walk: a}}\n",
     MINIMAL + "budget: {seconds: 0}\n",
     MANIFEST.replace("shots: 1000", "shots: 0"),

@@ -49,39 +49,38 @@ def test_the_teacher_is_the_same_run_without_its_quantizer(registry):
     plans = load_manifest(STUDENT, registry=registry).runs()
     alone = STUDENT.replace("quantizer: {plugin: steps}\n", "").replace("decision_fidelity: {states: 50}, ", "")
     floats = load_manifest(alone, registry=registry).runs()
-    assert [plan.teacher_plan for plan in plans] == list(floats)
-    assert [plan.teacher_plan.identity for plan in plans] == [plan.identity for plan in floats]
-    assert [plan.teacher_plan.seed for plan in plans] == [0, 1]
-    assert plans[0].teacher_plan.name == "student-teacher"
-    assert plans[0].teacher_plan.teacher_plan is None
-    assert plans[0].teacher is None
+    assert [plan.quantization.teacher for plan in plans] == list(floats)
+    assert [plan.quantization.teacher.identity for plan in plans] == [plan.identity for plan in floats]
+    assert [plan.quantization.teacher.seed for plan in plans] == [0, 1]
+    assert plans[0].quantization.teacher.name == "student-teacher"
+    assert plans[0].quantization.teacher.quantization is None
     for plan in plans:
         again = RunPlan.from_canonical(plan.canonical, registry)
         assert again == plan
-        assert again.teacher_plan == plan.teacher_plan
+        assert again.quantization.teacher == plan.quantization.teacher
 
 
 def test_quantizers_share_their_teacher(registry):
     text = STUDENT + "sweep: {quantizer: [round, {plugin: steps, bits: 4}], agent.learning_rate: [0.1, 0.2]}\n"
     plans = load_manifest(text.replace("seeds: [0, 1]", "seeds: [3]"), registry=registry).runs()
-    teachers = [plan.teacher_plan for plan in plans]
+    teachers = [plan.quantization.teacher for plan in plans]
     assert teachers[0] == teachers[2] != teachers[1] == teachers[3]
     assert [teacher.sweep_point for teacher in teachers[:2]] == [
         {"agent.learning_rate": 0.1},
         {"agent.learning_rate": 0.2},
     ]
-    assert [plan.fine_tuning is None for plan in plans] == [True, True, False, False]
+    assert [plan.quantization.fine_tuning is None for plan in plans] == [True, True, False, False]
 
 
 def test_a_manifest_names_the_teacher(registry, folder):
     plans = load_manifest(student(folder), registry=registry).runs()
     floats = load_manifest(TEACHER, registry=registry).runs()
-    assert [plan.teacher_plan for plan in plans] == list(floats)
-    assert [plan.teacher_plan.name for plan in plans] == ["teacher", "teacher"]
+    assert [plan.quantization.teacher for plan in plans] == list(floats)
+    assert [plan.quantization.teacher.name for plan in plans] == ["teacher", "teacher"]
     embedded = json.loads(plans[0].canonical)["quantizer"]["teacher"]
     assert embedded == {"run": None, "manifest": json.loads(floats[0].canonical)}
     again = RunPlan.from_canonical(plans[0].canonical, registry)
-    assert (again.identity, again.teacher_plan) == (plans[0].identity, floats[0])
+    assert (again.identity, again.quantization.teacher) == (plans[0].identity, floats[0])
 
 
 def test_what_the_teacher_computes_enters_the_identity_and_its_path_does_not(registry, folder):
@@ -154,29 +153,29 @@ def test_fine_tuning_has_the_agents_settings_but_those_that_it_changes(registry)
     section = "{plugin: steps, fine_tune: {total_steps: 1e3, learning_rate: 3.0e-4, layers: [8]}}"
     plan = load_manifest(with_quantizer(section), registry=registry).runs()[0]
     assert plan.agent.config.total_steps == 500_000
-    assert (plan.fine_tuning.total_steps, plan.fine_tuning.layers) == (1000, (8,))
+    assert (plan.quantization.fine_tuning.total_steps, plan.quantization.fine_tuning.layers) == (1000, (8,))
     kept = json.loads(plan.canonical)["quantizer"]["fine_tune"]
     assert kept == {"layers": [8], "total_steps": 1000}, "what is as the agent has it changes nothing"
     again = RunPlan.from_canonical(plan.canonical, registry)
-    assert (again, again.fine_tuning) == (plan, plan.fine_tuning)
-    assert plan.teacher_plan == load_manifest(STUDENT, registry=registry).runs()[0].teacher_plan
+    assert (again, again.quantization.fine_tuning) == (plan, plan.quantization.fine_tuning)
+    assert plan.quantization.teacher == load_manifest(STUDENT, registry=registry).runs()[0].quantization.teacher
 
 
 def test_fine_tuning_that_changes_nothing_is_the_same_run(registry):
     plans = load_manifest(STUDENT, registry=registry).runs()
     same = with_quantizer("{plugin: steps, fine_tune: {total_steps: 500_000}}")
     assert load_manifest(same, registry=registry).runs() == plans
-    assert plans[0].fine_tuning == plans[0].agent.config
+    assert plans[0].quantization.fine_tuning == plans[0].agent.config
 
 
 def test_fine_tuning_is_swept_and_set(registry):
     swept = load_manifest(STUDENT + "sweep: {quantizer.fine_tune.total_steps: [7, 8]}\n", registry=registry)
-    assert [plan.fine_tuning.total_steps for plan in swept.runs()] == [7, 7, 8, 8]
+    assert [plan.quantization.fine_tuning.total_steps for plan in swept.runs()] == [7, 7, 8, 8]
     chosen = load_manifest(STUDENT, registry=registry, overrides=["quantizer.fine_tune.total_steps=9"])
-    assert {plan.fine_tuning.total_steps for plan in chosen.runs()} == {9}
+    assert {plan.quantization.fine_tuning.total_steps for plan in chosen.runs()} == {9}
 
 
 def test_float_manifests_are_what_they_were(registry):
     plan = load_manifest(MANIFEST, registry=registry).runs()[0]
-    assert (plan.teacher_plan, plan.fine_tuning) == (None, None)
+    assert plan.quantization is None
     assert set(json.loads(plan.canonical)["evaluation"]) == {"logical_error_rate"}

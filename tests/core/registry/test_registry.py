@@ -103,9 +103,9 @@ def test_an_entry_point_to_something_absent_is_reported(site):
 
 SPEC = "AgentSpec(name='a', summary='s', config=Config, make=make, trains_on=frozenset({'discrete'}))"
 HEAD = """
-from qecforge.contracts import PluginConfig
+from qecforge.contracts import PluginConfig, Reading, RunView
 from qecforge.hookspecs import *
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 class Config(PluginConfig):
     pass
 class Loose(PluginConfig):
@@ -118,13 +118,30 @@ class Teaching(PluginConfig):
     teacher: str = "x"
 class Foreign(BaseModel):
     pass
+class Chosen(PluginConfig):
+    names: tuple[str, ...] | None = Field(None, description="Names.")
+class Quick(PluginConfig):
+    quick: bool = Field(False, description="Quick.")
+class Bare(PluginConfig):
+    names: tuple[str, ...] = ()
+class Needy(PluginConfig):
+    names: tuple[str, ...] = Field(description="Names.")
+class Deep(PluginConfig):
+    names: dict[str, int] = Field({}, description="Names.")
+class Renamed(PluginConfig):
+    names: str = Field("", alias="name", description="Names.")
+class Doubled(PluginConfig):
+    fast: bool = Field(False, description="Fast.")
+    no_fast: str = Field("", description="Not fast.")
 def make(config): ...
-def evaluate(env, policy, config, record): ...
+def evaluate(env, policy, config, context): ...
 def environment(**changes):
     return EnvironmentSpec(**({"name": "e", "summary": "s", "config": Config, "make": make, "actions": "discrete",
                                "native_reward": True} | changes))
 def evaluation(**changes):
     return EvaluationSpec(**({"name": "v", "summary": "s", "config": Config, "evaluate": evaluate} | changes))
+def reading(**changes):
+    return Reading(**({"metric": "loss", "label": "loss"} | changes))
 def agent(**changes):
     return AgentSpec(**({"name": "a", "summary": "s", "config": Config, "make": make,
                          "trains_on": frozenset({"discrete"})} | changes))
@@ -133,6 +150,9 @@ def reward(**changes):
 def quantizer(**changes):
     return QuantizerSpec(**({"name": "q", "summary": "s", "config": Config, "make": make,
                              "kind": "post_training"} | changes))
+def reproduction(**changes):
+    return ReproductionSpec(**({"name": "p", "summary": "s", "source": "a book", "quick": "less", "needs": (),
+                                "options": Chosen, "plan": make, "report": make} | changes))
 """
 
 
@@ -141,7 +161,7 @@ def hooked(kind: str, result: str) -> str:
 
 
 def test_sound_specs_of_every_kind_are_taken(site):
-    for kind in ("environment", "reward", "agent", "quantizer"):
+    for kind in ("environment", "reward", "agent", "quantizer", "reproduction"):
         put(site, f"sound-{kind}", hooked(kind, f"[{kind}()]"))
     registry = load_only(site)
     assert not registry.broken
@@ -150,10 +170,13 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("reward", "r"),
         ("agent", "a"),
         ("quantizer", "q"),
+        ("reproduction", "p"),
     ]
     assert registry.environment("e").spec.native_reward
     assert registry.reward("r").spec.scores == "t"
     assert registry.quantizer("q").spec.kind == "post_training"
+    assert registry.reproduction("p").spec.source == "a book"
+    assert list(registry.reproductions) == ["p"]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +202,36 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("agent", "[agent(trains_on='discrete')]", "expected some of discrete"),
         ("agent", "[agent(trains_on=frozenset({'jumping'}))]", "expected some of discrete"),
         ("agent", "[agent(check_fine_tuning=3)]", "check_fine_tuning is 3, expected a function"),
+        ("agent", "[agent(check='no')]", "check is 'no', expected a function"),
+        ("agent", "[agent(evaluations=3)]", "evaluations is 3, expected a tuple of EvaluationSpec"),
+        ("agent", "[agent(evaluations=(3,))]", "agent 'a': evaluations holds 3, expected EvaluationSpec"),
+        ("agent", "[agent(evaluations=(evaluation(), evaluation()))]", "the evaluation name 'v' is taken"),
+        ("agent", "[agent(evaluations=(evaluation(name='search'),))]", "the evaluation name 'search' is taken"),
+        ("agent", "[agent(evaluations=(evaluation(check=3),))]", "evaluation 'v': check is 3, expected a function"),
+        ("environment", "[environment(evaluations=(evaluation(name='returns'),))]", "is taken"),
+        ("environment", "[environment(evaluations=(evaluation(evaluate=3),))]", "'v': evaluate is 3, expected a func"),
+        ("environment", "[environment(endless='yes')]", "endless is 'yes', expected True or False"),
+        ("agent", "[agent(view=3)]", "view is 3, expected RunView"),
+        ("agent", "[agent(view=RunView(unit=''))]", "view.unit is '', expected a word such as steps"),
+        ("agent", "[agent(view=RunView(tables=3))]", "view.tables is 3, expected a function"),
+        ("environment", "[environment(view=RunView(figures='no'))]", "view.figures is 'no', expected a function"),
+        ("agent", "[agent(view=RunView(readings='loss'))]", "view.readings is 'loss', expected a list of Reading"),
+        ("agent", "[agent(view=RunView(readings=['loss']))]", "view.readings holds 'loss', expected Reading"),
+        ("agent", "[agent(view=RunView(readings=[reading(label='')]))]", "expected a metric and a label of one line"),
+        (
+            "agent",
+            "[agent(view=RunView(readings=[reading(show=3)]))]",
+            "reading 'loss': show is 3, expected a function",
+        ),
+        ("agent", "[agent(view=RunView(readings=[reading(words='no')]))]", "words is 'no', expected one {} in it"),
+        ("agent", "[agent(view=RunView(readings=[reading(), reading()]))]", "has the metric 'loss' twice"),
+        ("agent", "[agent(resumes='later')]", "resumes is 'later', expected to_the_bit or between_episodes"),
+        ("environment", "[environment(resumes=None)]", "resumes is None, expected to_the_bit or between_episodes"),
+        (
+            "environment",
+            "[environment(actions='parameters', resumes='between_episodes')]",
+            "resumes is 'between_episodes', and it has no episodes. Set it to 'to_the_bit'",
+        ),
         ("environment", "[environment(actions='jumping')]", "expected some of discrete"),
         ("environment", "[environment(native_reward=False)]", "no native reward"),
         ("environment", "[environment(evaluations=(3,))]", "expected EvaluationSpec"),
@@ -191,6 +244,32 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("quantizer", "[quantizer(kind='magic')]", "post_training or training_aware"),
         ("quantizer", "[quantizer(quantizes=frozenset({'jumping'}))]", "expected some of discrete"),
         ("quantizer", "[quantizer(check='no')]", "check is 'no', expected a function"),
+        ("reproduction", "[agent()]", "expected ReproductionSpec"),
+        ("reproduction", "[reproduction(name='P')]", "lower case"),
+        ("reproduction", "[reproduction(summary='a\\nb')]", "one line"),
+        ("reproduction", "[reproduction(source='')]", "source is '', expected one line of text"),
+        ("reproduction", "[reproduction(quick=True)]", "quick is True, expected one line of text"),
+        ("reproduction", "[reproduction(plan=None)]", "plan is None, expected a function"),
+        ("reproduction", "[reproduction(report=1)]", "report is 1, expected a function"),
+        ("reproduction", "[reproduction(measure=1)]", "measure is 1, expected a function"),
+        ("reproduction", "[reproduction(needs='agent.a')]", "expected a tuple of names"),
+        (
+            "reproduction",
+            "[reproduction(needs=('ppo',))]",
+            "needs 'ppo', expected kind.name with a kind of environment, ",
+        ),
+        ("reproduction", "[reproduction(needs=('robot.ppo',))]", "needs 'robot.ppo', expected kind.name"),
+        ("reproduction", "[reproduction(needs=('reproduction.p',))]", "needs 'reproduction.p', expected kind.name"),
+        ("reproduction", "[reproduction(needs=('agent.P',))]", "needs 'agent.P', expected kind.name"),
+        ("reproduction", "[reproduction(seeds=0)]", "seeds is 0, expected a whole number from 1 to 1000"),
+        ("reproduction", "[reproduction(quick_seeds=True)]", "quick_seeds is True, expected a whole number"),
+        ("reproduction", "[reproduction(options=Foreign)]", "options is <class 'registry_test"),
+        ("reproduction", "[reproduction(options=Quick)]", "'quick', which is reserved"),
+        ("reproduction", "[reproduction(options=Bare)]", "Bare.names has no description"),
+        ("reproduction", "[reproduction(options=Needy)]", "Needy.names has no default"),
+        ("reproduction", "[reproduction(options=Deep)]", "Deep.names is of a type that no option can carry"),
+        ("reproduction", "[reproduction(options=Renamed)]", "Renamed.names has an alias"),
+        ("reproduction", "[reproduction(options=Doubled)]", "Doubled.no_fast: the option --no-fast is another field's"),
         ("agent", "1 / 0", "ZeroDivisionError"),
         ("agnt", "[]", "unknown hook qecforge_agnts. Did you mean qecforge_agents?"),
     ],

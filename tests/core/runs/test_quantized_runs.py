@@ -67,7 +67,7 @@ def test_a_run_is_filed_whole(registry, url, quantizer):
     filed = record(url)
     assert {each["run"][0] for each in filed.values()} == {"finished"}
     walk, alone = filed["walk"], filed["walk-teacher"]
-    assert alone["run"][2] == plan.teacher_plan.identity
+    assert alone["run"][2] == plan.quantization.teacher.identity
     kinds = [kind for kind, _ in walk["artifacts"]]
     assert kinds == (["teacher", "student", "quantized"] if quantizer == LEARN else ["teacher", "quantized"])
     assert walk["artifacts"][0][1] == alone["artifacts"][0][1], "a copy of the teacher's policy, by its content"
@@ -220,7 +220,7 @@ def test_a_quantizer_that_gives_no_integers_is_refused(registry, url):
 
 def test_a_teacher_that_another_process_trains_is_waited_for(registry, url):
     plan = plan_of(registry, ROUND)
-    execute(plan.teacher_plan, RunOptions(url), RunListener())
+    execute(plan.quantization.teacher, RunOptions(url), RunListener())
     with Store(url) as store:
         teacher = store.runs()[0].id
         path = checkpoint_path(store, teacher)
@@ -251,7 +251,7 @@ def test_a_teacher_that_another_process_trains_is_waited_for(registry, url):
 
 def test_waiting_for_a_teacher_ends_when_the_run_is_cancelled(registry, url):
     plan = plan_of(registry, ROUND)
-    execute(plan.teacher_plan, RunOptions(url), RunListener())
+    execute(plan.quantization.teacher, RunOptions(url), RunListener())
     with Store(url) as store:
         path = checkpoint_path(store, store.runs()[0].id)
     with alone(path):
@@ -259,7 +259,7 @@ def test_waiting_for_a_teacher_ends_when_the_run_is_cancelled(registry, url):
 
 
 def test_a_run_of_the_store_may_be_the_teacher(registry, url):
-    first = execute(plan_of(registry, ROUND).teacher_plan, RunOptions(url), RunListener())
+    first = execute(plan_of(registry, ROUND).quantization.teacher, RunOptions(url), RunListener())
     section = f"{{plugin: round, teacher: {{run: {first.run_id[:6]}}}}}"
     watch = Watch()
     outcome = execute(plan_of(registry, section, MANIFEST.replace("400", "500")), RunOptions(url), watch)
@@ -310,7 +310,7 @@ def test_teachers_that_cannot_be_one_are_refused_in_one_line(registry, url):
 
 
 def test_a_teacher_for_another_task_of_the_same_shape_is_refused(registry, url):
-    execute(plan_of(registry, ROUND).teacher_plan, RunOptions(url), RunListener())
+    execute(plan_of(registry, ROUND).quantization.teacher, RunOptions(url), RunListener())
     with Store(url) as store:
         run = store.runs()[0].id
     said = refused(registry, url, run, MANIFEST.replace("find_at: 40", "find_at: 41"))

@@ -88,7 +88,7 @@ def test_cut_off_in_either_stage_and_resumed_equals_uninterrupted(finished, tmp_
     parts = record(url)
     whole_url, runs = finished
     with Store(whole_url) as store:
-        identities = {store.run(runs[name]).identity, plan.teacher_plan.identity}
+        identities = {store.run(runs[name]).identity, plan.quantization.teacher.identity}
     whole = {
         each["run"][2]: each for each in record(whole_url, by_identity=True).values() if each["run"][2] in identities
     }

@@ -206,7 +206,7 @@ def test_truncated_checkpoint_is_refused_and_nothing_is_lost(registry, url):
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         steps = store.metrics(run.id, "reward").step.tolist()
-    with pytest.raises(CheckpointError, match=r"damaged checkpoint .* --force"):
+    with pytest.raises(CheckpointError, match=r"damaged checkpoint .* start the run anew"):
         execute(plan, RunOptions(url), RunListener())
     with Store(url) as store:
         assert store.metrics(run.id, "reward").step.tolist() == steps

@@ -15,6 +15,8 @@ from numba.core import types
 from numba.core.extending import intrinsic
 from numpy.typing import NDArray
 
+from qecforge.codes.distance._halves import Columns, Table, Tails
+
 __all__ = ["cheapest_in_span", "count_span", "lightest_sum", "pair_logicals", "reduce_rows", "scan_errors"]
 
 _Words = NDArray[np.uint64]
@@ -88,24 +90,14 @@ def count_span(x: _Words, z: _Words, counts: NDArray[np.int64], start: int, stop
                 element_z[word] ^= z[row, word]
 
 
-@njit(
-    "int64(uint64[::1], uint64[::1], int64, int64[::1], int64, uint64[:, ::1], int64[:, ::1], int64[::1], int64, "
-    "uint64[:, ::1], int64[::1], boolean, boolean, int64[::1])",
-    cache=True,
-    nogil=True,
-)
+@njit(cache=True, nogil=True)
 def scan_errors(
-    keys: _Words,
-    values: _Words,
-    letters: int,
+    columns: Columns,
     prefix: NDArray[np.int64],
     depth: int,
-    tails: _Words,
-    tail_columns: NDArray[np.int64],
-    buckets: NDArray[np.int64],
+    tails: Tails,
     partition: int,
-    table: _Words,
-    filled: NDArray[np.int64],
+    table: Table,
     insert: bool,
     every: bool,
     found: NDArray[np.int64],
@@ -117,27 +109,24 @@ def scan_errors(
     bits of their keys, so that the errors whose key has the low bits `partition` are found without trying the others.
 
     Args:
-        keys, values: (n * letters,); columns q * letters .. (q + 1) * letters - 1 belong to qubit q.
         prefix: Columns already chosen.
         depth: Columns to choose between prefix and tail.
-        tails: (T, 2) keys and values of the tails.
-        tail_columns: (T, t) their columns.
-        buckets: (P + 1,), P a power of two; tails buckets[b]..buckets[b + 1] - 1 have keys of low bits b, and falling
-            first columns.
         partition: Low bits of the keys that count, in 0..P-1.
-        table: (2^s, 2) open-addressing table of (key, value), s >= 1, zero keys empty.
-        filled: (1,) entries of the table, kept up to date.
+        table: Of (key, value).
         insert: Whether errors enter the table; otherwise they are looked up only.
         every: Whether two errors of equal key are a hit whatever their values.
         found: Receives the columns of a hit.
 
     Returns:
         -1 without a hit; -2 where the error itself has key 0 and acts; -3 where the table is full; else the row of
-        `table` that the error meets.
+        the table's entries that the error meets.
     """
+    keys, values, letters = columns
+    tail_words, tail_columns, buckets = tails
+    entries, filled = table
     total, given, tail_length = len(keys), len(prefix), tail_columns.shape[1]
-    mask, low_bits = uint64(len(table) - 1), uint64(len(buckets) - 2)
-    limit = len(table) - (len(table) >> 3) - 1
+    mask, low_bits = uint64(len(entries) - 1), uint64(len(buckets) - 2)
+    limit = len(entries) - (len(entries) >> 3) - 1
     chosen = np.zeros(depth + 1, np.int64)
     key_to = np.zeros(depth + 1, np.uint64)
     value_to = np.zeros(depth + 1, np.uint64)
@@ -165,24 +154,24 @@ def scan_errors(
         for index in range(buckets[bucket], buckets[bucket + 1]):
             if tail_columns[index, 0] < chosen[depth]:
                 break
-            key = base_key ^ tails[index, 0]
-            value = base_value ^ tails[index, 1]
+            key = base_key ^ tail_words[index, 0]
+            value = base_value ^ tail_words[index, 1]
             hit: Any = -1
             if key == 0:
                 if every or value != 0:
                     hit = -2
             else:
                 slot = _mixed(key) & mask
-                while table[slot, 0] != 0 and table[slot, 0] != key:
+                while entries[slot, 0] != 0 and entries[slot, 0] != key:
                     slot = (slot + uint64(1)) & mask
-                if table[slot, 0] == key:
-                    if every or table[slot, 1] != value:
+                if entries[slot, 0] == key:
+                    if every or entries[slot, 1] != value:
                         hit = np.int64(slot)
                 elif insert:
                     if filled[0] >= limit:
                         return -3
-                    table[slot, 0] = key
-                    table[slot, 1] = value
+                    entries[slot, 0] = key
+                    entries[slot, 1] = value
                     filled[0] += 1
             if hit != -1:
                 found[:given] = prefix

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from qecforge.codes import _gf2
 from qecforge.codes.distance._budget import OutOfTime, check_deadline
+from qecforge.codes.distance._halves import Columns, Table, Tails
 from qecforge.codes.distance._search_space import SearchSpace
 
 __all__ = ["estimated_seconds", "find_of_weight"]
@@ -87,15 +87,6 @@ def _hashed(space: SearchSpace, rng: np.random.Generator) -> NDArray[np.uint64]:
     return keys
 
 
-@dataclass(frozen=True)
-class _Tails:
-    """The last letters of errors of one weight, sorted for the kernel (which see)."""
-
-    words: NDArray[np.uint64]
-    columns: NDArray[np.int64]
-    buckets: NDArray[np.int64]
-
-
 class _TableFull(Exception):
     """More errors fell into a partition than its table holds."""
 
@@ -121,34 +112,31 @@ class _Search:
         """An operator that two errors make, or one error by itself; to be verified where keys are hashes."""
         partition = 0
         while partition < self.partitions:
-            table = np.zeros((1 << table_bits, 2), dtype=np.uint64)
-            filled = np.zeros(1, dtype=np.int64)
+            table = Table.of_bits(table_bits)
             try:
-                operator = self._scan(self.light, partition, table, filled, insert=True)
+                operator = self._scan(self.light, partition, table, insert=True)
             except _TableFull:
                 table_bits += 1
                 continue
             if operator is None and self.heavy != self.light:
-                operator = self._scan(self.heavy, partition, table, filled, insert=False)
+                operator = self._scan(self.heavy, partition, table, insert=False)
             if operator is not None:
                 return operator
             partition += 1
         return None
 
-    def _scan(
-        self, size: int, partition: int, table: NDArray[np.uint64], filled: NDArray[np.int64], *, insert: bool
-    ) -> int | None:
+    def _scan(self, size: int, partition: int, table: Table, *, insert: bool) -> int | None:
         """The operator of a hit, or None where all errors of this size passed. Raises `_TableFull`."""
         found = np.zeros(size, dtype=np.int64)
         for prefix, depth in self._prefixes(size):
             check_deadline(self.deadline)
-            row = self._call(prefix, depth, size, partition, table, filled, insert, self.space.every, found)
+            row = self._call(prefix, depth, size, partition, table, insert, self.space.every, found)
             if row == -3:
                 raise _TableFull
             if row == -2:
                 return self.space.operator(found)
             if row >= 0:
-                partner = self._first_error(partition, table[row])
+                partner = self._first_error(partition, table.entries[row])
                 return self.space.operator(found) ^ self.space.operator(partner)
         return None
 
@@ -158,46 +146,36 @@ class _Search:
         depth: int,
         size: int,
         partition: int,
-        table: NDArray[np.uint64],
-        filled: NDArray[np.int64],
+        table: Table,
         insert: bool,
         every: bool,
         found: NDArray[np.int64],
     ) -> int:
         from qecforge.codes.distance import _kernels
 
-        tails = self.tails[size]
-        return int(
-            _kernels.scan_errors(
-                self.keys, self.values, self.space.letters, prefix, depth, tails.words, tails.columns, tails.buckets,
-                partition, table, filled, insert, every, found,
-            )
-        )  # fmt: skip
+        columns, tails = Columns(self.keys, self.values, self.space.letters), self.tails[size]
+        return int(_kernels.scan_errors(columns, prefix, depth, tails, partition, table, insert, every, found))
 
     def _first_error(self, partition: int, entry: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The columns of the error that made a table's entry (key, value): the first one with that key."""
         # In a table of this key alone, its value changed, the kernel's first hit is that error.
         found = np.zeros(self.light, dtype=np.int64)
         for prefix, depth in self._prefixes(self.light):
-            table = np.zeros((2, 2), dtype=np.uint64)
-            filled = np.zeros(1, dtype=np.int64)
-            self._plant(table, filled, entry)
-            if self._call(prefix, depth, self.light, partition, table, filled, False, False, found) != -1:
+            table = Table.of_bits(1)
+            self._plant(table, entry)
+            if self._call(prefix, depth, self.light, partition, table, False, False, found) != -1:
                 return found
         raise AssertionError("an error that entered the table is not enumerated again")
 
-    def _plant(self, table: NDArray[np.uint64], filled: NDArray[np.int64], entry: NDArray[np.uint64]) -> None:
+    def _plant(self, table: Table, entry: NDArray[np.uint64]) -> None:
         """Put the key of an entry, with another value, where the kernel will look for it."""
         from qecforge.codes.distance import _kernels
 
         words = np.array([[entry[0], entry[1] ^ np.uint64(1)]], dtype=np.uint64)
-        columns = np.zeros((1, 1), dtype=np.int64)
-        none = np.zeros(0, dtype=np.int64)
-        one = np.array([0, 1], dtype=np.int64)
-        _kernels.scan_errors(
-            words[:, 0].copy(), words[:, 1].copy(), 1, none, 0, words, columns, one, 0, table, filled, True, False,
-            np.zeros(1, dtype=np.int64),
-        )  # fmt: skip
+        only = Tails(words, np.zeros((1, 1), dtype=np.int64), np.array([0, 1], dtype=np.int64))
+        column = Columns(words[:, 0].copy(), words[:, 1].copy(), 1)
+        none, found = np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        _kernels.scan_errors(column, none, 0, only, 0, table, True, False, found)
 
     def _prefixes(self, size: int) -> Iterator[tuple[NDArray[np.int64], int]]:
         """(prefix, depth) pairs that together enumerate the errors of `size` letters, in one order."""
@@ -221,7 +199,7 @@ class _Search:
         for column in range(first, self.space.n * letters):
             yield from self._extended([*prefix, column], length)
 
-    def _sorted_tails(self, size: int) -> _Tails:
+    def _sorted_tails(self, size: int) -> Tails:
         columns = np.arange(len(self.keys), dtype=np.int64)[:, np.newaxis]
         if _tail_length(size) == 2:
             first, second = np.triu_indices(len(self.keys), 1)
@@ -233,7 +211,7 @@ class _Search:
         bucket = (words[:, 0] & np.uint64(self.partitions - 1)).astype(np.int64)
         order = np.lexsort((-columns[:, 0], bucket))
         buckets = np.searchsorted(bucket[order], np.arange(self.partitions + 1)).astype(np.int64)
-        return _Tails(np.ascontiguousarray(words[order]), np.ascontiguousarray(columns[order]), buckets)
+        return Tails(np.ascontiguousarray(words[order]), np.ascontiguousarray(columns[order]), buckets)
 
 
 def _tail_length(size: int) -> int:

@@ -17,7 +17,6 @@ from qecforge.errors import CodeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 __all__ = ["MAX_ENUMERATED_BITS", "WeightEnumerators", "macwilliams", "span_weights", "weight_enumerators"]
 
 MAX_ENUMERATED_BITS = 34

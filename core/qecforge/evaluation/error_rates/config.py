@@ -94,7 +94,7 @@ class LogicalErrorRateConfig(PluginConfig):
     p: Strengths = Field(
         default_factory=lambda: LogSpace.model_validate({"log_space": [1e-4, 3e-3, 10]}),
         description="Strengths of the noise: a list, or {log_space: [low, high, num]}, or {linear_space: [low, high, "
-        "num]}. Default: APQ paper, E1: 10 values in 1e-4..3e-3.",
+        "num]}. Default: 10 values in 1e-4..3e-3.",
     )
     shots: int = Field(
         100_000,

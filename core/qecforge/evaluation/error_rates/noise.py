@@ -101,14 +101,14 @@ class DepolarizingNoise(_Factors):
 
 
 class BiasedNoise(_Factors):
-    """Z is eta times as likely as X, and Y as likely as X (E2 of the APQ paper: 5 : 1).
+    """Z is eta times as likely as X, and Y as likely as X.
 
     After a two-qubit gate the three Paulis made of I and Z alone are eta times as likely as each of the other
     twelve (ours); eta = 1 is `depolarizing`. Flips of measurements and resets have probability factor * p.
     """
 
     model: Literal["biased"] = Field("biased", description="The name of this model.")
-    eta: float = Field(5.0, gt=0.0, allow_inf_nan=False, description="Z : X. APQ paper, table 1, E2: 5.")
+    eta: float = Field(5.0, gt=0.0, allow_inf_nan=False, description="Z : X.")
 
     def channels(self, p: float) -> Channels:
         """The channels at strength p."""
@@ -131,14 +131,14 @@ class BiasedNoise(_Factors):
 
 
 class AmplitudeDampingNoise(_Factors):
-    """Pauli-twirled amplitude damping with gamma = factor * p, and readout flips of 5 p (E3 of the APQ paper).
+    """Pauli-twirled amplitude damping with gamma = factor * p, and readout that is worse than gates.
 
     p_X = p_Y = gamma / 4 and p_Z = 1/2 - gamma / 4 - sqrt(1 - gamma) / 2, on each qubit of a gate independently.
     Readout never enters the code-capacity channel.
     """
 
     model: Literal["amplitude_damping"] = Field("amplitude_damping", description="The name of this model.")
-    measurement: Factor = Field(5.0, description="Factor on p for a readout flip. APQ paper, E3: 0.5-2 % at 0.1-1 %.")
+    measurement: Factor = Field(5.0, description="Factor on p for a readout flip.")
     reset: Factor = Field(0.0, description="Factor on p for a reset into the orthogonal state.")
 
     def channels(self, p: float) -> Channels:

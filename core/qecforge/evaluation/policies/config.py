@@ -1,4 +1,5 @@
-"""The manifest's `evaluation.decision_fidelity` and `evaluation.search`: what is measured of the policy itself."""
+"""The manifest's `evaluation.decision_fidelity`, `evaluation.returns` and `evaluation.search`: what is measured of the
+policy itself."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from qecforge.contracts.config import PluginConfig
 
-__all__ = ["DecisionFidelityConfig", "SearchConfig"]
+__all__ = ["DecisionFidelityConfig", "ReturnsConfig", "SearchConfig"]
 
 
 class DecisionFidelityConfig(PluginConfig):
@@ -25,6 +26,18 @@ class DecisionFidelityConfig(PluginConfig):
     deterministic: bool = Field(
         False, description="Whether the rollouts take the likeliest action instead of a drawn one."
     )
+
+
+class ReturnsConfig(PluginConfig):
+    """What the trained policy earns, in integers where it is quantized, over whole episodes without learning."""
+
+    episodes: int = Field(
+        100,
+        ge=1,
+        description="Episodes to play, by as many environment members as the agent trained with, at most one for each; "
+        "rounded up to as many for each member.",
+    )
+    deterministic: bool = Field(True, description="Whether the policy takes its best action, not a drawn one.")
 
 
 class SearchConfig(PluginConfig):

@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 MARGIN_BUCKETS: tuple[tuple[float, float], ...] = ((0.0, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.5), (0.5, math.inf))
-"""Ranges [low, high) of the teacher's margin: the four of the APQ paper (appendix 7.2), and what lies above."""
+"""Ranges [low, high) of the teacher's margin, the last of all that lies above."""
 
 HISTOGRAM_EDGES: NDArray[np.float64] = np.arange(0, 51) / 10
 """Of the margin histogram: 50 bins of 0.1 from 0 to 5; margins above are counted apart."""
@@ -228,8 +228,7 @@ def decision_fidelity(
     Raises:
         ConfigurationError: no state, other shapes, a NaN or infinite logit of a legal action, a state without one.
 
-    Source: argmax-preserving quantization paper, section 3 and appendices 7.2 and 7.3; tau-b, which takes ties into
-        account, for its tau; Kendall 1945, Biometrika 33, 239.
+    Source: Kendall 1945, Biometrika 33, 239 (tau-b, which takes ties into account).
     """
     teacher, student, allowed = _checked(teacher_logits, student_logits, mask)
     states = len(teacher)

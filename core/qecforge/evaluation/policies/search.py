@@ -69,7 +69,8 @@ class SearchResult:
 def warm_up(env: Environment, policy: Policy) -> None:
     """One step, so that nothing is compiled or packed while the clock runs. `env` is not used again."""
     observations, infos = env.reset(seed=0)
-    env.step(policy.act(observations, action_mask=infos.get("action_mask")))
+    rng = np.random.default_rng(0)
+    env.step(policy.act(observations, action_mask=infos.get("action_mask"), rng=rng))
 
 
 def search_codes(

@@ -36,7 +36,7 @@ class FakeQuantizedMlp(nn.Module):
 
     Calibrate it before use. In training mode and where gradients are recorded, while `observing` holds, each forward
     pass moves the ranges of the activations (exponential moving averages) and the steps with them: calibration
-    on-policy, as the APQ paper has it (section 4.3 (i)). All that is in `state_dict`.
+    on-policy. All that is in `state_dict`.
 
     Args:
         spec: The float network; copied.
@@ -48,8 +48,8 @@ class FakeQuantizedMlp(nn.Module):
         momentum: Of the moving averages, the weight of the past.
         rescale_above: Each `rescale_every` passes under observation, a hidden unit whose range is more than this many
             times that of the median unit of its layer is divided down to that, and the next layer's weights are
-            multiplied: an equal network with fewer outliers, paid for with a table for each output [ours; APQ paper,
-            section 4.3 (ii), names it for attention only]. None: never.
+            multiplied: an equal network with fewer outliers, paid for with a table for each output [ours].
+            None: never.
         rescale_every: In forward passes.
 
     Attributes:

@@ -153,7 +153,7 @@ class ActivationLevels(nn.Module):
 
         What was learned of the step stays on top of it. `minimum` is the values' known lower end.
 
-        Source: Jacob et al. 2018, section 3.1; APQ paper, section 4.3 (i).
+        Source: Jacob et al. 2018, section 3.1.
         """
         extents = torch.stack(torch.aminmax(values.detach(), dim=0))
         extent = torch.stack([extents[0].min(), extents[1].max()])

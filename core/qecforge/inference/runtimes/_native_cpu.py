@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
-from numba.core.registry import cpu_target
 from numpy.typing import NDArray
+
+from qecforge.machine.cpu import host_features
 
 __all__ = ["KERNELS", "Kernel", "cpu_features", "packed_order"]
 
@@ -55,9 +57,13 @@ KERNELS = (
 
 
 def cpu_features() -> frozenset[str]:
-    """What numba compiles for: the host's features, or those that NUMBA_CPU_FEATURES names."""
-    listed = str(cpu_target.target_context.codegen().magic_tuple()[2])
-    return frozenset(name[1:] for name in listed.split(",") if name.startswith("+"))
+    """What numba compiles for: the features that NUMBA_CPU_FEATURES names, else the host's, as LLVM finds them, without
+    AVX where NUMBA_ENABLE_AVX is 0."""
+    environment = vars(numba.config)
+    if environment["CPU_FEATURES"] is not None:
+        return frozenset(name[1:] for name in environment["CPU_FEATURES"].split(",") if name.startswith("+"))
+    found = host_features()
+    return found if environment["ENABLE_AVX"] else frozenset(name for name in found if not name.startswith("avx"))
 
 
 def packed_order(lanes: int) -> NDArray[np.int64]:

@@ -14,8 +14,6 @@ from qecforge.inference.integer import IntegerMlp
 __all__ = ["DEFAULT_RUNTIME", "RUNTIMES", "Runtime", "RuntimeReport", "check_runtime", "flat_observations"]
 
 RUNTIMES = ("onnxruntime", "native", "reference")
-
-
 DEFAULT_RUNTIME = "onnxruntime"
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qecforge.inference.integer import IntegerMlp
 from qecforge.inference.runtimes.base import RuntimeReport, check_runtime, flat_observations
 from qecforge.machine.cores import available_cores
+from qecforge.machine.cpu import host_features
 
 __all__ = ["OnnxRuntime", "host_instruction_set"]
 
@@ -37,10 +38,8 @@ Source: onnxruntime/core/mlas/lib/platform.cpp, where each set that is found ove
 @cache
 def host_instruction_set() -> str:
     """The best set of this machine for products of bytes that ONNX Runtime has kernels for."""
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    return next((name for llvm, name in _MULTIPLY_ADD_SETS if features.get(llvm)), "none")
+    features = host_features()
+    return next((name for llvm, name in _MULTIPLY_ADD_SETS if llvm in features), "none")
 
 
 class OnnxRuntime:

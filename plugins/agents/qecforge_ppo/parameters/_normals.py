@@ -13,7 +13,7 @@ All is in one file, because numba's cache on disk notices changes in a kernel's 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -21,7 +21,7 @@ from numba import njit, prange, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "draw", "exp32", "normals", "philox"]
+__all__ = ["BLOCK", "Distribution", "Units", "draw", "exp32", "normals", "philox"]
 
 BLOCK = 128
 """Parameters that are worked on together: 40 candidates' normals take 20 KiB, and stay in a core's cache."""
@@ -36,6 +36,20 @@ _W0, _W1 = U32(0x9E3779B9), U32(0xBB67AE85)
 _32 = U64(32)
 
 _FAST = {"contract", "nsz"}
+
+
+class Units(NamedTuple):
+    """Where parameters start and a natural step of each, float32: a search sees (x - centre) / scale."""
+
+    centre: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+
+class Distribution(NamedTuple):
+    """Independent Gaussians in the search's units, float32."""
+
+    mean: NDArray[np.float32]
+    log_sigma: NDArray[np.float32]
 
 
 def _as_int_code(typingctx, value):  # type: ignore[no-untyped-def]
@@ -150,7 +164,9 @@ def _quarter_block(first, second, third, fourth, b, k, epoch, key):  # type: ign
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _draw_blocks(begin, end, z, x, centre, scale, mean, log_sigma, key, epoch, mirrored):  # type: ignore[no-untyped-def]
+def _draw_blocks(begin, end, z, x, units, distribution, key, epoch, mirrored):  # type: ignore[no-untyped-def]
+    centre, scale = units
+    mean, log_sigma = distribution
     K, P = x.shape
     drawn = K // 2 if mirrored else K
     mu, sigma = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
@@ -183,31 +199,18 @@ def _draw_blocks(begin, end, z, x, centre, scale, mean, log_sigma, key, epoch, m
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _draw_shared(tasks, z, x, centre, scale, mean, log_sigma, key, epoch, mirrored):  # type: ignore[no-untyped-def]
+def _draw_shared(tasks, z, x, units, distribution, key, epoch, mirrored):  # type: ignore[no-untyped-def]
     blocks = z.shape[0]
     for task in prange(tasks):
-        _draw_blocks(
-            task * blocks // tasks,
-            (task + 1) * blocks // tasks,
-            z,
-            x,
-            centre,
-            scale,
-            mean,
-            log_sigma,
-            key,
-            epoch,
-            mirrored,
-        )
+        begin, end = task * blocks // tasks, (task + 1) * blocks // tasks
+        _draw_blocks(begin, end, z, x, units, distribution, key, epoch, mirrored)
 
 
 def draw(
     z: NDArray[np.float32],
     x: NDArray[np.float32],
-    centre: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    mean: NDArray[np.float32],
-    log_sigma: NDArray[np.float32],
+    units: Units,
+    distribution: Distribution,
     key: NDArray[np.uint32],
     epoch: int,
     *,
@@ -220,7 +223,7 @@ def draw(
         z: (blocks, K, BLOCK) float32, written: normals of parameter b * BLOCK + i in `z[b, :, i]`. The last block is
             filled to its end.
         x: (K, P) float32, written.
-        centre, scale, mean, log_sigma: (P,) float32, or longer.
+        units, distribution: Of (P,) float32, or longer.
         key: (2,) uint32.
         epoch: Counter; epochs 2^32 apart have the same normals.
         mirrored: Candidate K/2 + k has minus the normals of candidate k.
@@ -228,9 +231,9 @@ def draw(
     """
     counter = U32(epoch & 0xFFFFFFFF)
     if tasks == 1:
-        _draw_blocks(0, z.shape[0], z, x, centre, scale, mean, log_sigma, key, counter, mirrored)
+        _draw_blocks(0, z.shape[0], z, x, units, distribution, key, counter, mirrored)
     else:
-        _draw_shared(tasks, z, x, centre, scale, mean, log_sigma, key, counter, mirrored)
+        _draw_shared(tasks, z, x, units, distribution, key, counter, mirrored)
 
 
 def normals(key: NDArray[np.uint32], epoch: int, candidates: int, parameters: int) -> NDArray[np.float32]:
@@ -238,5 +241,5 @@ def normals(key: NDArray[np.uint32], epoch: int, candidates: int, parameters: in
     z = np.empty((-(-parameters // BLOCK), candidates, BLOCK), np.float32)
     x = np.empty((candidates, parameters), np.float32)
     nil, one = np.zeros(parameters, np.float32), np.ones(parameters, np.float32)
-    draw(z, x, nil, one, nil, nil, key, epoch)
+    draw(z, x, Units(nil, one), Distribution(nil, nil), key, epoch)
     return x

@@ -6,21 +6,19 @@ its objectives, and those the present values of all their parameters.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
 from qecforge_ppo.parameters._normals import BLOCK, exp32
 from qecforge_ppo.parameters._updates import (
     CLIPS,
-    ENTROPY,
-    HIGH,
     LOG_NARROWING,
     LOG_SIGMA0,
-    LOW,
     MEAN0,
     NARROWING,
-    OPTIMIZER,
-    PARAMETERS,
     ROWS,
     SHIFT,
     TO_MEAN,
@@ -33,26 +31,39 @@ from qecforge_ppo.parameters._updates import (
     step_block,
 )
 
-__all__ = ["objective_ratios", "objective_step", "summed_log_ratios"]
+__all__ = ["Comparison", "Relation", "objective_ratios", "objective_step", "summed_log_ratios"]
 
 F = np.float32
 _FAST = {"contract", "nsz"}
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def summed_log_ratios(  # type: ignore[no-untyped-def]
-    slots, ring, factor, offset, shift, narrowing, log_narrowing, group, low, high, out
-):
-    """Logarithms of elementwise clipped ratios, summed over each group.
+class Relation(NamedTuple):
+    """How z of each epoch becomes z0 = factor z + offset, (E, blocks * BLOCK) float32 each."""
 
-    A ratio is that of the densities at zs = (z0 - shift) narrowing and at z0 = factor z + offset.
+    factor: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+
+class Comparison(NamedTuple):
+    """How z0 becomes zs = (z0 - shift) narrowing, (E, blocks * BLOCK) float32 each."""
+
+    shift: NDArray[np.float32]
+    narrowing: NDArray[np.float32]
+    log_narrowing: NDArray[np.float32]
+
+
+@njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
+def summed_log_ratios(slots, ring, relation, comparison, group, low, high, out):  # type: ignore[no-untyped-def]
+    """Logarithms of elementwise clipped ratios, those of the densities at zs and at z0, summed over each group.
 
     Args:
         slots: (E,) int64, places in `ring` (slots, blocks, K, BLOCK).
-        factor, offset, shift, narrowing, log_narrowing: (E, blocks * BLOCK) float32.
+        relation, comparison: See `Relation` and `Comparison`.
         low, high: Bounds of a log ratio.
         out: (E, K, G + 1) float32, written; the last group is no objective's.
     """
+    factor, offset = relation
+    shift, narrowing, log_narrowing = comparison
     K = ring.shape[2]
     for task in prange(len(slots) * K):
         n, k = task // K, task % K
@@ -107,17 +118,18 @@ def _pull_within(rows, sample, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, parallel=True, fastmath=_FAST)
-def objective_step(  # type: ignore[no-untyped-def]
-    tasks, slots, ring, worths, group, means, log_sigmas, mean0, log_sigma0, mean, log_sigma, moments, taken, floats,
-    ints, report,
-):  # fmt: skip
+def objective_step(tasks, slots, epochs, worths, group, start, gaussian, taken, settings, report):  # type: ignore[no-untyped-def]
     """One inner step, the ratio being each objective's product.
 
     Args:
         worths: (E, K, G + 1) float32, ratio times weight times advantage, summed over each group's objectives.
-        mean0, log_sigma0: (blocks * BLOCK,) float32, at the start of the update.
-        The others: See `coordinate_steps`; `floats[LOW]` and `floats[HIGH]` bound the *logarithm* of a ratio.
+        start: (mu0, log sigma0), a `Distribution` of (blocks * BLOCK,) float32.
+        settings: Its `low` and `high` bound the *logarithm* of a ratio.
+        The others: See `coordinate_steps`.
     """
+    ring, means, log_sigmas = epochs.ring, epochs.means, epochs.log_sigmas
+    mean0, log_sigma0 = start
+    mean, log_sigma, moments = gaussian
     blocks, K = ring.shape[1], ring.shape[2]
     for task in prange(tasks):
         rows = np.empty(ROWS * BLOCK, np.float32)
@@ -137,9 +149,9 @@ def objective_step(  # type: ignore[no-untyped-def]
                     for i in range(BLOCK):
                         sample[WORTH + i] = of_group[groups[i]]
                     place(rows, ring[slots[n], b, k], sample)
-                    _pull_within(rows, sample, floats[LOW], floats[HIGH])
+                    _pull_within(rows, sample, settings.low, settings.high)
             for i in range(BLOCK):
                 rows[TO_MEAN + i] *= share
-                rows[TO_SIGMA + i] = rows[TO_SIGMA + i] * share + floats[ENTROPY]
-            step_block(rows, mu, ls, moments[:, here], taken + 1, floats, ints[OPTIMIZER])
-            report[b, 0], report[b, 1] = account(rows, mu, ls, min(BLOCK, ints[PARAMETERS] - b * BLOCK), share)
+                rows[TO_SIGMA + i] = rows[TO_SIGMA + i] * share + settings.entropy
+            step_block(rows, mu, ls, moments[:, here], taken + 1, settings)
+            report[b, 0], report[b, 1] = account(rows, mu, ls, min(BLOCK, settings.parameters - b * BLOCK), share)

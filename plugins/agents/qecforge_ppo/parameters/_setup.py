@@ -10,22 +10,71 @@ from numpy.typing import NDArray
 
 from qecforge.contracts import FactorGraph
 from qecforge.errors import ConfigurationError
-from qecforge_ppo.parameters import _updates as updates
+from qecforge.learning.schedules import Schedule, value_at
+from qecforge_ppo.parameters._updates import ADAM, COMMON, NONE, OBJECTIVE, SGD, Settings
 from qecforge_ppo.parameters.config import ParameterPPOConfig
 
-__all__ = ["check_memory", "graph_to_learn_by", "settings"]
+__all__ = [
+    "NORMALIZATIONS",
+    "OPTIMIZERS",
+    "at_progress",
+    "check_memory",
+    "graph_to_learn_by",
+    "orders_of_slots",
+    "scheduled",
+    "settings",
+]
 
 
-def settings(config: ParameterPPOConfig) -> NDArray[np.float32]:
-    """The kernels' numbers, in their order; rates and entropy are set anew for every update."""
-    floats = np.zeros(11, np.float32)
-    floats[updates.LOW] = 0.0 if config.clip is None else 1.0 - config.clip
-    floats[updates.HIGH] = np.inf if config.clip is None else 1.0 + config.clip
-    floats[updates.MAX_WEIGHT] = config.max_weight
-    floats[updates.BETA1], floats[updates.BETA2] = config.adam_betas
-    floats[updates.EPSILON] = 1e-8
-    floats[updates.LOG_SIGMA_MIN], floats[updates.LOG_SIGMA_MAX] = np.log([config.min_sigma, config.max_sigma])
-    return floats
+NORMALIZATIONS = {"none": NONE, "common": COMMON, "objective": OBJECTIVE}
+OPTIMIZERS = {"sgd": SGD, "adam": ADAM}
+"""The kernels' numbers for what a configuration names."""
+
+
+def settings(config: ParameterPPOConfig, P: int) -> Settings:
+    """The kernels' numbers for P parameters; rates and entropy are those of the first epoch."""
+    beta1, beta2 = config.adam_betas
+    least, most = np.log([config.min_sigma, config.max_sigma]).astype(np.float32)
+    unset = np.float32(0.0)
+    fixed = Settings(
+        rate=unset,
+        sigma_rate=unset,
+        entropy=unset,
+        low=np.float32(0.0 if config.clip is None else 1.0 - config.clip),
+        high=np.float32(np.inf if config.clip is None else 1.0 + config.clip),
+        max_weight=np.float32(config.max_weight),
+        beta1=np.float32(beta1),
+        beta2=np.float32(beta2),
+        epsilon=np.float32(1e-8),
+        log_sigma_min=least,
+        log_sigma_max=most,
+        optimizer=OPTIMIZERS[config.optimizer],
+        steps=config.inner_steps,
+        parameters=P,
+    )
+    return at_progress(fixed, config, 0.0)
+
+
+def at_progress(settings: Settings, config: ParameterPPOConfig, progress: float) -> Settings:
+    """The settings with rates and entropy as they are when the fraction `progress` of the search is done."""
+    return settings._replace(
+        rate=np.float32(value_at(config.learning_rate, progress)),
+        sigma_rate=np.float32(value_at(config.sigma_learning_rate, progress)),
+        entropy=np.float32(value_at(config.entropy, progress)),
+    )
+
+
+def scheduled(config: ParameterPPOConfig) -> bool:
+    """Whether rates or entropy change."""
+    coefficients = (config.learning_rate, config.sigma_learning_rate, config.entropy)
+    return any(isinstance(each, Schedule) for each in coefficients)
+
+
+def orders_of_slots(slots: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """Slots that hold epochs, oldest first, by the slot of the newest: while they fill up, and once they are full."""
+    every = np.arange(slots)
+    filling = [every[: newest + 1] for newest in range(slots)]
+    return filling, [np.roll(every, slots - 1 - newest) for newest in range(slots)]
 
 
 def graph_to_learn_by(

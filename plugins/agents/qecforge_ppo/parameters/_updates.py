@@ -12,6 +12,7 @@ candidates in their order for each parameter, so results do not depend on thread
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -20,6 +21,16 @@ from numpy.typing import NDArray
 from qecforge_ppo.parameters._normals import BLOCK, exp32
 
 __all__ = [
+    "ADAM",
+    "BATCH",
+    "COMMON",
+    "LEARNED",
+    "NONE",
+    "OBJECTIVE",
+    "SGD",
+    "Epochs",
+    "Gaussian",
+    "Settings",
     "advantages",
     "coordinate_steps",
     "spread",
@@ -31,9 +42,6 @@ _FAST = {"contract", "nsz"}
 BATCH, LEARNED = 0, 1
 NONE, COMMON, OBJECTIVE = 0, 1, 2
 SGD, ADAM = 0, 1
-# Entries of the settings: `floats` and `ints` of the kernels below.
-RATE, SIGMA_RATE, ENTROPY, LOW, HIGH, MAX_WEIGHT, BETA1, BETA2, EPSILON, LOG_SIGMA_MIN, LOG_SIGMA_MAX = range(11)
-OPTIMIZER, STEPS, PARAMETERS = range(3)
 # Where what lies in `rows`, a block's room to work in: one array, because a compiler that has to show that many do not
 # overlap gives up on vector instructions. A sample holds a candidate's z0 and, from WORTH on, its advantage.
 ROWS = 11
@@ -41,6 +49,64 @@ MEAN0, LOG_SIGMA0, LOG_FACTOR, FACTOR, OFFSET = 0, BLOCK, 2 * BLOCK, 3 * BLOCK, 
 LOG_NARROWING, NARROWING, SHIFT = 5 * BLOCK, 6 * BLOCK, 7 * BLOCK
 TO_MEAN, TO_SIGMA, CLIPS = 8 * BLOCK, 9 * BLOCK, 10 * BLOCK
 WORTH = BLOCK
+
+
+class Settings(NamedTuple):
+    """Numbers of an update.
+
+    Attributes:
+        rate, sigma_rate, entropy: As they are in this epoch.
+        low, high: Bounds of a ratio; of its logarithm where the ratio belongs to whole objectives.
+        max_weight: Greatest importance weight.
+        beta1, beta2, epsilon: Adam's.
+        log_sigma_min, log_sigma_max: Bounds of log sigma.
+        optimizer: SGD or ADAM.
+        steps: Inner steps.
+        parameters: P.
+    """
+
+    rate: np.float32
+    sigma_rate: np.float32
+    entropy: np.float32
+    low: np.float32
+    high: np.float32
+    max_weight: np.float32
+    beta1: np.float32
+    beta2: np.float32
+    epsilon: np.float32
+    log_sigma_min: np.float32
+    log_sigma_max: np.float32
+    optimizer: int
+    steps: int
+    parameters: int
+
+
+class Epochs(NamedTuple):
+    """What is kept of the newest epoch and of those that may be replayed, by slot.
+
+    Attributes:
+        ring: (slots, blocks, K, BLOCK) float32, normals.
+        summed: (slots, K, G + 1) float32, masked advantages of the groups, 0 for the last.
+        means, log_sigmas: (slots, blocks * BLOCK) float32, the distributions that candidates were drawn from.
+    """
+
+    ring: NDArray[np.float32]
+    summed: NDArray[np.float32]
+    means: NDArray[np.float32]
+    log_sigmas: NDArray[np.float32]
+
+
+class Gaussian(NamedTuple):
+    """The distribution that is learned, stepped in place.
+
+    Attributes:
+        mean, log_sigma: (blocks * BLOCK,) float32.
+        moments: (4, blocks * BLOCK) float32, Adam's, of mean and log sigma.
+    """
+
+    mean: NDArray[np.float32]
+    log_sigma: NDArray[np.float32]
+    moments: NDArray[np.float32]
 
 
 @njit(cache=True, nogil=True)
@@ -111,24 +177,24 @@ def spread(values, indptr, indices, out):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _adam(gradient, first, second, i, correction1, correction2, floats):  # type: ignore[no-untyped-def]
-    first[i] = floats[BETA1] * first[i] + (F(1.0) - floats[BETA1]) * gradient
-    second[i] = floats[BETA2] * second[i] + (F(1.0) - floats[BETA2]) * gradient * gradient
-    return first[i] * correction1 / (math.sqrt(second[i] * correction2) + floats[EPSILON])
+def _adam(gradient, first, second, i, correction1, correction2, settings):  # type: ignore[no-untyped-def]
+    first[i] = settings.beta1 * first[i] + (F(1.0) - settings.beta1) * gradient
+    second[i] = settings.beta2 * second[i] + (F(1.0) - settings.beta2) * gradient * gradient
+    return first[i] * correction1 / (math.sqrt(second[i] * correction2) + settings.epsilon)
 
 
 @njit(inline="always")
-def step_block(rows, mean, log_sigma, moments, taken, floats, optimizer):  # type: ignore[no-untyped-def]
+def step_block(rows, mean, log_sigma, moments, taken, settings):  # type: ignore[no-untyped-def]
     """One step of a block along the gradients of mu / sigma0 and of log sigma in `rows`."""
-    correction1 = F(1.0) / (F(1.0) - floats[BETA1] ** F(taken))
-    correction2 = F(1.0) / (F(1.0) - floats[BETA2] ** F(taken))
+    correction1 = F(1.0) / (F(1.0) - settings.beta1 ** F(taken))
+    correction2 = F(1.0) / (F(1.0) - settings.beta2 ** F(taken))
     m1, v1, m2, v2 = moments[0], moments[1], moments[2], moments[3]
-    rate, sigma_rate, least, most = floats[RATE], floats[SIGMA_RATE], floats[LOG_SIGMA_MIN], floats[LOG_SIGMA_MAX]
+    rate, sigma_rate, least, most = settings.rate, settings.sigma_rate, settings.log_sigma_min, settings.log_sigma_max
     for i in range(BLOCK):
         first, second = rows[TO_MEAN + i], rows[TO_SIGMA + i]
-        if optimizer == ADAM:
-            first = _adam(first, m1, v1, i, correction1, correction2, floats)
-            second = _adam(second, m2, v2, i, correction1, correction2, floats)
+        if settings.optimizer == ADAM:
+            first = _adam(first, m1, v1, i, correction1, correction2, settings)
+            second = _adam(second, m2, v2, i, correction1, correction2, settings)
         mean[i] += rate * exp32(rows[LOG_SIGMA0 + i]) * first
         log_sigma[i] = min(max(log_sigma[i] + sigma_rate * second, least), most)
 
@@ -207,10 +273,10 @@ def _pull(rows, sample, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _coordinate_block(  # type: ignore[no-untyped-def]
-    b, slots, now, ring, summed, group, means, log_sigmas, mean, log_sigma, moments, taken, floats, ints, samples, rows
-):
+def _coordinate_block(b, slots, now, epochs, group, gaussian, taken, settings, samples, rows):  # type: ignore[no-untyped-def]
     """All inner steps on block b. `samples` (E, K, 2 BLOCK) and `rows` are room to work in."""
+    ring, summed, means, log_sigmas = epochs
+    mean, log_sigma, moments = gaussian
     K = ring.shape[2]
     here = slice(b * BLOCK, b * BLOCK + BLOCK)
     groups, mu, ls, adam = group[here], mean[here], log_sigma[here], moments[:, here]
@@ -229,116 +295,64 @@ def _coordinate_block(  # type: ignore[no-untyped-def]
                     sample[i] = z[i]
             else:
                 place(rows, z, sample)
-                _weigh(rows, z, sample, floats[MAX_WEIGHT])
+                _weigh(rows, z, sample, settings.max_weight)
     share = F(1.0) / F(len(slots) * K)
-    for step in range(ints[STEPS]):
+    for step in range(settings.steps):
         compare(rows, mu, ls)
         for n in range(len(slots)):
             for k in range(K):
                 if step == 0:
                     _pull_first(rows, samples[n, k])
                 else:
-                    _pull(rows, samples[n, k], floats[LOW], floats[HIGH])
+                    _pull(rows, samples[n, k], settings.low, settings.high)
         for i in range(BLOCK):
             rows[TO_MEAN + i] *= share
-            rows[TO_SIGMA + i] = rows[TO_SIGMA + i] * share + floats[ENTROPY]
-        step_block(rows, mu, ls, adam, taken + step + 1, floats, ints[OPTIMIZER])
-    return account(rows, mu, ls, min(BLOCK, ints[PARAMETERS] - b * BLOCK), share)
+            rows[TO_SIGMA + i] = rows[TO_SIGMA + i] * share + settings.entropy
+        step_block(rows, mu, ls, adam, taken + step + 1, settings)
+    return account(rows, mu, ls, min(BLOCK, settings.parameters - b * BLOCK), share)
 
 
 @njit(cache=True, nogil=True)
-def _coordinate_blocks(  # type: ignore[no-untyped-def]
-    begin,
-    end,
-    slots,
-    now,
-    ring,
-    summed,
-    group,
-    means,
-    log_sigmas,
-    mean,
-    log_sigma,
-    moments,
-    taken,
-    floats,
-    ints,
-    report,
-):
-    K = ring.shape[2]
-    samples = np.empty((len(slots), K, 2 * BLOCK), np.float32)
+def _coordinate_blocks(begin, end, slots, now, epochs, group, gaussian, taken, settings, report):  # type: ignore[no-untyped-def]
+    samples = np.empty((len(slots), epochs.ring.shape[2], 2 * BLOCK), np.float32)
     rows = np.empty(ROWS * BLOCK, np.float32)
     for b in range(begin, end):
         report[b, 0], report[b, 1] = _coordinate_block(
-            b, slots, now, ring, summed, group, means, log_sigmas, mean, log_sigma, moments, taken, floats, ints,
-            samples, rows,
-        )  # fmt: skip
+            b, slots, now, epochs, group, gaussian, taken, settings, samples, rows
+        )
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _coordinate_shared(  # type: ignore[no-untyped-def]
-    tasks, slots, now, ring, summed, group, means, log_sigmas, mean, log_sigma, moments, taken, floats, ints, report
-):
-    blocks = ring.shape[1]
+def _coordinate_shared(tasks, slots, now, epochs, group, gaussian, taken, settings, report):  # type: ignore[no-untyped-def]
+    blocks = epochs.ring.shape[1]
     for task in prange(tasks):
-        _coordinate_blocks(
-            task * blocks // tasks, (task + 1) * blocks // tasks, slots, now, ring, summed, group, means, log_sigmas,
-            mean, log_sigma, moments, taken, floats, ints, report,
-        )  # fmt: skip
+        begin, end = task * blocks // tasks, (task + 1) * blocks // tasks
+        _coordinate_blocks(begin, end, slots, now, epochs, group, gaussian, taken, settings, report)
 
 
 def coordinate_steps(
     slots: NDArray[np.int64],
     now: int,
-    ring: NDArray[np.float32],
-    summed: NDArray[np.float32],
+    epochs: Epochs,
     group: NDArray[np.uint32],
-    means: NDArray[np.float32],
-    log_sigmas: NDArray[np.float32],
-    mean: NDArray[np.float32],
-    log_sigma: NDArray[np.float32],
-    moments: NDArray[np.float32],
+    gaussian: Gaussian,
     taken: int,
-    floats: NDArray[np.float32],
-    ints: NDArray[np.int64],
+    settings: Settings,
     report: NDArray[np.float32],
     tasks: int,
 ) -> None:
     """All inner steps of an update, the ratio being each coordinate's own.
 
     Args:
-        slots: (E,) int64, epochs of data: places in the arrays that follow. `now` is the place of the newest.
-        ring: (slots, blocks, K, BLOCK) float32, normals.
-        summed: (slots, K, G + 1) float32, masked advantages of the groups, 0 for the last.
+        slots: (E,) int64, epochs of data: places in the arrays of `epochs`. `now` is the place of the newest.
         group: (blocks * BLOCK,) uint32; what fills the last block up belongs to the last group.
-        means, log_sigmas: (slots, blocks * BLOCK) float32, the distributions that candidates were drawn from.
-        mean, log_sigma: (blocks * BLOCK,) float32, stepped in place.
-        moments: (4, blocks * BLOCK) float32, Adam's, of mean and log sigma.
         taken: Steps taken before.
         report: (blocks, 2) float32, written: sums over parameters of the clipped fraction at the last step and of
             KL(old || new).
         tasks: Shares of the blocks for numba's threads; 1 works in the calling thread.
     """
+    arguments = (slots, now, epochs, group, gaussian, taken, settings, report)
     if tasks == 1:
-        _coordinate_blocks(
-            0, ring.shape[1], slots, now, ring, summed, group, means, log_sigmas, mean, log_sigma, moments, taken,
-            floats, ints, report,
-        )  # fmt: skip
+        _coordinate_blocks(0, epochs.ring.shape[1], *arguments)
     else:
-        _coordinate_shared(
-            tasks,
-            slots,
-            now,
-            ring,
-            summed,
-            group,
-            means,
-            log_sigmas,
-            mean,
-            log_sigma,
-            moments,
-            taken,
-            floats,
-            ints,
-            report,
-        )
+        _coordinate_shared(tasks, *arguments)

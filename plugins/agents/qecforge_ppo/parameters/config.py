@@ -19,6 +19,8 @@ class ParameterPPOConfig(ParameterAgentConfig):
     Mean and deviation of every parameter are in units of the environment's `exploration_scale`.
     """
 
+    total_epochs: int = Field(default=1000, ge=1, description="Epochs to train for (the paper's simulation: 1,000).")
+    candidates: int = Field(default=40, ge=2, description="Candidates of each epoch, K (the paper, hardware: 40).")
     optimizer: Literal["adam", "sgd"] = Field(
         default="sgd",
         description="How a gradient becomes a step. A parameter's gradient is taken in units of its deviation and its "

@@ -12,6 +12,7 @@ Source: arXiv 2511.08493, "RL control" (multi-objective policy gradient, masking
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,12 +22,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from qecforge.contracts import FactorGraph
 from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
-from qecforge.learning.schedules import value_at
 from qecforge.parameters import GaussianParameters
 from qecforge_ppo.parameters import _objective as objective
 from qecforge_ppo.parameters import _updates as updates
-from qecforge_ppo.parameters._normals import BLOCK, draw
-from qecforge_ppo.parameters._setup import check_memory, graph_to_learn_by, settings
+from qecforge_ppo.parameters._normals import BLOCK, Distribution, Units, draw
+from qecforge_ppo.parameters._setup import (
+    NORMALIZATIONS,
+    at_progress,
+    check_memory,
+    graph_to_learn_by,
+    orders_of_slots,
+    scheduled,
+    settings,
+)
 from qecforge_ppo.parameters.config import ParameterPPOConfig
 
 __all__ = ["ParameterSearch"]
@@ -79,8 +87,10 @@ class ParameterSearch:
 
         padding = blocks * BLOCK - P
         self._key = np.random.SeedSequence(seed).generate_state(2).astype(np.uint32)
-        self._centre = np.pad(self.initial_parameters, (0, padding)).astype(np.float32)
-        self._scale = np.pad(self.exploration_scale, (0, padding), constant_values=1.0).astype(np.float32)
+        self._units = Units(
+            np.pad(self.initial_parameters, (0, padding)).astype(np.float32),
+            np.pad(self.exploration_scale, (0, padding), constant_values=1.0).astype(np.float32),
+        )
         self._group = np.pad(self._graph.group, (0, padding), constant_values=self._graph.num_groups).astype(np.uint32)
         self._by_group = self._graph.by_group
         self._mean = np.zeros(blocks * BLOCK, np.float32)
@@ -91,11 +101,13 @@ class ParameterSearch:
         self._log_sigmas = np.zeros((slots, blocks * BLOCK), np.float32)
         self._advantages = np.zeros((slots, num_objectives, K), np.float32)
         self._summed = np.zeros((slots, K, self._graph.num_groups + 1), np.float32)
+        self._epochs = updates.Epochs(self._ring, self._summed, self._means, self._log_sigmas)
+        self._gaussian = updates.Gaussian(self._mean, self._log_sigma, self._moments)
+        self._while_filling, self._once_full = orders_of_slots(slots)
         self._candidates = np.empty((K, P), np.float32)
         self._baseline = np.zeros(num_objectives)
         self._report = np.zeros((blocks, 2), np.float32)
-        self._floats = settings(config)
-        self._ints = np.array([updates.ADAM if config.optimizer == "adam" else updates.SGD, config.inner_steps, P])
+        self._settings, self._scheduled = settings(config, P), scheduled(config)
         threads = numba.get_num_threads() if config.threads is None else min(config.threads, numba.get_num_threads())
         self._tasks = min(threads, blocks) if K * blocks * BLOCK * slots >= _SHARED_FROM else 1
         self.epoch = 0
@@ -155,15 +167,14 @@ class ParameterSearch:
         if not self._asked:
             raise ConfigurationError("parameter_ppo: told rewards of candidates that nobody asked for: call ask first")
         rewards = rewards.reshape(K, m)
-        if not np.isfinite(rewards.sum(dtype=np.float64)):
+        if not math.isfinite(rewards.sum(dtype=np.float64)):
             raise QecforgeError(
                 f"parameter_ppo: a reward of epoch {self.epoch} is not finite: look at what scores the candidates"
             )
         self._judge(rewards)
-        progress = min(self.epoch / self.config.total_epochs, 1.0)
-        self._floats[updates.RATE] = value_at(self.config.learning_rate, progress)
-        self._floats[updates.SIGMA_RATE] = value_at(self.config.sigma_learning_rate, progress)
-        self._floats[updates.ENTROPY] = value_at(self.config.entropy, progress)
+        if self._scheduled:
+            progress = min(self.epoch / self.config.total_epochs, 1.0)
+            self._settings = at_progress(self._settings, self.config, progress)
         (self._coordinate_update if self.config.ratio == "coordinate" else self._objective_update)()
         self.epoch += 1
         self._asked = False
@@ -186,10 +197,8 @@ class ParameterSearch:
         draw(
             self._ring[slot],
             self._candidates,
-            self._centre,
-            self._scale,
-            self._means[slot],
-            self._log_sigmas[slot],
+            self._units,
+            Distribution(self._means[slot], self._log_sigmas[slot]),
             self._key,
             epoch,
             mirrored=self.config.mirrored,
@@ -206,7 +215,7 @@ class ParameterSearch:
             rewards,
             self._baseline,
             updates.LEARNED if learned else updates.BATCH,
-            ("none", "common", "objective").index(config.normalize_advantages),
+            NORMALIZATIONS[config.normalize_advantages],
             config.mirrored,
             self._advantages[slot],
         )
@@ -217,25 +226,18 @@ class ParameterSearch:
     def _slots(self) -> NDArray[np.int64]:
         """Places of the epochs that there is data of, oldest first."""
         slots = len(self._ring)
-        return np.arange(max(0, self.epoch + 1 - slots), self.epoch + 1) % slots
+        return self._while_filling[self.epoch] if self.epoch < slots else self._once_full[self.epoch % slots]
 
     def _coordinate_update(self) -> None:
         """Ratio (b): every coordinate's own."""
-        config = self.config
         updates.coordinate_steps(
             self._slots(),
             self.epoch % len(self._ring),
-            self._ring,
-            self._summed,
+            self._epochs,
             self._group,
-            self._means,
-            self._log_sigmas,
-            self._mean,
-            self._log_sigma,
-            self._moments,
-            self.epoch * config.inner_steps,
-            self._floats,
-            self._ints,
+            self._gaussian,
+            self.epoch * self.config.inner_steps,
+            self._settings,
             self._report,
             self._tasks,
         )
@@ -255,7 +257,8 @@ class ParameterSearch:
 
         def products(f: Any, o: Any, s: Any, n: Any, log_n: Any, low: float, high: float, most: float) -> Any:
             bounds = np.float32(low), np.float32(high)
-            objective.summed_log_ratios(slots, self._ring, f, o, s, n, log_n, self._group, *bounds, sums)
+            relation, comparison = objective.Relation(f, o), objective.Comparison(s, n, log_n)
+            objective.summed_log_ratios(slots, self._ring, relation, comparison, self._group, *bounds, sums)
             objective.objective_ratios(sums, graph.indptr, graph.indices, np.float32(most), ratios)
             return ratios
 
@@ -263,9 +266,8 @@ class ParameterSearch:
         weights = products(one, nil, -offset / factor, factor, log_factor, -np.log(most), np.log(most), most)
         gains = self._advantages[slots] * weights
         with np.errstate(divide="ignore"):
-            low, high = np.log(self._floats[updates.LOW : updates.HIGH + 1])
-        floats = self._floats.copy()
-        floats[updates.LOW], floats[updates.HIGH] = low, high
+            low, high = np.log(np.array([self._settings.low, self._settings.high]))
+        settings, start = self._settings._replace(low=low, high=high), Distribution(mean0, log_sigma0)
         for step in range(config.inner_steps):
             shift = np.broadcast_to((self._mean - mean0) * np.exp(-log_sigma0), factor.shape).copy()
             change = np.broadcast_to(log_sigma0 - self._log_sigma, factor.shape).copy()
@@ -275,19 +277,13 @@ class ParameterSearch:
             objective.objective_step(
                 self._tasks,
                 slots,
-                self._ring,
+                self._epochs,
                 worths,
                 self._group,
-                self._means,
-                self._log_sigmas,
-                mean0,
-                log_sigma0,
-                self._mean,
-                self._log_sigma,
-                self._moments,
+                start,
+                self._gaussian,
                 self.epoch * config.inner_steps + step,
-                floats,
-                self._ints,
+                settings,
                 self._report,
             )
 

@@ -9,12 +9,24 @@ All is in one file, because numba's cache on disk notices changes in a kernel's 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
-__all__ = ["binomials", "draw_rewards", "evaluate", "sample_shots", "stream_key"]
+__all__ = [
+    "Circuit",
+    "Evaluated",
+    "Landscape",
+    "Rates",
+    "Trials",
+    "binomials",
+    "draw_rewards",
+    "evaluate",
+    "sample_shots",
+    "stream_key",
+]
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -24,6 +36,80 @@ _FEW = 10.0
 """Expected successes below which a binomial is drawn by inversion."""
 _NEAR = 16
 """Distance from the mode within which a ratio of two masses is multiplied out; beyond, Stirling's series is cheaper."""
+
+
+class Landscape(NamedTuple):
+    """A gate's exponent, -log(1 - p/p_max): `floor[g] + slope[g] * sum_i (x[k, g, i] - optimum[g, i])**2`.
+
+    Attributes:
+        floor, slope: (G,) float64.
+    """
+
+    floor: NDArray[np.float64]
+    slope: NDArray[np.float64]
+
+
+class Rates(NamedTuple):
+    """How exponents make the detection rates of C classes, and those their mean.
+
+    Attributes:
+        indptr, indices, counts: CSR of classes and gates: int64, uint32, float64.
+        fixed: (C,) float64, log(1 - 2 D) at perfect gates.
+        weight: (C,) float64, of each class in the mean over objectives.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.uint32]
+    counts: NDArray[np.float64]
+    fixed: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+class Evaluated(NamedTuple):
+    """What is found of K candidates, float64.
+
+    Attributes:
+        exponents: (K, G), of the gates' errors.
+        rates: (K, C), of detection events.
+        costs: (K,) mean rate; NaN where a parameter was not finite.
+    """
+
+    exponents: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    costs: NDArray[np.float64]
+
+
+class Trials(NamedTuple):
+    """How each class is measured.
+
+    Attributes:
+        objective: (C,) int64.
+        number: (C,) int64, detectors times shots.
+        share: (C,) float64, what one detection event adds to its objective's rate.
+    """
+
+    objective: NDArray[np.int64]
+    number: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+
+class Circuit(NamedTuple):
+    """Where gates are used in a circuit, and which detectors their errors flip, int64.
+
+    Attributes:
+        first_use: (G + 1,) first use of each gate.
+        arity: (U,) qubits of each use.
+        generator: (U,) its first generator: X and Z on its first qubit, then on its second.
+        indptr, detectors: CSR of generators and the detectors that each flips.
+        objective: (D,) objective of each detector, -1 where it has none.
+    """
+
+    first_use: NDArray[np.int64]
+    arity: NDArray[np.int64]
+    generator: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+    detectors: NDArray[np.int64]
+    objective: NDArray[np.int64]
 
 
 def stream_key(*numbers: int) -> np.uint64:
@@ -163,9 +249,9 @@ def _exponents_of(x, optimum, floor, slope, k, e):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def _rates_of(e, matrix, fixed, k, rates):  # type: ignore[no-untyped-def]
+def _rates_of(e, made, k, rates):  # type: ignore[no-untyped-def]
     """Row k of `rates`, from the exponents of the gates."""
-    indptr, indices, counts = matrix
+    indptr, indices, counts, fixed, _ = made
     for c in range(len(fixed)):
         total = fixed[c]
         for at in range(indptr[c], indptr[c + 1]):
@@ -176,97 +262,80 @@ def _rates_of(e, matrix, fixed, k, rates):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _evaluate_some(first, last, x, optimum, landscape, matrix, fixed, weight, e, rates, costs):  # type: ignore[no-untyped-def]
+def _evaluate_some(first, last, x, optimum, landscape, made, out):  # type: ignore[no-untyped-def]
     floor, slope = landscape
+    weight = made.weight
+    e, rates, costs = out
     for k in range(first, last):
         _exponents_of(x, optimum, floor, slope, k, e)
-        _rates_of(e, matrix, fixed, k, rates)
+        _rates_of(e, made, k, rates)
         total, cost = 0.0, 0.0
         for g in range(len(floor)):
             total += e[k, g]
-        for c in range(len(fixed)):
+        for c in range(len(weight)):
             cost += rates[k, c] * weight[c]
         costs[k] = cost if total < np.inf else np.nan
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _evaluate_all(chunk, x, optimum, landscape, matrix, fixed, weight, e, rates, costs):  # type: ignore[no-untyped-def]
+def _evaluate_all(chunk, x, optimum, landscape, made, out):  # type: ignore[no-untyped-def]
     for task in prange((len(x) + chunk - 1) // chunk):
         first, last = task * chunk, min((task + 1) * chunk, len(x))
-        _evaluate_some(first, last, x, optimum, landscape, matrix, fixed, weight, e, rates, costs)
+        _evaluate_some(first, last, x, optimum, landscape, made, out)
 
 
-def evaluate(
-    chunk: int,
-    x: Any,
-    optimum: Any,
-    landscape: Any,
-    matrix: Any,
-    fixed: Any,
-    weight: Any,
-    e: Any,
-    rates: Any,
-    costs: Any,
-) -> None:
+def evaluate(chunk: int, x: Any, optimum: Any, landscape: Landscape, made: Rates, out: Evaluated) -> None:
     """Parameters -> exponents of the gates' errors -> detection rates -> mean rate. Nothing is random.
 
     Args:
         chunk: Candidates of one task.
         x: (K, G, P), float32 or float64, C-contiguous.
         optimum: (G, P), the dtype of `x`.
-        landscape: floor and slope, (G,) float64 each: a gate's exponent, -log(1 - p/p_max), is
-            `floor[g] + slope[g] * sum_i (x[k, g, i] - optimum[g, i])**2`.
-        matrix: CSR of classes and gates: indptr int64, indices uint32, counts float64.
-        fixed: (C,) float64, log(1 - 2 D) at perfect gates.
-        weight: (C,) float64, of each class in the mean over objectives.
-        e, rates, costs: Filled: (K, G) and (K, C) float64, and (K,) float64, NaN where a parameter was not finite.
+        made: How exponents make rates.
+        out: Filled.
     """
     if chunk >= len(x):
-        _evaluate_some(0, len(x), x, optimum, landscape, matrix, fixed, weight, e, rates, costs)
+        _evaluate_some(0, len(x), x, optimum, landscape, made, out)
     else:
-        _evaluate_all(chunk, x, optimum, landscape, matrix, fixed, weight, e, rates, costs)
+        _evaluate_all(chunk, x, optimum, landscape, made, out)
 
 
 @njit(cache=True, nogil=True)
-def _draw_some(first, last, rates, classes, key, streams, rewards):  # type: ignore[no-untyped-def]
-    objective, trials, share = classes
+def _draw_some(first, last, rates, trials, key, streams, rewards):  # type: ignore[no-untyped-def]
+    objective, number, share = trials
     for k in range(first, last):
         _seed_stream(streams, k, key)
         for j in range(rewards.shape[1]):
             rewards[k, j] = 0
         for c in range(len(objective)):
-            rewards[k, objective[c]] -= np.float32(_binomial(streams, k, trials[c], rates[k, c]) * share[c])
+            rewards[k, objective[c]] -= np.float32(_binomial(streams, k, number[c], rates[k, c]) * share[c])
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _draw_all(chunk, rates, classes, key, streams, rewards):  # type: ignore[no-untyped-def]
+def _draw_all(chunk, rates, trials, key, streams, rewards):  # type: ignore[no-untyped-def]
     for task in prange((len(rates) + chunk - 1) // chunk):
-        _draw_some(task * chunk, min((task + 1) * chunk, len(rates)), rates, classes, key, streams, rewards)
+        _draw_some(task * chunk, min((task + 1) * chunk, len(rates)), rates, trials, key, streams, rewards)
 
 
-def draw_rewards(chunk: int, rates: Any, classes: Any, key: np.uint64, streams: Any, rewards: Any) -> None:
+def draw_rewards(chunk: int, rates: Any, trials: Trials, key: np.uint64, streams: Any, rewards: Any) -> None:
     """Binomial counts of every class, independent of each other, as rewards.
 
     Args:
         chunk: Candidates of one task.
         rates: (K, C) float64 in [0, 1/2].
-        classes: (C,) objective, trials (int64), and what one detection event adds to its objective's rate.
         key: uint64 that the streams are seeded from.
         streams: Scratch, (K, 4) uint64.
         rewards: (K, m) float32, filled with minus the rates drawn.
     """
     if chunk >= len(rates):
-        _draw_some(0, len(rates), rates, classes, key, streams, rewards)
+        _draw_some(0, len(rates), rates, trials, key, streams, rewards)
     else:
-        _draw_all(chunk, rates, classes, key, streams, rewards)
+        _draw_all(chunk, rates, trials, key, streams, rewards)
 
 
 @njit(cache=True, nogil=True)
-def _sample_some(  # type: ignore[no-untyped-def]
-    row, first, last, errors, uses, toggles, detectors, share, base, key, streams, flips, rewards
-):
-    first_use, arities, generators = uses
-    toggle_ptr, toggle_detector = toggles
+def _sample_some(row, first, last, errors, circuit, share, base, key, streams, flips, rewards):  # type: ignore[no-untyped-def]
+    first_use, arities, generators, toggle_ptr, toggle_detector, detectors = circuit
     shots, D = flips.shape[1], flips.shape[2]
     for k in range(first, last):
         _seed_stream(streams, k, key)
@@ -299,33 +368,16 @@ def _sample_some(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _sample_all(  # type: ignore[no-untyped-def]
-    chunk, errors, uses, toggles, detectors, share, base, key, streams, flips, rewards
-):
+def _sample_all(chunk, errors, circuit, share, base, key, streams, flips, rewards):  # type: ignore[no-untyped-def]
     for task in prange((len(errors) + chunk - 1) // chunk):
-        _sample_some(
-            task,
-            task * chunk,
-            min((task + 1) * chunk, len(errors)),
-            errors,
-            uses,
-            toggles,
-            detectors,
-            share,
-            base,
-            key,
-            streams,
-            flips,
-            rewards,
-        )
+        first, last = task * chunk, min((task + 1) * chunk, len(errors))
+        _sample_some(task, first, last, errors, circuit, share, base, key, streams, flips, rewards)
 
 
 def sample_shots(
     chunk: int,
     errors: Any,
-    uses: Any,
-    toggles: Any,
-    detectors: Any,
+    circuit: Circuit,
     share: Any,
     base: Any,
     key: np.uint64,
@@ -341,10 +393,6 @@ def sample_shots(
     Args:
         chunk: Candidates of one task.
         errors: (K, G) float64, probabilities below 1.
-        uses: (G + 1,) int64, first use of each gate; (U,) int64, qubits of each use; (U,) int64, its first generator:
-            X and Z on its first qubit, then on its second.
-        toggles: CSR of generators and the detectors that each flips, int64.
-        detectors: (D,) int64, objective of each detector, -1 where it has none.
         share: (m,) float64, what one detection event adds to its objective's rate.
         base: (K, S, D) uint8 flips by other noise, or (0, 0, 0).
         key: uint64 that the streams are seeded from.
@@ -352,7 +400,7 @@ def sample_shots(
         flips: Scratch, (tasks, S, D) uint8: afterwards the events of the last candidate of each task.
         rewards: (K, m) float32, lowered.
     """
-    arguments = (errors, uses, toggles, detectors, share, base, key, streams, flips, rewards)
+    arguments = (errors, circuit, share, base, key, streams, flips, rewards)
     if chunk >= len(errors):
         _sample_some(0, 0, len(errors), *arguments)
     else:

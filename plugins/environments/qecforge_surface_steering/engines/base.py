@@ -6,6 +6,7 @@ Both engines have the same marginals. `closed_form` draws the events of each obj
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -77,14 +78,19 @@ class Engine(ABC):
         model, landscape, P = device.model, device.landscape, device.landscape.parameters_per_gate
         K, G = num_envs, model.num_gates
         self._shape = (G, P)
-        self._landscape = (landscape.floor / landscape.p_max, landscape.curvature / (landscape.p_max * P))
-        self._matrix = (model.indptr, model.indices.astype(np.uint32), model.counts.astype(np.float64))
+        self._landscape = _kernels.Landscape(
+            landscape.floor / landscape.p_max, landscape.curvature / (landscape.p_max * P)
+        )
         self._trials = model.multiplicity * device.shots
         self._share = 1.0 / device.trials
-        self._weight = self._trials * self._share[model.objective] / model.num_objectives
-        self._exponents = np.zeros((K, G))
-        self._rates = np.zeros((K, model.num_classes))
-        self._costs = np.zeros(K)
+        self._made = _kernels.Rates(
+            model.indptr,
+            model.indices.astype(np.uint32),
+            model.counts.astype(np.float64),
+            model.fixed,
+            self._trials * self._share[model.objective] / model.num_objectives,
+        )
+        self._evaluated = _kernels.Evaluated(np.zeros((K, G)), np.zeros((K, model.num_classes)), np.zeros(K))
         self._streams = np.zeros((K, 4), np.uint64)
         threads = numba.get_num_threads()
         self._chunk = K if K * G * P < _PARALLEL_WORK else -(-K // threads)
@@ -111,29 +117,29 @@ class Engine(ABC):
         Raises:
             ConfigurationError: A parameter that is not finite, or too large for its square; nothing was filled then.
         """
-        self._evaluate(x, optimum)
+        cost = self._evaluate(x, optimum)
         self._draw(np.uint64(key), rewards)
-        return float(self._costs.mean())
+        return cost
 
-    def _evaluate(self, x: NDArray[Any], optimum: NDArray[np.float64]) -> None:
+    def _evaluate(self, x: NDArray[Any], optimum: NDArray[np.float64]) -> float:
+        """The mean exact rate; exponents and rates of the candidates are there afterwards."""
         G, P = self._shape
         _kernels.evaluate(
             self._chunk,
             np.ascontiguousarray(x).reshape(-1, G, P),
             np.ascontiguousarray(optimum, dtype=x.dtype).reshape(G, P),
             self._landscape,
-            self._matrix,
-            self.device.model.fixed,
-            self._weight,
-            self._exponents,
-            self._rates,
-            self._costs,
+            self._made,
+            self._evaluated,
         )
-        bad = np.flatnonzero(np.isnan(self._costs))
-        if len(bad):
+        costs = self._evaluated.costs
+        mean = float(costs.sum()) / len(costs)
+        if math.isnan(mean):
+            bad = int(np.argmax(np.isnan(costs)))
             raise ConfigurationError(
-                f"actions: candidate {bad[0]} has a parameter that is not finite, or too large: give finite numbers"
+                f"actions: candidate {bad} has a parameter that is not finite, or too large: give finite numbers"
             )
+        return mean
 
     @abstractmethod
     def _draw(self, key: np.uint64, rewards: NDArray[np.float32]) -> None:

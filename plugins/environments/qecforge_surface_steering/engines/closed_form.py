@@ -27,7 +27,7 @@ class ClosedForm(Engine):
     def __init__(self, device: Device, num_envs: int) -> None:
         super().__init__(device, num_envs)
         objective = device.model.objective
-        self._classes = (objective, self._trials, self._share[objective])
+        self._measured = _kernels.Trials(objective, self._trials, self._share[objective])
 
     def _draw(self, key: np.uint64, rewards: NDArray[np.float32]) -> None:
-        _kernels.draw_rewards(self._chunk, self._rates, self._classes, key, self._streams, rewards)
+        _kernels.draw_rewards(self._chunk, self._evaluated.rates, self._measured, key, self._streams, rewards)

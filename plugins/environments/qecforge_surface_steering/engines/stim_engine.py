@@ -26,17 +26,21 @@ class StimEngine(Engine):
     def __init__(self, device: Device, num_envs: int) -> None:
         super().__init__(device, num_envs)
         names = tuple(gate.name for gate in device.model.gates)
-        self._tables = [FaultTable.of(circuit, names) for circuit in device.circuits]
-        self._objectives = [
+        tables = [FaultTable.of(circuit, names) for circuit in device.circuits]
+        objectives = [
             np.where(classes >= 0, np.append(device.model.objective, 0)[classes], -1)
             for classes in device.model.detector_class
+        ]
+        self._circuits = [
+            _kernels.Circuit(table.first_use, table.arity, table.generator, table.indptr, table.detectors, objective)
+            for table, objective in zip(tables, objectives, strict=True)
         ]
         noisy = [circuit.fixed_noise() for circuit in device.circuits]
         self._noise = [None if circuit == circuit.without_noise() else circuit for circuit in noisy]
         self._chunk = -(-num_envs // numba.get_num_threads())
         tasks = -(-num_envs // self._chunk)
-        self._flips = [np.zeros((tasks, device.shots, table.num_detectors), np.uint8) for table in self._tables]
-        self._errors = np.zeros_like(self._exponents)
+        self._flips = [np.zeros((tasks, device.shots, table.num_detectors), np.uint8) for table in tables]
+        self._errors = np.zeros_like(self._evaluated.exponents)
 
     @classmethod
     def bytes_needed(cls, device: Device, num_envs: int) -> int:
@@ -50,15 +54,13 @@ class StimEngine(Engine):
         return super().bytes_needed(device, num_envs) + 8 * num_envs * device.model.num_gates + events
 
     def _draw(self, key: np.uint64, rewards: NDArray[np.float32]) -> None:
-        np.multiply(-self.device.landscape.p_max, np.expm1(-self._exponents), out=self._errors)
+        np.multiply(-self.device.landscape.p_max, np.expm1(-self._evaluated.exponents), out=self._errors)
         rewards[...] = 0
-        for number, (table, objectives) in enumerate(zip(self._tables, self._objectives, strict=True)):
+        for number, circuit in enumerate(self._circuits):
             _kernels.sample_shots(
                 self._chunk,
                 self._errors,
-                (table.first_use, table.arity, table.generator),
-                (table.indptr, table.detectors),
-                objectives,
+                circuit,
                 self._share,
                 self._base(number, key),
                 _kernels.stream_key(int(key), number),

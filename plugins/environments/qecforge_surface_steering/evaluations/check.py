@@ -8,7 +8,6 @@ from qecforge.contracts import PluginConfig
 from qecforge.errors import MissingDependency
 from qecforge.parameters import ParameterAgentConfig
 from qecforge_surface_steering.config import SurfaceSteeringConfig
-from qecforge_surface_steering.device.drift import Table
 from qecforge_surface_steering.evaluations.config import GradientRelationConfig, SteeringEvaluationConfig
 
 if TYPE_CHECKING:
@@ -36,18 +35,9 @@ def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, conf
             raise ValueError(
                 f"settle: {config.settle} epochs leave nothing of a run of {agent.total_epochs}: give fewer"
             )
-        _check_tables(environment, agent.total_epochs)
+        environment.check_epochs(agent.total_epochs)
     if config.ler_epochs:
         _check_decoder(environment, config.decoder)
-
-
-def _check_tables(environment: SurfaceSteeringConfig, epochs: int) -> None:
-    for number, profile in enumerate(environment.drift):
-        if isinstance(profile, Table) and profile.beyond == "refuse" and profile.ends < epochs:
-            raise ValueError(
-                f"the table of environment.drift[{number}] ends at epoch {profile.ends} of the agent's {epochs}: add "
-                "rows, or set beyond to hold or repeat"
-            )
 
 
 def check_gradient_relation(

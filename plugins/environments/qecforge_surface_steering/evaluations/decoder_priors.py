@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from qecforge.contracts import Environment, Policy
+from qecforge.contracts import Environment, EvaluationContext, Policy
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering.decoder_config import DecoderPriorsConfig
 from qecforge_surface_steering.decoder_environment import DecoderSteering
@@ -14,9 +12,7 @@ from qecforge_surface_steering.decoder_environment import DecoderSteering
 __all__ = ["compare_priors"]
 
 
-def compare_priors(
-    env: Environment, policy: Policy, config: DecoderPriorsConfig, record: Callable[[str, int, float], None]
-) -> None:
+def compare_priors(env: Environment, policy: Policy, config: DecoderPriorsConfig, context: EvaluationContext) -> None:
     """Record `decoder_priors/{nominal,start,tuned,learned,true}/{ler,errors,shots}` at step 0.
 
     All decode the same shots. `start` is where tuning began, `learned` comes from detection events, `true`
@@ -29,7 +25,7 @@ def compare_priors(
         raise ConfigurationError(
             f"decoder_priors: {type(env).__name__} has no priors to compare: choose environment decoder_steering"
         )
-    tuned = policy.act(np.zeros((1, 1), np.float32))[0]
+    tuned = policy.act(np.zeros((1, 1), np.float32), rng=np.random.default_rng(context.seed))[0]
     priors = {
         "nominal": env.nominal,
         "start": env.priors(env.initial_parameters),
@@ -39,6 +35,6 @@ def compare_priors(
     }
     counts = env.logical_counts(np.stack(list(priors.values())), config.shots)
     for name, found in zip(priors, counts, strict=True):
-        record(f"decoder_priors/{name}/ler", 0, found.per_cycle)
-        record(f"decoder_priors/{name}/errors", 0, float(found.errors))
-        record(f"decoder_priors/{name}/shots", 0, float(found.shots))
+        context.record(f"decoder_priors/{name}/ler", 0, found.per_cycle)
+        context.record(f"decoder_priors/{name}/errors", 0, float(found.errors))
+        context.record(f"decoder_priors/{name}/shots", 0, float(found.shots))

@@ -6,12 +6,11 @@ Source: arXiv 2511.08493, figure 2(b): grad log LER = (d + 1)/2 grad log C.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.contracts import Environment, Policy
+from qecforge.contracts import Environment, EvaluationContext, Policy
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering.decoding.logical import LogicalCounts, LogicalMemory
 from qecforge_surface_steering.decoding.priors import nominal_errors
@@ -22,7 +21,7 @@ __all__ = ["evaluate_gradient_relation"]
 
 
 def evaluate_gradient_relation(
-    env: Environment, policy: Policy, config: GradientRelationConfig, record: Callable[[str, int, float], None]
+    env: Environment, policy: Policy, config: GradientRelationConfig, context: EvaluationContext
 ) -> None:
     """Central differences where control starts, at epoch 0; the policy does not matter.
 
@@ -55,8 +54,8 @@ def evaluate_gradient_relation(
         return float(device.true_rates(x, 0).mean()), counts
 
     rate, counts = measure(centre, 0, 0)
-    record("gradient_relation/rate", 0, rate)
-    record("gradient_relation/ler", 0, counts.per_cycle)
+    context.record("gradient_relation/rate", 0, rate)
+    context.record("gradient_relation/ler", 0, counts.per_cycle)
     rng = np.random.default_rng((seed, 0x62AD))
     for number in range(config.directions):
         direction = rng.standard_normal(len(centre))
@@ -64,9 +63,10 @@ def evaluate_gradient_relation(
         (high_rate, high), (low_rate, low) = measure(centre + step, number, 1), measure(centre - step, number, 2)
         width = 2 * config.step
         error = math.hypot(_log_error(high), _log_error(low)) / width
-        record("gradient_relation/dlog_rate", number, math.log(high_rate / low_rate) / width)
-        record("gradient_relation/dlog_ler", number, math.log(high.per_cycle / low.per_cycle) / width)
-        record("gradient_relation/dlog_ler_error", number, error)
+        context.record("gradient_relation/dlog_rate", number, math.log(high_rate / low_rate) / width)
+        context.record("gradient_relation/dlog_ler", number, math.log(high.per_cycle / low.per_cycle) / width)
+        context.record("gradient_relation/dlog_ler_error", number, error)
+        context.progress(number + 1, config.directions)
 
 
 def _log_error(counts: LogicalCounts) -> float:

@@ -8,13 +8,13 @@ Source: arXiv 2511.08493, figures 3(a), 4 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.contracts import Environment, Policy
+from qecforge.contracts import Environment, EvaluationContext, Policy
 from qecforge.errors import ConfigurationError
 from qecforge.parameters import GaussianParameters, ParameterTrajectory
 from qecforge_surface_steering.decoding.logical import LogicalCounts, LogicalDecoder, LogicalMemory, LogicalShots
@@ -26,7 +26,6 @@ from qecforge_surface_steering.evaluations.config import ControlName, PriorName,
 __all__ = ["evaluate_steering", "steered_device"]
 
 FloatArray = NDArray[np.float64]
-Record = Callable[[str, int, float], None]
 
 _SHOTS, _CALIBRATION = 1, 2
 """Streams of an epoch's seed."""
@@ -34,7 +33,9 @@ _EPOCHS_AT_ONCE = 256
 _DECODERS_KEPT = 4
 
 
-def evaluate_steering(env: Environment, policy: Policy, config: SteeringEvaluationConfig, record: Record) -> None:
+def evaluate_steering(
+    env: Environment, policy: Policy, config: SteeringEvaluationConfig, context: EvaluationContext
+) -> None:
     """Record, at the step of an epoch, with POLICY one of `config.policies` and PRIOR one of `config.priors`:
 
     `steering/POLICY/rate`: exact mean detection rate; `steering/POLICY/distance`: root mean square distance from the
@@ -51,7 +52,7 @@ def evaluate_steering(env: Environment, policy: Policy, config: SteeringEvaluati
         env: A fresh `SurfaceSteering`.
         policy: A `GaussianParameters` with a trajectory.
         config: As in the manifest.
-        record: Takes metric, step and value.
+        context: Its seed does not matter.
 
     Raises:
         ConfigurationError: Another environment or policy, no trajectory, `settle` beyond the last epoch, or a circuit
@@ -67,18 +68,18 @@ def evaluate_steering(env: Environment, policy: Policy, config: SteeringEvaluati
         )
     for name in config.policies:
         for epoch, rate in zip(course.epochs, course.rates(name, course.epochs), strict=True):
-            record(f"steering/{name}/rate", epoch, float(rate.mean()))
-            record(f"steering/{name}/distance", epoch, course.distance(name, epoch))
+            context.record(f"steering/{name}/rate", epoch, float(rate.mean()))
+            context.record(f"steering/{name}/distance", epoch, course.distance(name, epoch))
         total = np.concatenate([rate.mean(axis=1) for rate in course.rates_in_parts(name, range(config.settle, last))])
-        record(f"steering/{name}/total", last, float(total.mean()))
+        context.record(f"steering/{name}/total", last, float(total.mean()))
         if name != "optimal":
             for epoch, rates in zip((first, last), course.rates(name, (first, last)), strict=True):
                 for objective, rate in zip(course.env.model.objective_names, rates, strict=True):
-                    record(f"steering/stabilizer/{name}/{objective}", epoch, float(rate))
-    _record_response(course, record)
-    _record_traces(course, config.traces, record)
+                    context.record(f"steering/stabilizer/{name}/{objective}", epoch, float(rate))
+    _record_response(course, context)
+    _record_traces(course, config.traces, context)
     if config.ler_epochs:
-        _record_logical_errors(course, config, record)
+        _record_logical_errors(course, config, context)
 
 
 def steered_device(env: Environment) -> SurfaceSteering:
@@ -164,7 +165,7 @@ class _Course:
             yield self.env.model.rates(np.stack([self.gate_errors(name, epoch) for epoch in some]))
 
 
-def _record_response(course: _Course, record: Record) -> None:
+def _record_response(course: _Course, context: EvaluationContext) -> None:
     drift = course.env.drift
     moved = [np.isin(np.arange(drift.num_parameters), drift.moved_by(i)) for i in range(len(course.env.config.drift))]
     for number, profile in enumerate(course.env.config.drift):
@@ -178,23 +179,24 @@ def _record_response(course: _Course, record: Record) -> None:
         for epoch in course.epochs:
             if epoch >= profile.begins:
                 way = course.control("steered", epoch)[alone] - before
-                record(f"steering/response/{number}", epoch, float(way @ whole / (whole @ whole)))
+                context.record(f"steering/response/{number}", epoch, float(way @ whole / (whole @ whole)))
 
 
-def _record_traces(course: _Course, count: int, record: Record) -> None:
+def _record_traces(course: _Course, count: int, context: EvaluationContext) -> None:
     profiles = [course.env.drift.moved_by(number).tolist() for number in range(len(course.env.config.drift))]
     longest = max((len(moved) for moved in profiles), default=0)
     in_turn = [moved[rank] for rank in range(longest) for moved in profiles if rank < len(moved)]
     for parameter in list(dict.fromkeys(in_turn))[:count]:
         name = f"steering/trace/{course.env.parameter_names[parameter]}"
         for epoch in course.epochs:
-            record(f"{name}/mean", epoch, float(course.control("steered", epoch)[parameter]))
-            record(f"{name}/optimum", epoch, float(course.optimum(epoch)[parameter]))
+            context.record(f"{name}/mean", epoch, float(course.control("steered", epoch)[parameter]))
+            context.record(f"{name}/optimum", epoch, float(course.optimum(epoch)[parameter]))
 
 
-def _record_logical_errors(course: _Course, config: SteeringEvaluationConfig, record: Record) -> None:
+def _record_logical_errors(course: _Course, config: SteeringEvaluationConfig, context: EvaluationContext) -> None:
     bench = _Bench(course, config)
-    for epoch in _spread(course.epochs, config.ler_epochs):
+    epochs = _spread(course.epochs, config.ler_epochs)
+    for number, epoch in enumerate(epochs, 1):
         counted: dict[tuple[bytes, PriorName], LogicalCounts] = {}
         for name in config.policies:
             errors = course.gate_errors(name, epoch)
@@ -205,9 +207,10 @@ def _record_logical_errors(course: _Course, config: SteeringEvaluationConfig, re
                 if key not in counted:
                     counted[key] = bench.measure(errors, prior, epoch)
                 counts, metric = counted[key], f"steering/{name}/{prior}"
-                record(f"{metric}/ler", epoch, counts.per_cycle)
-                record(f"{metric}/errors", epoch, counts.errors)
-                record(f"{metric}/shots", epoch, counts.shots)
+                context.record(f"{metric}/ler", epoch, counts.per_cycle)
+                context.record(f"{metric}/errors", epoch, counts.errors)
+                context.record(f"{metric}/shots", epoch, counts.shots)
+        context.progress(number, len(epochs))
 
 
 def _spread(epochs: Sequence[int], count: int) -> list[int]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.contracts import TRUE_COST
 from qecforge.reporting.spread import Spread, row_of
 from qecforge_surface_steering.reproduction.fits import (
     Exponential,
@@ -204,7 +205,7 @@ def ratio_to(result: Result, policy: str) -> tuple[NDArray[np.int64], FloatArray
 
 def improvement(result: Result) -> Fitted:
     """(N_stoch - N_fixed) / (N_opt - N_fixed): events of all candidates, between the fixed and the optimal policy."""
-    epochs, cost = result.values("true_cost")
+    epochs, cost = result.values(TRUE_COST)
     cost = cost[epochs > result.settle]
     fixed, optimal = (result.last(f"steering/{policy}/total") for policy in ("fixed", "optimal"))
     if not len(cost) or fixed is None or optimal is None:

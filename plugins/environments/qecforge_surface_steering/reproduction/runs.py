@@ -1,9 +1,8 @@
 """The runs of the surface-code steering paper: which they are, and what the store says of each.
 
     planned = plan_runs(["drift", "response"], seeds=range(2), registry=Registry.load())
-    make_executor("local").run([each.plan for each in planned], options, listener)
     with Store(url) as store:
-        print(to_text(claims_table(collect(store, planned))))
+        print(to_text(drift_table(collect(store, planned))))
 
 The manifests are the examples of the package `qecforge_examples`; which result is made of which, and what `--quick`
 changes, says `results.yaml` beside this module.
@@ -24,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.contracts import TRUE_COST, PlannedRun
 from qecforge.errors import ConfigurationError
-from qecforge.manifest import load_manifest
+from qecforge.manifest import RunPlan, load_manifest
 from qecforge.manifest._yaml import parse_yaml, plain
-from qecforge.reproduction.files import check_names, finished
+from qecforge.reproduction import check_names, finished
 
 if TYPE_CHECKING:
-    from qecforge.manifest import RunPlan
     from qecforge.registry import Registry
     from qecforge.store import Run, Series, Store
 
@@ -38,7 +37,7 @@ __all__ = ["Experiment", "Planned", "Result", "collect", "experiments", "manifes
 
 _FILE = Path(__file__).parent / "results.yaml"
 _EXAMPLES = "qecforge_examples"
-_KEPT = ("detection_rate", "true_cost", "sigma", "displacement", "time/epochs_per_second")
+_KEPT = (TRUE_COST, "sigma", "displacement", "time/epochs_per_second")
 _EVALUATIONS = ("steering/", "gradient_relation/", "decoder_priors/")
 _STABILIZERS = "steering/stabilizer/"
 
@@ -56,18 +55,13 @@ class Experiment:
     manifests: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Planned:
+@dataclass(frozen=True, kw_only=True)
+class Planned(PlannedRun):
     """One run of the reproduction."""
 
+    plan: RunPlan
     experiment: str
     manifest: str
-    plan: RunPlan
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Result, manifest, and what the sweep sets."""
-        return {"result": self.experiment, "manifest": self.manifest, "sweep": _shown(self.plan.sweep_point)}
 
 
 @dataclass(frozen=True)
@@ -168,10 +162,15 @@ def plan_runs(
                 for text in own:
                     unused.pop(text, None)
                 manifest = load_manifest(path, registry=registry, overrides=texts)
-            planned += [Planned(experiment.name, name, plan) for plan in manifest.runs()]
+            planned += [_planned(experiment.name, name, plan) for plan in manifest.runs()]
     if unused and planned:
-        raise ConfigurationError(f"--set {next(iter(unused))}: no manifest of these results has this evaluation")
+        raise ConfigurationError(f"{next(iter(unused))}: no manifest of these results has this evaluation")
     return planned
+
+
+def _planned(experiment: str, manifest: str, plan: RunPlan) -> Planned:
+    labels = {"result": experiment, "manifest": manifest, "sweep": _shown(plan.sweep_point)}
+    return Planned(plan=plan, labels=labels, experiment=experiment, manifest=manifest)
 
 
 def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:

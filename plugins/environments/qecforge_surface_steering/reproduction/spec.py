@@ -1,61 +1,63 @@
-"""`qecforge reproduce steering`: the surface-code steering paper."""
+"""The reproduction of the surface-code steering paper as a command, `qecforge reproduce steering`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import typer
+from pydantic import Field
 
-from qecforge.cli._output import DEFAULT_STORE, StoreOption
-from qecforge.cli._reproducing import (
-    MAX_SEEDS,
-    DryRunOption,
-    Order,
-    OutOption,
-    OverridesOption,
-    TablesOnlyOption,
-    WorkersOption,
-    names,
-    reproduce,
-)
+from qecforge.contracts import Order, PluginConfig, Report
+from qecforge.hookspecs import ReproductionSpec
 
-__all__ = ["steering"]
-
-QUICK_SEEDS, FULL_SEEDS = 2, 5
-
-
-def steering(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Every result, smaller, with 2 seeds: 15 minutes at most on 2 cores.")
-    ] = False,
-    store: StoreOption = DEFAULT_STORE,
-    seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, max=MAX_SEEDS, help="Seeds 0..N-1; 5, or 2 with --quick.")
-    ] = None,
-    results: Annotated[
-        str | None, typer.Option("--results", metavar="NAMES", help="Such as drift,response,scaling; all.")
-    ] = None,
-    out: OutOption = None,
-    workers: WorkersOption = None,
-    overrides: OverridesOption = None,
-    dry_run: DryRunOption = False,
-    tables_only: TablesOnlyOption = False,
-) -> None:
-    """The surface-code steering paper: its eight results, the curve over drift amplitudes, and other optimizers.
-
-    Runs that the store has are not done again, so the same command resumes, and more seeds join those that are there.
-    """
+if TYPE_CHECKING:
     from qecforge.registry import Registry
-    from qecforge.reproduction.files import Reproduction
-    from qecforge_surface_steering.reproduction.report import report_figures, report_tables
-    from qecforge_surface_steering.reproduction.runs import collect, experiments, plan_runs
+    from qecforge.store import Store
+    from qecforge_surface_steering.reproduction.runs import Planned
 
-    order = Order(store, out, workers, dry_run, tables_only)
-    planned = plan_runs(
-        names(results, list(experiments())),
-        seeds=range(seeds or (QUICK_SEEDS if quick else FULL_SEEDS)),
-        registry=Registry.load(),
-        quick=quick,
-        overrides=overrides or (),
+__all__ = ["REPRODUCTION", "SteeringOptions"]
+
+
+class SteeringOptions(PluginConfig):
+    """Which part of the paper."""
+
+    results: tuple[str, ...] | None = Field(None, description="Such as drift,response,scaling; all.")
+
+
+def _plan(order: Order[SteeringOptions], registry: Registry) -> list[Planned]:
+    from qecforge_surface_steering.reproduction.runs import experiments, plan_runs
+
+    return plan_runs(
+        order.options.results or list(experiments()),
+        seeds=order.seeds,
+        registry=registry,
+        quick=order.quick,
+        overrides=order.overrides,
     )
-    reproduce(Reproduction([planned], collect, report_tables, report_figures), order)
+
+
+def _report(store: Store, planned: Sequence[Planned]) -> Report:
+    from qecforge_surface_steering.reproduction.report import report_of
+    from qecforge_surface_steering.reproduction.runs import collect
+
+    return report_of(collect(store, planned))
+
+
+REPRODUCTION = ReproductionSpec(
+    name="steering",
+    summary=(
+        "The surface-code steering paper: its eight results, the curve over drift amplitudes, and other optimizers"
+    ),
+    source="arXiv:2511.08493",
+    quick="Every result, smaller, with 2 seeds: 15 minutes at most on 2 cores",
+    needs=(
+        "environment.surface_steering",
+        "environment.decoder_steering",
+        "agent.parameter_ppo",
+        "agent.cma_es",
+        "agent.spsa",
+    ),
+    options=SteeringOptions,
+    plan=_plan,
+    report=_report,
+)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qecforge.contracts import ParameterEnvironment
+from qecforge.contracts import ParameterEnvironment, closing
 from qecforge.reporting.spread import Spread, row_of, spread, three
 from qecforge.reporting.tables import Column, Table, duration, interval, number, percent
 from qecforge_surface_steering.reproduction import numbers as numbers
@@ -253,8 +253,9 @@ def graph_table(results: Sequence[Result]) -> Table:
         for objectives in ("stabilizer", "detector"):
             config = result.plan.environment.config.model_copy(update={"objectives": objectives})
             env = result.plan.environment.spec.make(config, num_envs=1, seed=result.seed, reward=None)
-            if not isinstance(env, ParameterEnvironment) or env.factor_graph is None:
-                continue
+            with closing(env, "environment surface_steering"):
+                if not isinstance(env, ParameterEnvironment) or env.factor_graph is None:
+                    continue
             sizes = env.factor_graph.statistics()
             rows.append(
                 {

@@ -6,14 +6,15 @@ import json
 import re
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from qecforge.errors import ConfigurationError, StoreError
+from qecforge.contracts import COST, TRUE_COST
+from qecforge.errors import StoreError
 from qecforge.evaluation.statistics import wilson_interval
-from qecforge.reporting.figures import Point, require_matplotlib, save_figure
+from qecforge.reporting.curves import Curves, curves_figure
+from qecforge.reporting.figures import Point, require_matplotlib
 from qecforge_surface_steering.views.layout import (
     Trace,
     detection_rate_figure,
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
     from qecforge.store import Run, Series, Store
 
-__all__ = ["Records", "error_rate_curves", "run_figures", "stabilizer_panels", "traces", "write_run_figures"]
+__all__ = ["Records", "error_rate_curves", "former_learning_curve", "run_figures", "stabilizer_panels", "traces"]
+
+FORMER_COST = "detection_rate"
+"""What `COST` was called in the log before other environments than this plugin's shared the contract."""
 
 POLICIES = ("fixed", "steered", "optimal")
 PRIORS = {"nominal": "", "learned": ", learned prior", "true": ", true prior"}
@@ -72,25 +76,18 @@ def run_figures(store: Store, run: Run) -> dict[str, Figure]:
     return found
 
 
-def write_run_figures(store: Store, run: Run, folder: Path) -> list[Path]:
-    """Write `run_figures` as `RUN_name.png` into a folder, which is made where it is missing.
+def former_learning_curve(store: Store, run: Run, label: str) -> dict[str, Figure]:
+    """The learning curve of a run that was filed while what it minimised still had another name in the log; empty for
+    all others, whose curve is everybody's.
 
-    Raises:
-        StoreError: The run's record allows none.
-        ConfigurationError: The folder cannot be written.
-        MissingDependency: matplotlib is not installed.
+    Args:
+        label: What people call that number.
     """
-    drawn = run_figures(store, run)
-    if not drawn:
-        raise StoreError(
-            f"run {run.id} ({run.name}) has no record that a figure could be drawn from: it takes an environment such "
-            "as surface_steering, `evaluation: {steering: {}}` in its manifest, and a run that came to its end"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be written ({error.strerror}): choose another folder") from error
-    return [save_figure(figure, folder / f"{run.id}_{name}.png") for name, figure in drawn.items()]
+    if store.metrics(run.id, COST).step.size:
+        return {}
+    panel = Curves(y=label, metrics={FORMER_COST: "measured", TRUE_COST: "without sampling noise"})
+    figure = curves_figure(store, run, [panel], x="epochs")
+    return {} if figure is None else {"learning_curve": figure}
 
 
 def stabilizer_panels(store: Records, run: Run, names: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -1,24 +1,24 @@
 """What the argmax-preserving quantization paper claims of the order of methods and of APQ's numbers, and what ours say.
 
-A claim is decided by Student's 95 % interval of the mean over seeds: it holds where the whole interval is on the
-claimed side, it does not where the whole interval is on the other, and else, or with one seed, it is not decided. Two
-methods are compared seed by seed, for they share each seed's teacher.
+Two methods are compared seed by seed, for they share each seed's teacher.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from qecforge.contracts import Claim
 from qecforge.evaluation.policies.fidelity import MARGIN_BUCKETS, MarginBucket
-from qecforge.reporting.spread import Spread, spread, three
-from qecforge.reporting.tables import Column, Table, percent
-from qecforge_apq.reproduction.runs import MAIN_EXPERIMENTS, Result
+from qecforge.reporting.spread import Spread, three
+from qecforge.reporting.tables import percent
+from qecforge.reproduction import at_least, at_most
+from qecforge_apq.reproduction.runs import MAIN_EXPERIMENTS, Result, methods
 from qecforge_apq.reproduction.tables import MEAN, grouped
 
-__all__ = ["claims_table"]
+__all__ = ["claims"]
 
 GOAL_TOP1, GOAL_TAU, GOAL_FLIPS = 0.986, 0.955, 0.10
 """What the paper reports of APQ."""
@@ -39,27 +39,14 @@ class _Numbers:
 _BySeed: TypeAlias = Mapping[int, _Numbers]
 
 
-def claims_table(results: Sequence[Result]) -> Table:
+def claims(results: Sequence[Result]) -> list[Claim]:
     """Every claim of which there are runs, for each experiment, then for the mean over the paper's three."""
-    columns = (
-        Column("experiment"),
-        Column("claim"),
-        Column("ours"),
-        Column("seeds"),
-        Column("holds", show=_verdict),
-        Column("value", detail=True),
-    )
     found = _by_experiment(results)
-    rows = [
-        {"experiment": experiment, **row}
-        for experiment, methods in found.items()
-        for row in (*_goals(methods.get("apq", {})), *_order(methods))
+    return [
+        claim
+        for experiment, by_method in found.items()
+        for claim in (*_goals(experiment, by_method.get("apq", {})), *_order(experiment, by_method))
     ]
-    return Table(columns, rows, "Claims of the paper")
-
-
-def _verdict(holds: bool | None) -> str:
-    return "not decided" if holds is None else "yes" if holds else "no"
 
 
 def _by_experiment(results: Sequence[Result]) -> dict[str, dict[str, _BySeed]]:
@@ -91,38 +78,56 @@ def _mean(numbers: Sequence[_Numbers]) -> _Numbers:
     )
 
 
-def _goals(apq: _BySeed) -> Iterator[dict[str, Any]]:
+def _goals(experiment: str, apq: _BySeed) -> Iterator[Claim]:
     """APQ's own numbers."""
-    lowest = MarginBucket(*MARGIN_BUCKETS[0], 0, 0).label
-    yield from _row(f"APQ: top-1 at least {percent(GOAL_TOP1)}", [each.top1 for each in apq.values()], GOAL_TOP1)
-    yield from _row(f"APQ: tau at least {GOAL_TAU}", [each.tau for each in apq.values()], GOAL_TAU, show=three)
-    flips = [each.flips for each in apq.values()]
-    claim = f"APQ: flips below {percent(GOAL_FLIPS)} at margins in {lowest}"
-    yield from _row(claim, flips, GOAL_FLIPS, sign=-1)
+    if ours := Spread.student(each.top1 for each in apq.values()):
+        goal = percent(GOAL_TOP1)
+        yield Claim(
+            part=experiment,
+            text=f"APQ: top-1 at least {goal}",
+            theirs=goal,
+            ours=ours,
+            criterion=at_least(GOAL_TOP1, percent),
+            show=percent,
+        )
+    if ours := Spread.student(each.tau for each in apq.values()):
+        yield Claim(
+            part=experiment,
+            text=f"APQ: tau at least {GOAL_TAU}",
+            theirs=three(GOAL_TAU),
+            ours=ours,
+            criterion=at_least(GOAL_TAU, three),
+            show=three,
+        )
+    if ours := Spread.student(each.flips for each in apq.values()):
+        goal, lowest = percent(GOAL_FLIPS), MarginBucket(*MARGIN_BUCKETS[0], 0, 0).label
+        yield Claim(
+            part=experiment,
+            text=f"APQ: flips below {goal} at margins in {lowest}",
+            theirs=goal,
+            ours=ours,
+            criterion=at_most(GOAL_FLIPS, percent),
+            show=percent,
+        )
 
 
-def _order(methods: Mapping[str, _BySeed]) -> Iterator[dict[str, Any]]:
+def _order(experiment: str, by_method: Mapping[str, _BySeed]) -> Iterator[Claim]:
     """That each method agrees with the teacher more than those after it."""
     for better, worse in combinations(_ORDER, 2):
-        first, second = methods.get(better, {}), methods.get(worse, {})
+        first, second = by_method.get(better, {}), by_method.get(worse, {})
         shared = sorted(set(first) & set(second))
-        differences = [first[seed].top1 - second[seed].top1 for seed in shared]
-        yield from _row(f"top-1: {better} above {worse}, by", differences, 0.0)
+        if ours := Spread.student(first[seed].top1 - second[seed].top1 for seed in shared):
+            yield Claim(
+                part=experiment,
+                text=f"top-1: {better} above {worse}, by",
+                theirs=_lead(better, worse),
+                ours=ours,
+                criterion=at_least(0),
+                show=percent,
+            )
 
 
-def _row(
-    claim: str, values: Sequence[float | None], goal: float, *, sign: int = 1, show: Callable[[float], str] = percent
-) -> Iterator[dict[str, Any]]:
-    """A claim that numbers over seeds lie above the goal, or below it where `sign` is -1."""
-    found = Spread.student(values)
-    if found is None:
-        return
-    low, high = sorted((sign * (found.low - goal), sign * (found.high - goal)))
-    holds = None if found.seeds == 1 else True if low >= 0 else False if high < 0 else None
-    yield {
-        "claim": claim,
-        "ours": spread(show)(found.row()),
-        "seeds": found.seeds,
-        "holds": holds,
-        "value": found.row(),
-    }
+def _lead(better: str, worse: str) -> str:
+    """By how much the paper's table 2 has one method above another."""
+    one, other = (methods()[name].paper.top1 for name in (better, worse))
+    return "" if one is None or other is None else percent(one - other)

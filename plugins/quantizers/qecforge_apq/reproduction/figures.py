@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from qecforge.evaluation.policies.fidelity import LogitNoise, MarginBucket
 
-
 __all__ = ["fidelity_figure", "first_code_figure", "flips_figure", "latency_figure", "margin_figure", "noise_figure"]
 
 

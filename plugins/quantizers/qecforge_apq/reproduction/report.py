@@ -1,20 +1,18 @@
-"""Tables and figures of the reproduction as files: Markdown, CSV, JSON and PNG."""
+"""The report of the argmax-preserving quantization paper's reproduction: its claims, tables and figures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qecforge.contracts import Report
 from qecforge.evaluation.policies.fidelity import HISTOGRAM_EDGES, pooled_buckets
 from qecforge.evaluation.statistics import wilson_interval
 from qecforge.reporting import figures
 from qecforge.reporting.spread import Spread
-from qecforge.reporting.tables import Table
-from qecforge.reproduction.files import write_files
 from qecforge_apq.reproduction import figures as drawn
-from qecforge_apq.reproduction.claims import claims_table
+from qecforge_apq.reproduction.claims import claims
 from qecforge_apq.reproduction.codes import codes_table, once_each
 from qecforge_apq.reproduction.details import flips_table, latency_table, noise_table, search_table
 from qecforge_apq.reproduction.runs import Result
@@ -23,24 +21,27 @@ from qecforge_apq.reproduction.tables import ablation_table, decision_table, gro
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["error_rate_curves", "report_figures", "report_tables", "write_report"]
+__all__ = ["error_rate_curves", "report_figures", "report_of"]
 
 _PRECISIONS = ("fp32", "bf16", "fp16", "int8", "int4")
 
 
-def report_tables(results: Sequence[Result]) -> dict[str, Table]:
-    """The tables that have rows, by file name."""
-    found = {
-        "table2": decision_table(results),
-        "table3": ablation_table(results),
-        "codes": codes_table(results),
-        "claims": claims_table(results),
-        "flips": flips_table(results),
-        "noise": noise_table(results),
-        "search": search_table(results),
-        "latency": latency_table(results),
-    }
-    return {name: table for name, table in found.items() if table.rows}
+def report_of(results: Sequence[Result]) -> Report:
+    """What is said of these results."""
+    return Report(
+        claims=claims(results),
+        tables={
+            "table2": decision_table(results),
+            "table3": ablation_table(results),
+            "codes": codes_table(results),
+            "flips": flips_table(results),
+            "noise": noise_table(results),
+            "search": search_table(results),
+            "latency": latency_table(results),
+        },
+        claims_after="codes",
+        figures=lambda: report_figures(results),
+    )
 
 
 def report_figures(results: Sequence[Result]) -> dict[str, Figure]:
@@ -55,17 +56,6 @@ def report_figures(results: Sequence[Result]) -> dict[str, Figure]:
         for name, figure in _figures(experiment, groups):
             found[f"{experiment}_{name}"] = figure
     return found
-
-
-def write_report(results: Sequence[Result], folder: Path) -> list[Path]:
-    """Write all tables and figures into a folder, which is made where it is missing.
-
-    Raises:
-        MissingDependency: matplotlib is not installed.
-        ConfigurationError: the folder cannot be written.
-    """
-    figures.require_matplotlib()
-    return write_files(report_tables(results), report_figures(results), folder)
 
 
 def error_rate_curves(group: Sequence[Result]) -> list[figures.Point]:

@@ -1,46 +1,43 @@
 """The runs of the argmax-preserving quantization paper: which they are, and what the store says of each.
 
     planned = plan_runs(["e1"], ["fp32", "ptq", "apq"], seeds=range(2), registry=Registry.load())
-    for stage in stages(planned):
-        make_executor("local").run([each.plan for each in stage], options, listener)
     with Store(url) as store:
         print(to_text(decision_table(collect(store, planned))))
 
-Experiments and methods are files beside this module. The tables are made from the store alone, so
-that runs which exist are not done again, and more seeds join those that are there.
+Experiments and methods are files beside this module.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from qecforge.contracts import PlannedRun
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.evaluation.policies.fidelity import DecisionFidelity
-from qecforge.manifest import load_manifest
+from qecforge.manifest import RunPlan, load_manifest
 from qecforge.manifest._yaml import parse_yaml, plain
-from qecforge.reproduction.files import check_names, finished
+from qecforge.reproduction import check_names, finished
 
 if TYPE_CHECKING:
-    from qecforge.manifest import RunPlan
     from qecforge.registry import Registry
     from qecforge.store import CodeRecord, ErrorRate, PolicyEvaluation, Run, Store
 
 __all__ = [
     "EXPERIMENTS",
+    "LATENCY",
     "MAIN_EXPERIMENTS",
     "Method",
     "Paper",
     "Planned",
     "Result",
-    "add_latency",
     "collect",
     "methods",
     "plan_runs",
-    "stages",
 ]
 
 FIDELITY = "decision_fidelity"
@@ -60,7 +57,7 @@ EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """By name: the manifest, and what is set in it. `e1_deep` is the paper's four-layer variant."""
 
 _PREFERRED = ("ml_lookup", "tesseract", "pymatching", "bposd", "bplsd")
-"""Decoders, the most accurate first."""
+"""Decoders, the most accurate first; others come after them."""
 
 MAIN_EXPERIMENTS = ("e1", "e2", "e3")
 """Those that the paper's tables 2 and 3 are means over."""
@@ -103,18 +100,13 @@ class Method:
         return () if self.quantizer is None else (f"quantizer={json.dumps(self.quantizer)}", _FIDELITY)
 
 
-@dataclass(frozen=True)
-class Planned:
+@dataclass(frozen=True, kw_only=True)
+class Planned(PlannedRun):
     """One run of the reproduction."""
 
+    plan: RunPlan
     experiment: str
     method: Method
-    plan: RunPlan
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Experiment and method."""
-        return {"experiment": self.experiment, "method": self.method.name}
 
 
 @dataclass(frozen=True)
@@ -166,7 +158,8 @@ def plan_runs(
     registry: Registry,
     overrides: Sequence[str] = (),
 ) -> list[Planned]:
-    """The runs of these experiments and methods, one for each seed, in this order.
+    """The runs of these experiments and methods, one for each seed, in this order; those with a quantizer after their
+    teachers.
 
     Args:
         experiments: Of `EXPERIMENTS`.
@@ -181,7 +174,7 @@ def plan_runs(
     """
     for what, names, known in (("experiment", experiments, EXPERIMENTS), ("method", chosen, methods())):
         check_names(what, names, known)
-    planned = []
+    found: list[tuple[str, Method, RunPlan]] = []
     for experiment in dict.fromkeys(experiments):
         file, settings = EXPERIMENTS[experiment]
         for method in (methods()[name] for name in dict.fromkeys(chosen)):
@@ -189,8 +182,18 @@ def plan_runs(
             texts = [*settings, label, f"seeds={json.dumps(list(seeds))}", *method.overrides]
             texts += [text for text in overrides if _concerns(method, text)]
             manifest = load_manifest(_FILES / file, registry=registry, overrides=texts)
-            planned += [Planned(experiment, method, plan) for plan in manifest.runs()]
-    return planned
+            found += [(experiment, method, plan) for plan in manifest.runs()]
+    identities = {plan.identity for _, _, plan in found}
+    return [
+        Planned(
+            plan=plan,
+            labels={"experiment": experiment, "method": method.name},
+            after=_teacher(plan, identities),
+            experiment=experiment,
+            method=method,
+        )
+        for experiment, method, plan in found
+    ]
 
 
 def _concerns(method: Method, override: str) -> bool:
@@ -201,47 +204,15 @@ def _concerns(method: Method, override: str) -> bool:
     return method.quantizer is not None or not path.startswith(("quantizer", "evaluation.decision_fidelity"))
 
 
-def stages(planned: Iterable[Planned]) -> list[list[Planned]]:
-    """Float runs first, then those with a quantizer, which start from them. Empty stages are left out."""
-    runs = list(planned)
-    both = [[each for each in runs if (each.method.quantizer is None) is teacher] for teacher in (True, False)]
-    return [stage for stage in both if stage]
+def _teacher(plan: RunPlan, identities: Collection[str]) -> tuple[str, ...]:
+    """The identity of the run that a plan's teacher comes from, where that is one of these."""
+    teacher = None if plan.quantization is None else plan.quantization.teacher
+    return (teacher.identity,) if isinstance(teacher, RunPlan) and teacher.identity in identities else ()
 
 
 def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
     """What the store knows of those runs that are finished, in the order of `planned`."""
     return [_result(store, each, run) for each, run in finished(store, planned)]
-
-
-def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float = 0.3) -> None:
-    """Measure a finished run's policy on this machine and file it as the evaluation `latency`.
-
-    Latency of the network on every runtime, on all cores; steps per second of rollouts with one thread, the members as
-    many as in training.
-
-    Args:
-        budget: Seconds for each latency, a third of those for the rollouts.
-    """
-    from qecforge.evaluation.policies.fidelity import collect_states
-    from qecforge.inference.latency import measure_latency, rollout_speed
-    from qecforge.machine.cores import available_cores
-    from qecforge.machine.provenance import cpu_model
-    from qecforge.runs.policies import load_policy
-
-    env, policy = load_policy(store, run_id, registry=registry)
-    observations = collect_states(env, policy, 256).observations
-    rows = measure_latency(policy, observations, budget=budget)
-    steps_per_second = rollout_speed(env, policy, seconds=3 * budget)
-    fastest = min(row.seconds for row in rows if row.batch == 1)
-    payload = {
-        "rows": [row.row() for row in rows],
-        "threads": available_cores(),
-        "cpu": cpu_model(),
-        "rollout_steps_per_second": steps_per_second,
-        "num_envs": env.num_envs,
-    }
-    values = {"latency_us": 1e6 * fastest, "rollout_steps_per_second": steps_per_second}
-    store.add_policy_evaluation(run_id, LATENCY, values, payload=payload)
 
 
 def _result(store: Store, planned: Planned, run: Run) -> Result:
@@ -291,7 +262,7 @@ def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ..
     """
     from qecforge.evaluation.error_rates.noise import canonical_noise
 
-    config = plan.evaluation.logical_error_rate
+    config = plan.evaluation.of(LOGICAL_ERROR_RATE)
     if config is None:
         return ()
     memory = config.experiment == "memory"
@@ -309,6 +280,11 @@ def _rates(store: Store, plan: RunPlan, code: CodeRecord) -> tuple[ErrorRate, ..
         and (rate.task.extraction, rate.task.rounds, rate.task.basis, rate.task.boundary) == wanted
         and config.decoder in ("auto", rate.task.decoder)
     ]
-    fitting.sort(key=lambda rate: _PREFERRED.index(rate.task.decoder), reverse=True)
+    fitting.sort(key=lambda rate: _place(rate.task.decoder), reverse=True)
     by_strength = {rate.p: rate for rate in fitting}
     return tuple(by_strength[p] for p in sorted(by_strength))
+
+
+def _place(decoder: str) -> int:
+    """Among the decoders by accuracy."""
+    return _PREFERRED.index(decoder) if decoder in _PREFERRED else len(_PREFERRED)

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integer_nets import ACTIVATIONS, random_mlp, random_observations
+from llvmlite import binding
 
 from qecforge.errors import ConfigurationError
 from qecforge.inference.integer import IntegerMlp, Levels, run_reference
-from qecforge.inference.runtimes._native_cpu import KERNELS, packed_order
+from qecforge.inference.runtimes._native_cpu import KERNELS, cpu_features, packed_order
 from qecforge.inference.runtimes.choice import make_runtime
 from qecforge.inference.runtimes.native import NativeRuntime, usable_kernels
 
@@ -185,6 +186,31 @@ def test_the_packed_order_is_that_of_the_packing_instructions():
     a, b, c, d = np.arange(32).reshape(4, 2, 4)
     want = [*a[0], *b[0], *c[0], *d[0], *a[1], *b[1], *c[1], *d[1]]
     assert packed_order(8).tolist() == want
+
+
+def test_features_are_those_that_numba_compiles_for():
+    compiled_for = str(numba.core.registry.cpu_target.target_context.codegen().magic_tuple()[2])
+    assert cpu_features() == {name[1:] for name in compiled_for.split(",") if name.startswith("+")}
+
+
+def test_features_are_those_that_the_user_names(monkeypatch):
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", "+avx2,-avx512f,+fma")
+    assert cpu_features() == {"avx2", "fma"}
+
+
+def test_without_avx_where_numba_is_told_so(monkeypatch):
+    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: {"avx2": True, "sse4.2": True, "avx512f": False})
+    assert cpu_features() == {"avx2", "sse4.2"}
+    monkeypatch.setattr(numba.config, "ENABLE_AVX", 0)
+    assert cpu_features() == {"sse4.2"}
+
+
+def test_a_cpu_of_which_llvm_knows_nothing_has_the_portable_kernel(monkeypatch):
+    def unknown():
+        raise RuntimeError("failed to get host cpu features.")
+
+    monkeypatch.setattr(binding, "get_host_cpu_features", unknown)
+    assert usable_kernels() == ("portable",)
 
 
 def test_a_cpu_without_the_instructions_takes_the_portable_kernel(tmp_path):

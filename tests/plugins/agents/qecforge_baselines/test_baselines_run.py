@@ -34,7 +34,7 @@ def test_a_run_leaves_a_policy_with_its_trajectory(agent, tmp_path):
     with Store(f"sqlite:///{tmp_path}/results.db", read_only=True) as store:
         (run,) = store.runs()
         env, policy = load_policy(store, run.id, registry=registry)
-        assert store.metrics(run.id, "detection_rate").step.tolist() == [10, 20, 30]
+        assert store.metrics(run.id, "cost").step.tolist() == [10, 20, 30]
     np.testing.assert_array_equal(policy.trajectory.epochs, [0, 10, 20, 30])
     np.testing.assert_allclose(policy.trajectory.means[0], env.initial_parameters, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(policy.trajectory.means[-1], policy.mean, rtol=1e-6, atol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qecforge_ppo.parameters._normals import BLOCK, draw, normals, philox
+from qecforge_ppo.parameters._normals import BLOCK, Distribution, Units, draw, normals, philox
 
 KEY = np.array([12, 345], np.uint32)
 
@@ -76,7 +76,7 @@ def test_candidates_are_mean_plus_deviation_times_normal(mirrored, tasks):
     centre, mean, log_sigma = rng.normal(size=(3, blocks * BLOCK)).astype(np.float32)
     scale = np.exp(rng.normal(size=blocks * BLOCK)).astype(np.float32)
     z, x = np.empty((blocks, K, BLOCK), np.float32), np.empty((K, P), np.float32)
-    draw(z, x, centre, scale, mean, log_sigma, KEY, 9, mirrored=mirrored, tasks=tasks)
+    draw(z, x, Units(centre, scale), Distribution(mean, log_sigma), KEY, 9, mirrored=mirrored, tasks=tasks)
     expected = normals(KEY, 9, K, P).astype(np.float64)
     if mirrored:
         expected[3:] = -expected[:3]

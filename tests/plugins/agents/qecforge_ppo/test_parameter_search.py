@@ -156,7 +156,7 @@ def test_reports_are_means_over_the_epochs_between():
         context = RecordingContext(env)
         agent.train(env, context)
         assert context.advances[-1].step == 12
-        rates[every] = context.metrics["detection_rate"]
+        rates[every] = context.metrics["cost"]
     expected = [np.mean(rates[1][start : start + 5]) for start in (0, 5, 10)]
     np.testing.assert_allclose(rates[5], expected)
 

@@ -9,6 +9,7 @@ from qecforge import Registry, RunOptions, Store, load_manifest, run_manifest
 from qecforge.errors import ConfigurationError, DecoderError
 from qecforge.evaluation.error_rates.decoders import compile_decoder
 from qecforge.evaluation.statistics import wilson_interval
+from qecforge.testing.contexts import RecordingEvaluation
 from qecforge_ppo.parameters.agent import ParameterPPO
 from qecforge_ppo.parameters.config import ParameterPPOConfig
 from qecforge_surface_steering import qecforge_environments
@@ -54,7 +55,7 @@ def test_reward_is_what_decoding_by_hand_gives(monkeypatch):
         per_shot = errors / 3000
         assert reward == pytest.approx(-(1 - (1 - 2 * per_shot) ** (1 / 4)) / 2, rel=1e-6)
         assert errors > 10
-    assert infos["detection_rate"] == pytest.approx(-rewards.mean(), rel=1e-6)
+    assert infos["cost"] == pytest.approx(-rewards.mean(), rel=1e-6)
 
 
 def test_shots_are_those_of_the_device():
@@ -151,13 +152,9 @@ def test_an_agent_learns_the_priors():
     search = ParameterPPO(config).search(env, 0)
     for _ in range(config.total_epochs):
         search.tell(env.step(search.ask())[1])
-    recorded = {}
-    compare_priors(
-        env,
-        search.policy(),
-        DecoderPriorsConfig(shots=60_000),
-        lambda name, step, value: recorded.update({name: value}),
-    )
+    context = RecordingEvaluation()
+    compare_priors(env, search.policy(), DecoderPriorsConfig(shots=60_000), context)
+    recorded = {name: values[0] for name, values in context.series.items()}
     errors = {name.split("/")[1]: value for name, value in recorded.items() if name.endswith("errors")}
     assert errors["start"] == errors["nominal"] > 400
     assert errors["true"] < 0.65 * errors["nominal"]

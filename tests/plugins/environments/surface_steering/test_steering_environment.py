@@ -27,7 +27,7 @@ def test_a_step_measures_the_true_rates_within_shot_noise():
     error = np.sqrt(exact * (1 - exact) / env.trials / env.num_envs)
     assert (np.abs(rewards.mean(axis=0) + exact) < 5 * error).all()
     assert infos["true_cost"] == pytest.approx(exact.mean(), abs=1e-12)
-    assert infos["detection_rate"] == pytest.approx(-rewards.mean(), abs=1e-7)
+    assert infos["cost"] == pytest.approx(-rewards.mean(), abs=1e-7)
 
 
 def test_counts_are_whole_numbers_of_detector_outcomes():

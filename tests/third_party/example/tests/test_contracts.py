@@ -1,14 +1,16 @@
-"""What qecforge asks of every environment, reward and agent, asked of this one's."""
+"""What qecforge asks of every environment, reward, agent and reproduction, asked of this one's."""
 
 from __future__ import annotations
 
 import numpy as np
-from qecforge_thirdparty_example import AGENT, ENVIRONMENT, REWARD, SpreadConfig
+from qecforge_thirdparty_example import AGENT, ENVIRONMENT, REPRODUCTION, REWARD, SpreadConfig
 from qecforge_thirdparty_example.environment import ChainBatch, ChainSubject
+from qecforge_thirdparty_example.reproduction import shortest
 
 from qecforge.codes import StabilizerCode
 from qecforge.testing.agents import AgentContract
 from qecforge.testing.environments import EnvironmentContract
+from qecforge.testing.reproductions import ReproductionContract
 from qecforge.testing.rewards import RewardContract, RewardExample
 
 
@@ -37,6 +39,16 @@ class TestAgent(AgentContract):
     spec = AGENT
     settings = {"total_steps": 20_000, "num_envs": 16}  # noqa: RUF012
     trains_further = False
+
+
+class TestReproduction(ReproductionContract):
+    spec = REPRODUCTION
+    options = {"sizes": ("3", "4"), "steps": 64}  # noqa: RUF012
+
+
+def test_the_shortest_circuit_spreads_the_logical_x_by_one_qubit_a_gate():
+    assert shortest(3) == 2 / 3 + 1
+    assert shortest(4) == 2 / 4 + 3 / 4 + 1
 
 
 def test_the_chain_finds_the_repetition_code_with_the_fewest_gates():

@@ -108,7 +108,7 @@ def test_exact_rates_are_the_marginals_of_the_detector_error_model(name, bulk_on
         for circuit, classes in zip(built.circuits, model.detector_class, strict=True):
             marginals = dem_marginals(own_noise(circuit, errors, model.gates))
             used = classes >= 0
-            np.testing.assert_allclose(engine._rates[k, classes[used]], marginals[used], rtol=0, atol=1e-12)
+            np.testing.assert_allclose(engine._evaluated.rates[k, classes[used]], marginals[used], rtol=0, atol=1e-12)
             np.add.at(total, model.objective[classes[used]], marginals[used])
             np.add.at(seen, model.objective[classes[used]], 1)
         np.testing.assert_array_equal(seen * built.shots, built.trials)

@@ -50,8 +50,8 @@ def test_streams_of_candidates_and_epochs_differ():
     assert _kernels.stream_key(1, 2) != _kernels.stream_key(2, 1)
     rates = np.full((50, 3), 0.5)
     rewards, streams = np.empty((50, 3), np.float32), np.empty((50, 4), np.uint64)
-    classes = (np.arange(3), np.full(3, 10**12), np.full(3, 1e-12))
-    _kernels.draw_rewards(50, rates, classes, _kernels.stream_key(3), streams, rewards)
+    trials = _kernels.Trials(np.arange(3), np.full(3, 10**12), np.full(3, 1e-12))
+    _kernels.draw_rewards(50, rates, trials, _kernels.stream_key(3), streams, rewards)
     assert len(np.unique(streams)) == 200
 
 
@@ -77,24 +77,24 @@ def test_rates_are_those_of_the_formulas(seed, dtype, tolerance):
     p = p_max * (1 - np.exp(-(floor + excess) / p_max))
     expected = (1 - np.exp(np.log(1 - p / p_max) @ dense.T + fixed)) / 2
     weight = np.random.default_rng(seed).random(len(fixed))
-    e, rates, costs = np.empty((K, G)), np.empty((K, len(fixed))), np.empty(K)
-    landscape = (floor / p_max, curvature / (p_max * P))
+    out = _kernels.Evaluated(np.empty((K, G)), np.empty((K, len(fixed))), np.empty(K))
+    landscape = _kernels.Landscape(floor / p_max, curvature / (p_max * P))
     for chunk in (K, 2):
-        _kernels.evaluate(chunk, x, optimum, landscape, matrix, fixed, weight, e, rates, costs)
-        np.testing.assert_allclose(rates, expected, rtol=0, atol=tolerance)
-        np.testing.assert_allclose(p_max * (1 - np.exp(-e)), p, rtol=0, atol=tolerance)
-        np.testing.assert_allclose(costs, expected @ weight, rtol=0, atol=10 * tolerance)
+        _kernels.evaluate(chunk, x, optimum, landscape, _kernels.Rates(*matrix, fixed, weight), out)
+        np.testing.assert_allclose(out.rates, expected, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(p_max * (1 - np.exp(-out.exponents)), p, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(out.costs, expected @ weight, rtol=0, atol=10 * tolerance)
 
 
 def test_what_threads_are_given_does_not_change_what_is_drawn():
     rng = np.random.default_rng(5)
     rates = rng.uniform(0, 0.5, (7, 5))
-    classes = (np.array([0, 0, 1, 2, 2]), np.array([50, 10, 400, 7, 3000]), np.full(5, 1e-3))
+    trials = _kernels.Trials(np.array([0, 0, 1, 2, 2]), np.array([50, 10, 400, 7, 3000]), np.full(5, 1e-3))
     streams = np.empty((7, 4), np.uint64)
     drawn = []
     for chunk in (7, 3, 1):
         rewards = np.full((7, 3), np.nan, np.float32)
-        _kernels.draw_rewards(chunk, rates, classes, _kernels.stream_key(9), streams, rewards)
+        _kernels.draw_rewards(chunk, rates, trials, _kernels.stream_key(9), streams, rewards)
         drawn.append(rewards)
     np.testing.assert_array_equal(drawn[0], drawn[1])
     np.testing.assert_array_equal(drawn[0], drawn[2])
@@ -104,7 +104,7 @@ def test_parameters_that_are_not_finite_are_told_by_their_candidate():
     _, matrix, floor, curvature, p_max, fixed, x, optimum = case(1, np.float64)
     K, G, P = x.shape
     x[2, 0, 0], x[4, 1, 0], x[5, 0, 0] = np.nan, np.inf, 1e200
-    e, rates, costs = np.empty((K, G)), np.empty((K, len(fixed))), np.empty(K)
-    landscape = (floor / p_max, curvature / (p_max * P))
-    _kernels.evaluate(K, x, optimum, landscape, matrix, fixed, np.ones(len(fixed)), e, rates, costs)
-    assert np.flatnonzero(np.isnan(costs)).tolist() == [2, 4, 5]
+    out = _kernels.Evaluated(np.empty((K, G)), np.empty((K, len(fixed))), np.empty(K))
+    landscape = _kernels.Landscape(floor / p_max, curvature / (p_max * P))
+    _kernels.evaluate(K, x, optimum, landscape, _kernels.Rates(*matrix, fixed, np.ones(len(fixed))), out)
+    assert np.flatnonzero(np.isnan(out.costs)).tolist() == [2, 4, 5]

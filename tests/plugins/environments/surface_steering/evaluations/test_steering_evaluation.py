@@ -9,6 +9,7 @@ import pytest
 from qecforge import Registry, RunOptions, Store, load_manifest, run_manifest
 from qecforge.errors import ConfigurationError, DecoderError
 from qecforge.parameters import GaussianParameters, ParameterTrajectory
+from qecforge.testing.contexts import RecordingEvaluation
 from qecforge_surface_steering import SurfaceSteering, SurfaceSteeringConfig
 from qecforge_surface_steering.decoding.logical import LogicalCounts, LogicalMemory, per_cycle
 from qecforge_surface_steering.decoding.priors import nominal_errors
@@ -35,17 +36,19 @@ def following(env, share=0.6, epochs=EPOCHS):
     return GaussianParameters(means[-1], np.ones(len(start)), ParameterTrajectory(epochs, means))
 
 
-class Recorder(dict):
-    def __call__(self, metric, step, value):
-        assert step not in self.setdefault(metric, {}), (metric, step)
+class Recorder(RecordingEvaluation):
+    """Takes each step of a series once."""
+
+    def record(self, metric, step, value):
+        assert step not in self.series.get(metric, {}), (metric, step)
         assert isinstance(step, int)
-        self[metric][step] = float(value)
+        super().record(metric, step, value)
 
 
 def evaluated(env, policy, **settings):
-    record = Recorder()
-    evaluate_steering(env, policy, SteeringEvaluationConfig.model_validate({"ler_epochs": 0} | settings), record)
-    return record
+    context = Recorder()
+    evaluate_steering(env, policy, SteeringEvaluationConfig.model_validate({"ler_epochs": 0} | settings), context)
+    return context.series
 
 
 def test_rates_distances_and_totals_are_the_environments_own():
@@ -217,9 +220,11 @@ def one_gate(**settings):
 @pytest.mark.parametrize("prior", ["nominal", "true"])
 def test_the_gradient_relation_of_a_single_gate_is_known(prior):
     env = one_gate()
-    record = Recorder()
+    context = Recorder()
     config = GradientRelationConfig(directions=6, step=0.4, shots=40_000, decoder="ml_lookup", prior=prior)
-    evaluate_gradient_relation(env, following(env, epochs=[0, 1]), config, record)
+    evaluate_gradient_relation(env, following(env, epochs=[0, 1]), config, context)
+    record = context.series
+    assert context.reports == [(number, 6) for number in range(1, 7)]
     x, scale = env.initial_parameters[0], env.exploration_scale[0]
     p = [env.gate_errors([x + sign * 0.4 * scale], 0)[0] for sign in (1, -1, 0)]
     slope = math.log(p[0] / p[1]) / 0.8
@@ -238,11 +243,11 @@ def test_the_gradient_relation_of_a_single_gate_is_known(prior):
 
 def test_the_gradient_relation_repeats():
     def once(seed):
-        record = Recorder()
+        context = Recorder()
         env = make(seed, device_seed=1, start={"kind": "miscalibrated", "sigma": 1.0})
         config = GradientRelationConfig(directions=2, shots=1000)
-        evaluate_gradient_relation(env, following(env), config, record)
-        return record
+        evaluate_gradient_relation(env, following(env), config, context)
+        return context.series
 
     assert once(0) == once(0)
     assert once(0)["gradient_relation/dlog_rate"] != once(1)["gradient_relation/dlog_rate"]

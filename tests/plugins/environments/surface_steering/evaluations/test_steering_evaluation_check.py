@@ -36,7 +36,7 @@ def load(**parts):
         ),
         (
             {"distance": "distance: 3, horizon: 10, drift: [{profile: table, every: 19, values: [[0.1]]}]"},
-            r"table of environment\.drift\[0\] ends at epoch 19 of the agent's 20: add rows, or set beyond",
+            r"4:\d+ agent: the table of environment\.drift\[0\] ends at epoch 19 of the agent's 20: add rows, or set",
         ),
         (
             {"distance": 'code: circuit, circuit: "R 0\\nH[h{}] 0\\nH[h{}] 0\\nM 0\\nDETECTOR rec[-1]"'},
@@ -69,3 +69,18 @@ def test_one_line_says_what_does_not_fit(parts, message):
 )
 def test_what_fits_passes(parts):
     assert len(load(**parts).runs()) == 1
+
+
+SHORT = "{plugin: surface_steering, distance: 3, horizon: 10, drift: [{profile: table, every: 19, values: [[0.1]]}]}"
+
+
+@pytest.mark.parametrize("agent", ["parameter_ppo", "spsa", "cma_es"])
+def test_a_search_that_outlasts_the_drifts_table_is_refused_before_it_begins(agent):
+    text = f"qecforge: 1\nname: n\nenvironment: {SHORT}\nagent: {{plugin: {agent}, total_epochs: %s}}\n"
+    assert load_manifest(text % 19, registry=Registry.load()).runs()
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(text % 20, registry=Registry.load())
+    assert str(caught.value) == (
+        "4:17 agent: the table of environment.drift[0] ends at epoch 19 of the agent's 20: add rows, or set beyond to "
+        "hold or repeat"
+    )

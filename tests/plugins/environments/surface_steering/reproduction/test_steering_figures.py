@@ -8,9 +8,9 @@ from steering_records import GAMMA, file_runs
 
 from qecforge import Store
 from qecforge.reporting.spread import Spread
-from qecforge.reproduction.files import write_files
+from qecforge.reproduction.files import tables_of, write_files
 from qecforge_surface_steering.reproduction.figures import Curve, curves_figure, marks_figure, mean_curve
-from qecforge_surface_steering.reproduction.report import report_figures, report_tables
+from qecforge_surface_steering.reproduction.report import report_of
 from qecforge_surface_steering.reproduction.runs import collect, experiments
 
 
@@ -39,8 +39,8 @@ def test_marks_have_the_intervals_of_their_spreads():
 
 def test_a_report_has_every_table_and_figure(tmp_path):
     with Store(tmp_path / "results.db") as store:
-        results = collect(store, file_runs(store, *experiments(), seeds=1))
-    figures = report_figures(results)
+        report = report_of(collect(store, file_runs(store, *experiments(), seeds=1)))
+    figures = report.figures()
     assert set(figures) == {
         "gradient_relation",
         "fine_tuning_color",
@@ -67,5 +67,5 @@ def test_a_report_has_every_table_and_figure(tmp_path):
     (axes,) = figures["drift_ler"].axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["fixed", "steered", "steered, decoder steered"]
-    written = write_files(report_tables(results), {"drift_ler": figures["drift_ler"]}, tmp_path / "out")
+    written = write_files(tables_of(report), {"drift_ler": figures["drift_ler"]}, tmp_path / "out")
     assert {"claims.csv", "tables.md", "map.json", "drift_ler.png"} <= {path.name for path in written}

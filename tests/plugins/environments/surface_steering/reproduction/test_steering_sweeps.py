@@ -6,7 +6,7 @@ from steering_records import error_rates, file_run, file_runs, planned_runs
 
 from qecforge import Store
 from qecforge.errors import ConfigurationError
-from qecforge_surface_steering.reproduction.claims import claims_table
+from qecforge_surface_steering.reproduction.claims import claims
 from qecforge_surface_steering.reproduction.runs import collect
 from qecforge_surface_steering.reproduction.sweeps import map_table, trend_table
 from qecforge_surface_steering.reproduction.tables import drift_table
@@ -28,7 +28,7 @@ def test_a_critical_frequency_that_one_seed_has_not_has_no_mean(tmp_path):
 
 
 def test_an_override_about_an_evaluation_that_none_has_is_refused():
-    with pytest.raises(ConfigurationError, match=r"^--set evaluation\.steerin\.shots=7: no manifest of these results"):
+    with pytest.raises(ConfigurationError, match=r"^evaluation\.steerin\.shots=7: no manifest of these results"):
         planned_runs("map", "drift", overrides=["agent.clip=0.1", "evaluation.steerin.shots=7"])
     assert planned_runs("gradient_relation", "drift", overrides=["evaluation.steering.shots=7"])
 
@@ -36,8 +36,8 @@ def test_an_override_about_an_evaluation_that_none_has_is_refused():
 def test_one_seed_cannot_tell_whether_an_interval_is_above_a_goal(tmp_path):
     with Store(tmp_path / "results.db") as store:
         one = collect(store, file_runs(store, "fine_tuning", seeds=1))
-    claims = [row for row in claims_table(one).rows if row["result"] == "fine-tuning"]
-    assert [(row["seeds"], row["holds"]) for row in claims] == [(1, None), (1, None)]
+    found = [claim for claim in claims(one) if claim.part == "fine-tuning"]
+    assert [(claim.ours.seeds, claim.holds) for claim in found] == [(1, None), (1, None)]
 
 
 def test_a_stability_that_counting_hides_in_one_seed_has_no_mean(tmp_path):
@@ -72,4 +72,4 @@ def test_a_trend_says_how_many_runs_have_no_rate(tmp_path):
     row = trend_table(results).rows[0]
     assert (row["points"], row["note"]) == (3, "1 of 4 runs have no γ")
     assert row["exponent"] == pytest.approx(0, abs=1e-3)
-    assert claims_table(results).rows[0]["note"] == "1 of 4 runs have no γ"
+    assert claims(results)[0].note == "1 of 4 runs have no γ"

@@ -12,10 +12,12 @@ from steering_records import FACTOR, GAMMA, SLOWNESS, error_rates, file_run, fil
 from qecforge import Registry, Store
 from qecforge.errors import ConfigurationError
 from qecforge.reporting.tables import to_csv, to_json, to_text
+from qecforge.reproduction.claims import claims_table
+from qecforge.reproduction.files import tables_of
 from qecforge_surface_steering.reproduction import sweeps as sweeps
 from qecforge_surface_steering.reproduction import tables as tables
-from qecforge_surface_steering.reproduction.claims import claims_table
-from qecforge_surface_steering.reproduction.report import report_figures, report_tables
+from qecforge_surface_steering.reproduction.claims import claims
+from qecforge_surface_steering.reproduction.report import report_of
 from qecforge_surface_steering.reproduction.runs import collect, experiments, manifest_names, plan_runs
 
 
@@ -240,7 +242,7 @@ def test_factor_graph_is_beside_the_papers(filled):
 
 
 def test_claims_say_what_holds(everything):
-    claims = {row["claim"]: row for row in claims_table(everything).rows}
+    said = {row["claim"]: row for row in claims_table(claims(everything)).rows}
     holding = [
         "d log LER = (d+1)/2 d log C at d = 3",
         "fine-tuning lowers the LER, surface, d = 5",
@@ -252,10 +254,10 @@ def test_claims_say_what_holds(everything):
         "slow fluctuations of log LER suppressed, dB",
         "epochs to half the excess at d = 5, beside the best other",
     ]
-    assert [claims[name]["holds"] for name in holding] == [True] * len(holding)
-    assert claims["decoder steering lowers the LER further, by"]["value"]["mean"] == pytest.approx(0.07, rel=1e-3)
-    assert claims["epochs to half the excess at d = 5, beside the best other"]["criterion"].endswith("PGPE's")
-    assert claims["response to a step, epochs"]["value"]["mean"] == pytest.approx(120, rel=1e-3)
+    assert [said[name]["holds"] for name in holding] == [True] * len(holding)
+    assert said["decoder steering lowers the LER further, by"]["value"]["mean"] == pytest.approx(0.07, rel=1e-3)
+    assert said["epochs to half the excess at d = 5, beside the best other"]["criterion"].endswith("PGPE's")
+    assert said["response to a step, epochs"]["value"]["mean"] == pytest.approx(120, rel=1e-3)
 
 
 @pytest.mark.parametrize(("noise", "growth", "holds"), [(0.0, 0.0, True), (0.3, 0.0, None), (0.0, 1.0, False)])
@@ -268,7 +270,7 @@ def test_an_exponent_is_small_or_large_or_untold(store, noise, growth, holds):
         gamma = GAMMA * (d / 5) ** growth * math.exp(noise * rng.standard_normal())
         rates = 0.04 / (1 - 0.5 * np.exp(-gamma * epochs))
         file_run(store, each, {"steering/steered/rate": (epochs, rates), "steering/optimal/rate": (epochs, 0.04)})
-    row = claims_table(collect(store, planned)).rows[0]
+    row = claims_table(claims(collect(store, planned))).rows[0]
     assert row["claim"] == "γ independent of d, P = 1, from detection rates: exponent"
     assert row["holds"] is holds
     assert row["value"]["low"] - 1e-6 <= growth <= row["value"]["high"] + 1e-6
@@ -278,17 +280,17 @@ def test_an_exponent_is_small_or_large_or_untold(store, noise, growth, holds):
 def test_a_claim_without_a_number_neither_holds_nor_fails(store):
     planned = planned_runs("response", seeds=1)
     file_run(store, planned[0], {"steering/response/0": ([300, 305], [0.0, 0.5])})
-    (row,) = claims_table(collect(store, planned)).rows
+    (row,) = claims_table(claims(collect(store, planned))).rows
     assert (row["ours"], row["holds"], row["note"]) == ("", None, "2 points, 5 are needed (1 of 1 seeds)")
 
 
 def test_nothing_finished_is_no_table_and_no_figure():
-    assert report_tables([]) == {}
-    assert report_figures([]) == {}
+    assert tables_of(report_of([])) == {}
+    assert report_of([]).figures() == {}
 
 
 def test_tables_can_be_written_in_every_format(everything):
-    for table in report_tables(everything).values():
+    for table in tables_of(report_of(everything)).values():
         assert len(json.loads(to_json(table))) == len(table.rows)
         assert len(to_csv(table).splitlines()) == len(table.rows) + 1
         assert to_text(table)

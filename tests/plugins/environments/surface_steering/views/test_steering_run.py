@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from qecforge import Store
-from qecforge.errors import ConfigurationError, StoreError
+from qecforge import Registry, Store
+from qecforge.cli._readings import Readings
+from qecforge.errors import StoreError
 from qecforge.evaluation.statistics import wilson_interval
+from qecforge_surface_steering.views import DECODER_STEERING, SURFACE_STEERING
 from qecforge_surface_steering.views.run_figures import (
     error_rate_curves,
     run_figures,
     stabilizer_panels,
     traces,
-    write_run_figures,
 )
 
 EPOCHS = (0, 50, 100)
@@ -137,7 +139,7 @@ def test_traces_have_their_optimum(store):
     assert np.array_equal([trace.epochs, trace.mean, trace.optimum], [EPOCHS, [0, 1, 2], [2, 2, 2]])
 
 
-def test_figures_are_those_that_the_record_allows(store, tmp_path):
+def test_figures_are_those_that_the_record_allows(store):
     whole = file_run(
         store,
         ("steering/fixed/rate", [0.1, 0.2, 0.3]),
@@ -155,20 +157,38 @@ def test_figures_are_those_that_the_record_allows(store, tmp_path):
         ("steered", [0.1, 0.1, 0.1]),
     ]
     assert axes.get_title() == "drift, seed 3"
-    part = file_run(store, ("steering/steered/rate", [0.1, 0.2, 0.3]), seed=4)
-    (path,) = write_run_figures(store, part, tmp_path / "new" / "folder")
-    assert path.name == f"{part.id}_detection_rate.png"
-    assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_no_record_no_figure(store, tmp_path):
-    run = file_run(store, ("detection_rate", [0.1, 0.2, 0.3]))
-    with pytest.raises(StoreError, match=r"has no record that a figure could be drawn from: it takes an environment"):
-        write_run_figures(store, run, tmp_path)
+def test_no_record_no_figure(store):
+    run = file_run(store, ("cost", [0.1, 0.2, 0.3]))
+    assert dict(SURFACE_STEERING.figures(store, run)) == {}
+    assert dict(DECODER_STEERING.figures(store, run)) == {}
 
 
-def test_a_folder_that_cannot_be_written_is_refused(store, tmp_path):
-    run = file_run(store, ("steering/steered/rate", [0.1, 0.2, 0.3]))
-    (tmp_path / "taken").write_text("")
-    with pytest.raises(ConfigurationError, match="choose another folder"):
-        write_run_figures(store, run, tmp_path / "taken")
+@pytest.mark.parametrize(
+    ("view", "label"), [(SURFACE_STEERING, "detection rate"), (DECODER_STEERING, "logical error rate")]
+)
+def test_a_run_that_was_filed_before_its_number_was_called_cost_has_its_learning_curve(store, view, label):
+    run = file_run(store, ("detection_rate", [0.1, 0.2, 0.3]), ("true_cost", [0.1, 0.15, 0.2]))
+    (axes,) = view.figures(store, run)["learning_curve"].axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epochs", label)
+    assert {line.get_label(): list(line.get_ydata()) for line in axes.lines} == {
+        "measured": [0.1, 0.2, 0.3],
+        "without sampling noise": [0.1, 0.15, 0.2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ("surface_steering", "detection rate 0.04, logical error rate 0.002, sigma 0.3, 1,200 epochs/s"),
+        ("decoder_steering", "logical error rate 0.04, of the mean 0.002, sigma 0.3, 1,200 epochs/s"),
+    ],
+)
+def test_the_numbers_that_are_watched_have_the_names_of_their_device(environment, words):
+    registry = Registry.load()
+    specs = registry.environment(environment).spec, registry.agent("parameter_ppo").spec
+    plan = SimpleNamespace(environment=SimpleNamespace(spec=specs[0]), agent=SimpleNamespace(spec=specs[1]))
+    readings = Readings(plan)
+    readings.add({"sigma": 0.3, "cost": 0.04, "time/epochs_per_second": 1200.4, "logical_error_rate": 0.002})
+    assert (readings.words(), readings.unit) == (words, "epochs")

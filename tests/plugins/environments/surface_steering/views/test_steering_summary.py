@@ -53,4 +53,4 @@ def test_priors_of_a_tuned_decoder(store):
 
 def test_nothing_where_nothing_was_recorded(store):
     (planned,) = planned_runs("drift", seeds=1)
-    assert steering_summary(store, [file_run(store, planned, {"detection_rate": ([0], 0.1)})]).rows == []
+    assert steering_summary(store, [file_run(store, planned, {"cost": ([0], 0.1)})]).rows == []

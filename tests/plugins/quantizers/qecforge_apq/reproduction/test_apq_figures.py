@@ -9,11 +9,12 @@ import pytest
 from apq_records import file_run, planned_runs
 
 from qecforge import Store
-from qecforge.errors import ConfigurationError, MissingDependency
+from qecforge.errors import MissingDependency
 from qecforge.evaluation.policies.fidelity import LogitNoise, MarginBucket
 from qecforge.reporting import figures
+from qecforge.reproduction.files import tables_of, write_files
 from qecforge_apq.reproduction import figures as drawn
-from qecforge_apq.reproduction.report import report_figures, write_report
+from qecforge_apq.reproduction.report import report_of
 from qecforge_apq.reproduction.runs import collect
 
 
@@ -86,20 +87,15 @@ def test_a_report_has_every_table_and_figure(tmp_path):
         for each in planned:
             file_run(store, each)
         results = collect(store, planned)
-    names = {path.name for path in write_report(results, tmp_path / "out")}
+    report = report_of(results)
+    names = {path.name for path in write_files(tables_of(report), report.figures(), tmp_path / "out")}
     assert names == {path.name for path in (tmp_path / "out").iterdir()}
     shown = {"margins", "flips", "noise", "top1", "tau", "first_code", "latency", "error_rates"}
     assert {name for name in names if name.endswith(".png")} == {f"e1_{name}.png" for name in shown}
     assert (tmp_path / "out" / "e1_flips.png").read_bytes().startswith(b"\x89PNG")
     assert "| e1 | APQ | 2 | 99.10" in (tmp_path / "out" / "tables.md").read_text()
-    (axes,) = report_figures(results)["e1_top1"].axes
+    (axes,) = report.figures()["e1_top1"].axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["PTQ (per-tensor)", "APQ"]
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="choose another --out"):
-        write_report([], tmp_path / "file")
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

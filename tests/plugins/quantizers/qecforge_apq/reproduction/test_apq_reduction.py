@@ -10,17 +10,20 @@ from apq_records import ABLATIONS, MAIN, file_run, made_fidelity, planned_runs
 
 from qecforge import Registry, Store
 from qecforge.errors import ConfigurationError
+from qecforge.evaluation.built_in import DECISION_FIDELITY, LOGICAL_ERROR_RATE
 from qecforge.evaluation.error_rates.noise import canonical_noise
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.statistics import bootstrap_mean_interval, wilson_interval
 from qecforge.reporting.spread import Spread
 from qecforge.reporting.tables import to_csv, to_json, to_text
+from qecforge.reproduction.claims import claims_table
+from qecforge.reproduction.planning import stages
 from qecforge.testing._store_examples import example_code, example_task
-from qecforge_apq.reproduction.claims import claims_table
+from qecforge_apq.reproduction.claims import claims
 from qecforge_apq.reproduction.codes import codes_table
 from qecforge_apq.reproduction.details import flips_table, latency_table, noise_table, search_table
 from qecforge_apq.reproduction.report import error_rate_curves
-from qecforge_apq.reproduction.runs import EXPERIMENTS, collect, methods, plan_runs, stages
+from qecforge_apq.reproduction.runs import EXPERIMENTS, collect, methods, plan_runs
 from qecforge_apq.reproduction.tables import ablation_table, decision_table
 
 
@@ -46,8 +49,8 @@ def test_every_experiment_and_method_is_a_valid_manifest():
         agent = each.plan.agent.config
         assert (agent.gamma, agent.gae_lambda, agent.clip, agent.horizon) == (0.995, 0.95, 0.2, 128)
         assert (agent.learning_rate, agent.weight_decay, agent.total_steps) == (3e-4, 0.01, 300_000)
-        assert {1e-3} <= set(each.plan.evaluation.logical_error_rate.strengths)
-        assert (each.plan.evaluation.decision_fidelity is not None) == (each.method.quantizer is not None)
+        assert {1e-3} <= set(each.plan.evaluation.of(LOGICAL_ERROR_RATE).strengths)
+        assert (each.plan.evaluation.of(DECISION_FIDELITY) is not None) == (each.method.quantizer is not None)
 
 
 def test_the_float_runs_are_the_teachers():
@@ -57,7 +60,10 @@ def test_the_float_runs_are_the_teachers():
     teachers = {each.plan.seed: each.plan.identity for each in first}
     assert len(second) == 2 * 8
     for each in second:
-        assert each.plan.teacher_plan.identity == teachers[each.plan.seed]
+        assert each.plan.quantization.teacher.identity == teachers[each.plan.seed]
+        assert each.after == (teachers[each.plan.seed],)
+    (alone,) = stages(planned_runs(methods=("ptq",)))
+    assert [each.after for each in alone] == [(), ()]
 
 
 def test_overrides_reach_the_manifests_that_they_are_about():
@@ -70,14 +76,18 @@ def test_overrides_reach_the_manifests_that_they_are_about():
     planned = plan_runs(["e1"], MAIN, seeds=[0], registry=Registry.load(), overrides=overrides)
     runs = {each.method.name: each.plan for each in planned}
     assert {plan.agent.config.total_steps for plan in runs.values()} == {5000}
-    assert {plan.quantizer.config.bits for name, plan in runs.items() if name != "fp32"} == {4}
-    assert runs["fp32"].quantizer is None
-    assert {name: plan.fine_tuning.total_steps for name, plan in runs.items() if plan.fine_tuning} == {
+    assert {plan.quantization.quantizer.config.bits for name, plan in runs.items() if name != "fp32"} == {4}
+    assert runs["fp32"].quantization is None
+    assert {
+        name: plan.quantization.fine_tuning.total_steps
+        for name, plan in runs.items()
+        if plan.quantization and plan.quantization.fine_tuning
+    } == {
         "lsq": 3000,
         "apq": 3000,
     }
-    assert runs["ptq"].evaluation.decision_fidelity.states == 50
-    assert runs["ptq"].teacher_plan.identity == runs["fp32"].identity
+    assert runs["ptq"].evaluation.of(DECISION_FIDELITY).states == 50
+    assert runs["ptq"].quantization.teacher.identity == runs["fp32"].identity
 
 
 def test_the_deep_variant_has_a_layer_more():
@@ -87,7 +97,8 @@ def test_the_deep_variant_has_a_layer_more():
 
 
 def test_ablations_are_what_the_paper_leaves_out():
-    settings = {name: planned_runs(methods=(name,), seeds=1)[0].plan.quantizer.config for name in ("apq", *ABLATIONS)}
+    plans = {name: planned_runs(methods=(name,), seeds=1)[0].plan for name in ("apq", *ABLATIONS)}
+    settings = {name: plan.quantization.quantizer.config for name, plan in plans.items()}
     assert (settings["apq"].pairwise, settings["apq"].ranking, settings["apq"].mode) == (True, "kl", "qat")
     assert settings["apq"].safe != "none"
     assert (settings["apq_no_ranking"].pairwise, settings["apq_no_ranking"].ranking) == (False, "none")
@@ -157,12 +168,27 @@ def test_of_two_decoders_the_one_that_auto_takes_enters_the_rates(store):
     (planned,) = planned_runs(methods=("fp32",), seeds=1)
     run_id = file_run(store, planned)
     code = store.codes(run=run_id)[0]
-    noise = canonical_noise(planned.plan.evaluation.logical_error_rate.noise)
+    noise = canonical_noise(planned.plan.evaluation.of(LOGICAL_ERROR_RATE).noise)
     for decoder in ("bposd", "tesseract"):
         task = example_task(example_code("five_qubit"), 1e-3, noise=noise, decoder=decoder)
         store.add_error_counts(code.id, task, 0, ErrorCounts(shots=2000, errors=7), run_id=run_id)
     (result,) = collect(store, [planned])
     assert [(rate.p, rate.task.decoder) for rate in result.rates] == [(1e-4, "ml_lookup"), (1e-3, "ml_lookup")]
+
+
+def test_a_decoder_that_nobody_ranked_comes_after_those_that_are(store):
+    """Of a plugin, say: alone it gives the rate, beside another it does not."""
+    (planned,) = planned_runs(methods=("fp32",), seeds=1)
+    run_id = file_run(store, planned)
+    code = store.codes(run=run_id)[0]
+    noise = canonical_noise(planned.plan.evaluation.logical_error_rate.noise)
+    for p, decoder in ((1e-3, "chain_of_thought"), (3e-3, "chain_of_thought"), (3e-3, "another")):
+        task = example_task(example_code("five_qubit"), p, noise=noise, decoder=decoder)
+        store.add_error_counts(code.id, task, 0, ErrorCounts(shots=2000, errors=7), run_id=run_id)
+    (result,) = collect(store, [planned])
+    decoders = {rate.p: rate.task.decoder for rate in result.rates}
+    assert decoders[1e-3] == "ml_lookup"
+    assert decoders[3e-3] in ("chain_of_thought", "another")
 
 
 def test_runs_that_did_not_finish_are_left_out(store):
@@ -257,8 +283,12 @@ def test_latency_is_beside_torch_fp16_and_the_best_float(filled):
 GOALS = ("APQ: top-1 at least 98.6 %", "APQ: tau at least 0.955", "APQ: flips below 10.0 % at margins in [0, 0.1)")
 
 
+def rows_of(results):
+    return claims_table(claims(results)).rows
+
+
 def verdicts(results, experiment="e1"):
-    return {row["claim"]: row["holds"] for row in claims_table(results).rows if row["experiment"] == experiment}
+    return {row["claim"]: row["holds"] for row in rows_of(results) if row["part"] == experiment}
 
 
 def test_claims_say_what_holds(store):
@@ -266,18 +296,18 @@ def test_claims_say_what_holds(store):
     for each in planned:
         file_run(store, each)
     results = collect(store, planned)
-    claims = verdicts(results)
-    assert [claims[goal] for goal in GOALS] == [True, True, True]
+    said = verdicts(results)
+    assert [said[goal] for goal in GOALS] == [True, True, True]
     pairs = (("apq", "lsq"), ("lsq", "smoothquant"), ("smoothquant", "ptq"), ("apq", "ptq"))
-    assert [claims[f"top-1: {one} above {other}, by"] for one, other in pairs] == [True] * 4
+    assert [said[f"top-1: {one} above {other}, by"] for one, other in pairs] == [True] * 4
     worse = made_fidelity(0.80)
     for result in results:
         if result.method.name == "apq":
             store.add_policy_evaluation(result.run.id, "decision_fidelity", {}, payload=worse.to_payload())
-    claims = verdicts(collect(store, planned))
-    assert [claims[goal] for goal in GOALS] == [False, False, False]
-    assert claims["top-1: apq above lsq, by"] is False
-    assert claims["top-1: lsq above smoothquant, by"] is True
+    said = verdicts(collect(store, planned))
+    assert [said[goal] for goal in GOALS] == [False, False, False]
+    assert said["top-1: apq above lsq, by"] is False
+    assert said["top-1: lsq above smoothquant, by"] is True
 
 
 def test_what_the_seeds_disagree_about_is_not_decided(filled, store):
@@ -289,9 +319,9 @@ def test_what_the_seeds_disagree_about_is_not_decided(filled, store):
             store.add_policy_evaluation(result.run.id, "decision_fidelity", {}, payload=payload)
     found = collect(store, planned_runs())
     assert verdicts(found)["top-1: lsq above smoothquant, by"] is None  # better by 46 and by 2 points
-    text = to_text(claims_table(found))
+    text = to_text(claims_table(claims(found)))
     assert "not decided" in text
-    (alone,) = {row["holds"] for row in claims_table([each for each in found if each.seed == 0]).rows}
+    (alone,) = {row["holds"] for row in rows_of([each for each in found if each.seed == 0])}
     assert alone is None
 
 
@@ -300,7 +330,7 @@ def test_claims_about_the_mean_take_all_three_experiments(store):
     for each in planned:
         if (each.experiment, each.plan.seed) != ("e3", 2):
             file_run(store, each)
-    rows = [row for row in claims_table(collect(store, planned)).rows if row["experiment"] == "mean"]
+    rows = [row for row in rows_of(collect(store, planned)) if row["part"] == "mean"]
     assert {row["seeds"] for row in rows} == {2}
     assert rows[0]["value"]["mean"] == pytest.approx(0.991)
 

@@ -1,13 +1,22 @@
-"""Repetition codes on a chain of qubits: an environment, a reward and an agent for qecforge."""
+"""Repetition codes on a chain of qubits: an environment, a reward, an agent and a reproduction for qecforge."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from qecforge.contracts import PluginConfig
-from qecforge.hookspecs import AgentSpec, EnvironmentSpec, RewardSpec, hookimpl
+from qecforge.hookspecs import AgentSpec, EnvironmentSpec, ReproductionSpec, RewardSpec, hookimpl
 
-__all__ = ["AGENT", "ENVIRONMENT", "REWARD", "BanditConfig", "ChainConfig", "SpreadConfig"]
+__all__ = [
+    "AGENT",
+    "ENVIRONMENT",
+    "REPRODUCTION",
+    "REWARD",
+    "BanditConfig",
+    "ChainConfig",
+    "ChainOptions",
+    "SpreadConfig",
+]
 
 SUPPORT = "logical_x_support"
 """What `bit_flip_chain` shows and `spread` scores."""
@@ -33,6 +42,13 @@ class BanditConfig(PluginConfig):
     num_envs: int = Field(32, ge=1, description="Environment members stepped together.")
     horizon: int = Field(16, ge=1, description="Steps of each member between two reports.")
     step_size: float = Field(0.5, gt=0, description="Step size of the preferences, alpha.")
+
+
+class ChainOptions(PluginConfig):
+    """What `qecforge reproduce chain` may be told."""
+
+    sizes: tuple[str, ...] | None = Field(None, description="Qubits, of 3,4,5; all, 3 with --quick.")
+    steps: int = Field(8192, ge=16, description="Environment steps of each run.")
 
 
 def _make_chain(config, *, num_envs, seed, reward):
@@ -78,6 +94,31 @@ AGENT = AgentSpec(
 )
 
 
+def _plan(order, registry):
+    from qecforge_thirdparty_example.reproduction import plan
+
+    return plan(order, registry)
+
+
+def _report(store, planned):
+    from qecforge_thirdparty_example.reproduction import report
+
+    return report(store, planned)
+
+
+REPRODUCTION = ReproductionSpec(
+    name="chain",
+    summary="Gradient bandits on chains of qubits: whether they end at the shortest circuit",
+    source="Sutton and Barto 2018, Reinforcement Learning, section 2.8",
+    quick="Three qubits with 2 seeds: seconds",
+    needs=("environment.bit_flip_chain", "reward.spread", "agent.gradient_bandit"),
+    options=ChainOptions,
+    plan=_plan,
+    report=_report,
+    seeds=3,
+)
+
+
 @hookimpl
 def qecforge_environments():
     """The chain."""
@@ -94,3 +135,9 @@ def qecforge_rewards():
 def qecforge_agents():
     """The bandit."""
     return [AGENT]
+
+
+@hookimpl
+def qecforge_reproductions():
+    """Bandits on chains."""
+    return [REPRODUCTION]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qecforge.contracts import Agent, Environment, ExtraLoss, Policy, TrainingContext
 from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.learning.generators import generator_state, restored_generator
 from qecforge_thirdparty_example import BanditConfig
 
 __all__ = ["GradientBandit", "LinearPolicy"]
@@ -102,8 +103,11 @@ class GradientBandit(Agent):
             step, mean = int(state["step"]), float(state["mean"])
             observations, mask = state["observations"], state["mask"]
             learner.preferences = state["preferences"].copy()
-            rng.bit_generator.state = state["rng"]
+            rng = restored_generator(state["rng"])
             metrics = dict(state["metrics"])
+            if context.begun is not None:
+                observations, infos = context.begun
+                mask = infos.get("action_mask")
         else:
             step, mean, metrics = 0, 0.0, {"episode_return": 0.0}
             observations, infos = env.reset(seed=context.seed)
@@ -116,7 +120,7 @@ class GradientBandit(Agent):
                 "observations": observations.copy(),
                 "mask": None if mask is None else mask.copy(),
                 "preferences": learner.preferences.copy(),
-                "rng": rng.bit_generator.state,
+                "rng": generator_state(rng),
                 "metrics": dict(metrics),
             }
 

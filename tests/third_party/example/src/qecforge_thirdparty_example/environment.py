@@ -117,6 +117,10 @@ class BitFlipChain(Environment):
         self._steps, self._best = int(state["steps"]), int(state["best"])
         self._found = [self._code(each["encoder"], int(each["step"])) for each in state["found"]]
 
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the compiled reward."""
+        self._reward.close()
+
     def take_discoveries(self) -> tuple[DiscoveredCode, ...]:
         """Repetition codes, each with fewer gates than the one before."""
         found, self._found = tuple(self._found), []
