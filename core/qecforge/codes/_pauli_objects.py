@@ -46,7 +46,10 @@ def label_from_coefficient(label: str, coefficient: complex, what: str = "stabil
     """The label with a coefficient 1 or -1 as its sign; i and -i as the phase that readers refuse."""
     sign = _SIGNS.get(coefficient)
     if sign is None or not label.lstrip("+-").startswith(tuple("IXYZ_")):
-        raise CodeError(f"{what} {label}: its coefficient is {coefficient}; expected 1 or -1, the sign of a stabilizer")
+        raise CodeError(
+            f"{what} {one_line(label, 40)}: its coefficient is {coefficient}; expected 1 or -1, the sign of a "
+            "stabilizer"
+        )
     if label.startswith("-"):
         sign = _SIGNS[-coefficient]
     return sign + label.lstrip("+-")

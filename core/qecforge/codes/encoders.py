@@ -53,7 +53,7 @@ def parsed_circuit(text: str) -> stim.Circuit:
     import stim
 
     try:
-        return stim.Circuit(text)
+        return stim.Circuit(text + "\n")  # stim 1.16 never returns from a tag that the end of the text cuts off
     except (ValueError, IndexError) as error:
         raise CodeError(f"encoder: stim cannot read this circuit ({_reason(error)})") from error
 

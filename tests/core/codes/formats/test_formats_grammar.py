@@ -350,6 +350,12 @@ def test_what_is_no_integer_is_refused(k):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["Y[a", "REPEAT 2 {\nY[a", "H 0\nREPEAT[a"])
+def test_a_tag_that_the_end_cuts_off(text):
+    with pytest.raises(CodeError, match="stim cannot read this circuit"):
+        load_code(text, k=0)
+
+
 def test_json_of_something_else_says_so():
     with pytest.raises(CodeError, match="not a stabilizer code"):
         load_code(json.dumps({"hx": [[1, 1]], "hz": [[1, 1]]}))
