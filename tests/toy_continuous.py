@@ -13,7 +13,7 @@ import torch
 from gymnasium.vector.utils import batch_space
 from pydantic import Field
 
-from qecforge.contracts import Agent, Environment, PluginConfig, Policy
+from qecforge.contracts import Agent, Environment, PluginConfig, Policy, refuse_unknown_options
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, hookimpl
 
@@ -47,6 +47,7 @@ class Pulses(Environment):
         self.begin(np.ones(num_envs, np.bool_))
 
     def reset(self, *, seed=None, options=None, out=None):
+        refuse_unknown_options(options or {}, "pulses")
         if seed is not None:
             self.rng = np.random.default_rng(seed)
         self.begin(np.ones(self.num_envs, np.bool_))

@@ -9,6 +9,7 @@
     │   ├── DecoderError          a decoder that cannot decode this error model, or is not installed
     │   ├── StoreError            a store that cannot be opened, read or written
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
+    │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
     │   └── MissingDependency     an optional package is needed; names the extra to install
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
     └── Interrupted               a run was cancelled and its state saved; the CLI exits with 130
@@ -26,6 +27,7 @@ __all__ = [
     "CodeError",
     "ConfigurationError",
     "DecoderError",
+    "InfrastructureError",
     "Interrupted",
     "ManifestError",
     "MissingDependency",
@@ -120,6 +122,11 @@ class StoreError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint that is damaged, or belongs to another run."""
+
+
+class InfrastructureError(UserError):
+    """What scores, such as a sandbox or a device, is out of order. Nothing is learned from that: the run is
+    interrupted, and the same command resumes it from its last checkpoint."""
 
 
 class MissingDependency(UserError, ImportError):

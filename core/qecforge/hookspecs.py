@@ -28,9 +28,8 @@ from qecforge.contracts.reproduction import ReproductionSpec
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
     from qecforge.contracts.config import PluginConfig
-    from qecforge.contracts.environment import ActionKind, Environment, Resumes
+    from qecforge.contracts.environment import ActionKind, BaseEnvironment, Resumes
     from qecforge.contracts.evaluation import EvaluationContext
-    from qecforge.contracts.policy import Policy
     from qecforge.contracts.quantizer import Quantizer
     from qecforge.contracts.reward import Reward
     from qecforge.contracts.views import RunView
@@ -69,7 +68,7 @@ class EvaluationSpec(Generic[C]):
     name: str
     summary: str
     config: type[C]
-    evaluate: Callable[[Environment, Policy, C, EvaluationContext], None]
+    evaluate: Callable[[Any, Any, C, EvaluationContext], None]
     check: Callable[[Any, Any, C], None] | None = None
 
 
@@ -81,7 +80,8 @@ class EnvironmentSpec(Generic[C]):
         name: As in a manifest's `environment: {plugin: NAME}`; lower case, digits and underscores.
         summary: One line.
         config: Its config model.
-        make: `make(config, *, num_envs, seed, reward)` -> `Environment`. `reward` is None for the native reward.
+        make: `make(config, *, num_envs, seed, reward)` -> `Environment`; `TextEnvironment` where `actions` is `text`.
+            `reward` is None for the native reward.
         actions: The kind of action it takes.
         shows: What rewards are shown, such as `qecforge.codes.TABLEAU`; None where only the native reward fits.
         native_reward: Whether it brings a reward of its own (`reward:` may then be left out).
@@ -91,12 +91,16 @@ class EnvironmentSpec(Generic[C]):
         view: What is shown of runs in it.
         resumes: What a training in it goes on from when it is resumed: the state at the interruption, to the bit, or
             new episodes. One without episodes (`parameters`) resumes to the bit.
+        pin: `pin(config)` -> the configuration with the exact revision of what it names outside of the manifest, such
+            as the SHA-256 of a file of tasks. Called while a manifest is read and whenever a run is rebuilt; what it
+            gives is what the run's identity is made of and what `make` gets. Where the revision stands there already,
+            it raises `ValueError` or a `UserError` unless that is what is there.
     """
 
     name: str
     summary: str
     config: type[C]
-    make: Callable[..., Environment]
+    make: Callable[..., BaseEnvironment]
     actions: ActionKind
     shows: str | None = None
     native_reward: bool = False
@@ -105,6 +109,7 @@ class EnvironmentSpec(Generic[C]):
     evaluations: tuple[EvaluationSpec, ...] = ()
     view: RunView | None = None
     resumes: Resumes = "to_the_bit"
+    pin: Callable[[C], C] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,18 +136,20 @@ class AgentSpec(Generic[C]):
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
     difference would have no effect. `view` is what is shown of runs of it. `resumes` says from what it goes on
     when it is resumed; one that resumes between episodes may leave out of its state what belongs to those under way.
+    `pin` is as in `EnvironmentSpec`: by it the revision of a base model becomes part of the run's identity.
     """
 
     name: str
     summary: str
     config: type[C]
-    make: Callable[[C], Agent]
+    make: Callable[[C], Agent[Any, Any]]
     trains_on: frozenset[ActionKind]
     check: Callable[[Any, C], None] | None = None
     check_fine_tuning: Callable[[C, C], None] | None = None
     evaluations: tuple[EvaluationSpec, ...] = ()
     view: RunView | None = None
     resumes: Resumes = "to_the_bit"
+    pin: Callable[[C], C] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

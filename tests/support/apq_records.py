@@ -9,7 +9,7 @@ from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.evaluation.error_rates.noise import canonical_noise
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.policies.fidelity import DecisionFidelity, decision_fidelity
-from qecforge.testing._store_examples import discovered, distance, example_code, example_task
+from qecforge.testing.examples import discovered, distance, example_code, example_task
 from qecforge_apq.reproduction.runs import Planned, plan_runs
 
 MAIN = ("fp32", "ptq", "smoothquant", "lsq", "apq")

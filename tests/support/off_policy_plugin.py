@@ -7,7 +7,7 @@ import torch
 from gymnasium.vector.utils import batch_space
 from pydantic import Field
 
-from qecforge.contracts import Agent, Environment, PluginConfig, Policy
+from qecforge.contracts import Agent, Environment, PluginConfig, Policy, refuse_unknown_options
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, hookimpl
 from qecforge.learning.episodes import EpisodeStatistics
@@ -39,8 +39,7 @@ class Corridor(Environment):
         self.reset(seed=seed)
 
     def reset(self, *, seed=None, options=None, out=None):
-        if options:
-            raise ConfigurationError("corridor: there are no options: give none")
+        refuse_unknown_options(options or {}, "corridor")
         if seed is not None:
             self.seeded(seed)
         self.resets.append(seed)
@@ -127,7 +126,10 @@ class Values(Policy):
 
     def act(self, observations, *, action_mask=None, deterministic=True, rng=None):
         values = self.values[np.asarray(observations).argmax(axis=1)]
-        values = values if deterministic else values + 0.3 * rng.random(values.shape)
+        if not deterministic:
+            if rng is None:
+                raise ConfigurationError("learner: actions are drawn and rng is missing: give a numpy Generator")
+            values = values + 0.3 * rng.random(values.shape)
         return self.start + (values if action_mask is None else np.where(action_mask, values, -np.inf)).argmax(axis=1)
 
     def state_dict(self):

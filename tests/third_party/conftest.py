@@ -1,2 +1,2 @@
-collect_ignore = ["example"]
-"""The example's own tests run where the example is installed."""
+collect_ignore = ["example", "text"]
+"""The plugins' own tests run where the plugins are installed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ from qecforge.reporting.tables import Column, Table, duration, interval, number,
 if TYPE_CHECKING:
     from torch import nn
 
-    from qecforge.store import Run, Store
+    from qecforge.store import Artifact, Run, Store
 
 __all__ = ["app"]
 
@@ -83,6 +83,7 @@ class PolicyFormat(StrEnum):
 
     ONNX = "onnx"
     SAFETENSORS = "safetensors"
+    FILES = "files"
 
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
@@ -173,40 +174,78 @@ def delete_runs(
 def export_policy(
     run: RunArgument,
     form: Annotated[
-        PolicyFormat, typer.Option("--format", help="onnx for any ONNX runtime; safetensors is what we load.")
+        PolicyFormat,
+        typer.Option(
+            "--format",
+            help="onnx for any ONNX runtime; safetensors is what we load; files: all of them, into a folder.",
+        ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; stdout if not given.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PATH", help="File, or folder of files; stdout if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Write the policy that a run left: the integer one where it has a quantizer, else the float one."""
+    if form is PolicyFormat.FILES and out is None:
+        raise ConfigurationError("--out: a policy's files need a folder: name one")
     if out is None and _to_terminal():
         raise ConfigurationError("--out: a policy is no text for a terminal: name a file, or send the output to one")
     with open_store(store) as opened:
         record = opened.run(run)
-        content = _policy_content(opened, record, form)
+        found = opened.artifacts(record.id, kind="quantized") or opened.artifacts(record.id, kind="policy")
+        if not found:
+            raise StoreError(f"run {record.id} ({record.status}) left no policy: run its manifest to the end")
+        if form is PolicyFormat.FILES:
+            contents = {each.name: opened.read_artifact(each) for each in found}
+        else:
+            content = _policy_content(opened, record, found, form)
     if out is None:
         typer.echo(content, nl=False)
         return
+    if form is PolicyFormat.FILES:
+        _write_folder(out, contents, force)
+        size = sum(map(len, contents.values()))
+        say(f"{out}: {', '.join(contents)} of the policy of run {record.id}, {number(size)} bytes")
+        return
+    _write(out, content, force)
+    say(f"{out}: {form.value} of the policy of run {record.id}, {number(len(content))} bytes")
+
+
+def _write_folder(folder: Path, contents: Mapping[str, bytes], force: bool) -> None:
+    """All of the files, or none where one of them is there already."""
+    taken = [folder / name for name in contents if (folder / name).exists()]
+    if taken and not force:
+        raise ConfigurationError(f"--out: {taken[0]} exists; replace it with --force, or name another folder")
     try:
-        with out.open("wb" if force else "xb") as file:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--out: {folder} is no folder ({error.strerror}); name another one") from error
+    for name, content in contents.items():
+        _write(folder / name, content, force)
+
+
+def _write(path: Path, content: bytes, force: bool) -> None:
+    try:
+        with path.open("wb" if force else "xb") as file:
             file.write(content)
     except FileExistsError:
-        raise ConfigurationError(f"--out: {out} exists; replace it with --force, or name another file") from None
+        raise ConfigurationError(f"--out: {path} exists; replace it with --force, or name another file") from None
     except OSError as error:
-        raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); name another file") from error
-    say(f"{out}: {form.value} of the policy of run {record.id}, {number(len(content))} bytes")
+        raise ConfigurationError(f"--out: {path} cannot be written ({error.strerror}); name another file") from error
 
 
 def _to_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _policy_content(store: Store, run: Run, form: PolicyFormat) -> bytes:
+def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: PolicyFormat) -> bytes:
     """The integer policy's file or, where the run has none, the float one's."""
-    found = store.artifacts(run.id, kind="quantized") or store.artifacts(run.id, kind="policy")
-    if not found:
-        raise StoreError(f"run {run.id} ({run.status}) left no policy: run its manifest to the end")
+    if len(found) > 1 or not found[0].name.endswith(".safetensors"):
+        names = ", ".join(each.name for each in found)
+        raise ConfigurationError(
+            f"run {run.id}: its policy consists of {names}, which --format {form.value} cannot hold: use --format files"
+        )
     content = store.read_artifact(found[-1])
     if form is PolicyFormat.SAFETENSORS:
         return content
@@ -222,11 +261,14 @@ def _policy_content(store: Store, run: Run, form: PolicyFormat) -> bytes:
 
 def _float_network(store: Store, run: Run) -> nn.Module:
     from qecforge.contracts.closing import close
+    from qecforge.contracts.policy import Policy
     from qecforge.registry import Registry
     from qecforge.runs.policies import load_policy
 
     env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
     close(env, f"environment {run.environment}")
+    if not isinstance(policy, Policy):
+        raise ConfigurationError(f"run {run.id}: its policy answers prompts and has no ONNX form: use --format files")
     try:
         return policy.module
     except ConfigurationError as error:

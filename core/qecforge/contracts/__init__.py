@@ -19,20 +19,38 @@ from qecforge.contracts.environment import (
     ParameterEnvironment,
     Resumes,
     StepBuffers,
+    group_size,
+    refuse_unknown_options,
 )
 from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
-from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, TRUE_COST
-from qecforge.contracts.policy import Policy
+from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
+from qecforge.contracts.policy import Policy, SavedPolicy
 from qecforge.contracts.quantizer import Quantizer
 from qecforge.contracts.reproduction import Claim, Criterion, Order, PlannedRun, Report, ReproductionSpec
-from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers
+from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers, require_valid
+from qecforge.contracts.text import (
+    COMPLETIONS,
+    CompiledTextReward,
+    Message,
+    Prompt,
+    TextAgent,
+    TextBatch,
+    TextEnvironment,
+    TextOutcome,
+    TextPolicy,
+    TextSubject,
+    Verdict,
+    plain_text,
+)
 from qecforge.contracts.views import Reading, RunView
 
 __all__ = [
+    "COMPLETIONS",
     "COST",
     "EPISODE_LENGTH",
     "EPISODE_RETURN",
+    "INVALID_REWARDS",
     "TRUE_COST",
     "ActionKind",
     "Agent",
@@ -40,16 +58,19 @@ __all__ = [
     "Claim",
     "Closable",
     "CompiledReward",
+    "CompiledTextReward",
     "Criterion",
     "Environment",
     "EvaluationContext",
     "ExtraLoss",
     "FactorGraph",
+    "Message",
     "Order",
     "ParameterEnvironment",
     "PlannedRun",
     "PluginConfig",
     "Policy",
+    "Prompt",
     "Quantizer",
     "Reading",
     "Report",
@@ -59,10 +80,22 @@ __all__ = [
     "Reward",
     "RewardBuffers",
     "RunView",
+    "SavedPolicy",
     "StatefulExtraLoss",
     "StepBuffers",
+    "TextAgent",
+    "TextBatch",
+    "TextEnvironment",
+    "TextOutcome",
+    "TextPolicy",
+    "TextSubject",
     "TrainingBatch",
     "TrainingContext",
+    "Verdict",
     "closing",
     "closing_on_error",
+    "group_size",
+    "plain_text",
+    "refuse_unknown_options",
+    "require_valid",
 ]

@@ -5,17 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
+
+from qecforge.contracts.environment import BaseEnvironment, Environment
+from qecforge.contracts.policy import Policy, SavedPolicy
 
 if TYPE_CHECKING:
     import torch
 
-    from qecforge.contracts.environment import Environment
-    from qecforge.contracts.policy import Policy
-
 __all__ = ["Agent", "ExtraLoss", "ReportingExtraLoss", "StatefulExtraLoss", "TrainingBatch", "TrainingContext"]
+
+E = TypeVar("E", bound=BaseEnvironment, default=Environment)
+"""What an agent trains on."""
+P = TypeVar("P", bound=SavedPolicy, default=Policy)
+"""What it leaves behind."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,8 @@ class TrainingContext(Protocol):
         None at a fresh start, and where the environment stands where the checkpoint left it."""
         ...
 
-    def make_environment(self, purpose: str, num_envs: int | None = None) -> Environment:
-        """Another environment of the run's configuration, such as for test returns while training.
+    def make_environment(self, purpose: str, num_envs: int | None = None) -> Any:
+        """Another environment of the run's configuration and kind, such as for test returns while training.
 
         What is done with it changes nothing in the training, and codes that it finds are not filed. It is no part of
         checkpoints: an agent whose tests are to be the same after a resume gives each `reset` a seed, such as its step.
@@ -135,24 +141,25 @@ class TrainingContext(Protocol):
         ...
 
 
-class Agent(ABC):
-    """Learns a policy on an environment. All it owns is in its checkpoint state, random generators included: a resumed
-    run equals the uninterrupted one, bit for bit, where the specs of agent and environment say so (`Resumes`)."""
+class Agent(ABC, Generic[E, P]):
+    """Learns a policy on an environment, of arrays where nothing else is said (`TextAgent` is for text). All it owns is
+    in its checkpoint state, random generators included: a resumed run equals the uninterrupted one, bit for bit, where
+    the specs of agent and environment say so (`Resumes`)."""
 
     @property
     @abstractmethod
     def num_envs(self) -> int:
-        """How many environment members it wants."""
+        """How many environment members it wants; for text, how many completions it has scored at once."""
 
     @abstractmethod
     def train(
         self,
-        env: Environment,
+        env: E,
         context: TrainingContext,
         *,
-        policy: Policy | None = None,
+        policy: P | None = None,
         extra_loss: ExtraLoss | None = None,
-    ) -> Policy:
+    ) -> P:
         """Train until the context says stop.
 
         Args:
@@ -164,5 +171,5 @@ class Agent(ABC):
         """
 
     @abstractmethod
-    def build_policy(self, env: Environment) -> Policy:
-        """An untrained policy for `env`'s spaces, to load saved weights into."""
+    def build_policy(self, env: E) -> P:
+        """An untrained policy for `env`, to load saved files into. It does not need `env` afterwards."""

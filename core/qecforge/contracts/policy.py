@@ -4,20 +4,42 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.errors import ConfigurationError
+from qecforge.errors import CheckpointError, ConfigurationError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Policy"]
+__all__ = ["WEIGHTS", "Policy", "SavedPolicy", "weights_of"]
+
+WEIGHTS = "policy.safetensors"
+"""Name of the one file of a policy that has no others."""
 
 
-class Policy(ABC):
+class SavedPolicy(ABC):
+    """What can be kept as files, whatever it acts on."""
+
+    @abstractmethod
+    def files(self) -> Mapping[str, bytes | Path]:
+        """All that brings the policy back into one that `Agent.build_policy` gives, by name.
+
+        Returns:
+            One or more: content, or a file to copy. A name is at most 100 letters, digits, `.`, `_` and `-`. They are
+            filed together: a run has all of them or none. What the agent's configuration names, such as a base model,
+            is left out where `AgentSpec.pin` names its exact revision.
+        """
+
+    @abstractmethod
+    def load_files(self, files: Mapping[str, bytes]) -> None:
+        """Take over what `files` gave. Raises `CheckpointError` where files are missing, foreign or damaged."""
+
+
+class Policy(SavedPolicy):
     """What an agent leaves behind: acts on observations, and can be saved.
 
     Attributes:
@@ -61,6 +83,24 @@ class Policy(ABC):
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over weights. Raises `CheckpointError` where names or shapes differ."""
 
+    def files(self) -> Mapping[str, bytes | Path]:
+        """See `SavedPolicy.files`; by default the weights alone, as `policy.safetensors`."""
+        return {WEIGHTS: weights_of(self)}
+
+    def load_files(self, files: Mapping[str, bytes]) -> None:
+        """See `SavedPolicy.load_files`."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        if set(files) != {WEIGHTS}:
+            got = ", ".join(sorted(files)) or "none"
+            raise CheckpointError(f"{type(self).__name__}: got the files {got}, expected {WEIGHTS}")
+        try:
+            weights = load(files[WEIGHTS])
+        except SafetensorError as error:
+            raise CheckpointError(f"{WEIGHTS}: not a safetensors file ({error}): run its manifest anew") from error
+        self.load_state_dict(weights)
+
     @property
     def module(self) -> torch.nn.Module:
         """The network from observations to logits (or action means), for quantizers. Raises `ConfigurationError` where
@@ -68,3 +108,11 @@ class Policy(ABC):
         raise ConfigurationError(
             f"{type(self).__name__} has no network, which quantizers and ONNX need: train an agent whose policy has one"
         )
+
+
+def weights_of(policy: Policy) -> bytes:
+    """The policy's weights in the safetensors format."""
+    from safetensors.torch import save
+
+    content: bytes = save({name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()})
+    return content

@@ -139,7 +139,23 @@ def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, R
     settings = section.without("plugin", "teacher", "fine_tune") if kind == "quantizer" else section.without("plugin")
     owner = f"{node.value} ({registered.distribution} {registered.version})"
     config = validated(registered.spec.config, settings, (kind,), owner)
-    return Choice(registered.spec, config, registered.distribution, registered.version)
+    choice = Choice(registered.spec, config, registered.distribution, registered.version)
+    return replace(choice, config=_pinned(choice, config, _plugin_place(root, kind), kind))
+
+
+def _pinned(choice: Choice[Any], config: PluginConfig, place: Place, path: str) -> PluginConfig:
+    """The configuration with the exact revisions of what it names outside of the manifest."""
+    pin = getattr(choice.spec, "pin", None)
+    if pin is None:
+        return config
+    with refusals(place, path, choice.owner):
+        pinned = pin(config)
+    if not isinstance(pinned, choice.spec.config) or not isinstance(pinned, PluginConfig):
+        raise PluginError(
+            f"{choice.owner}: pin gave a {type(pinned).__name__}, expected a {choice.spec.config.__name__}. "
+            "Report it to the plugin's authors."
+        )
+    return pinned
 
 
 def _check_agent(
@@ -229,6 +245,7 @@ def _fine_tuning(
     settings = given.without("plugin").entries if given is not None else {}
     merged = mapping({**settings, **changes.entries}, changes.place)
     config = validated(agent.spec.config, merged, path, agent.owner)
+    config = _pinned(agent, config, changes.place, ".".join(path))
     before, after = config_values(agent.config, agent.owner), config_values(config, agent.owner)
     return {key: after[key] for key in after if after[key] != before.get(key)}, config
 
@@ -266,7 +283,7 @@ def _use(kind: str, fitting: Sequence[str]) -> str:
 
 
 def _actions(kinds: Collection[str]) -> str:
-    return " or ".join(kind if kind == "parameters" else f"{kind} actions" for kind in sorted(kinds))
+    return " or ".join(kind if kind in ("parameters", "text") else f"{kind} actions" for kind in sorted(kinds))
 
 
 def _place(root: Node, *path: str) -> Place:

@@ -87,7 +87,7 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
         _check_evaluations(where, spec.evaluations)
         _check_view(where, spec.view)
         _check_resumes(where, spec.resumes)
-        if spec.actions == "parameters" and spec.resumes != "to_the_bit":
+        if spec.actions in ("parameters", "text") and spec.resumes != "to_the_bit":
             raise PluginError(f"{where}: resumes is {spec.resumes!r}, and it has no episodes. Set it to 'to_the_bit'.")
     elif isinstance(spec, RewardSpec):
         if not (isinstance(spec.scores, str) and spec.scores):
@@ -97,10 +97,15 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
         _check_check(where, "check", spec.check)
         _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
         _check_evaluations(where, spec.evaluations)
+        _check_check(where, "pin", spec.pin)
         _check_view(where, spec.view)
         _check_resumes(where, spec.resumes)
     elif isinstance(spec, QuantizerSpec):
         _check_actions(where, "quantizes", spec.quantizes)
+        if "text" in spec.quantizes:
+            raise PluginError(
+                f"{where}: quantizes holds text: policies that answer prompts are not quantized. Remove it."
+            )
         if spec.kind not in ("post_training", "training_aware"):
             raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
         _check_check(where, "check", spec.check)

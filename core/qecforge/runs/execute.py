@@ -21,13 +21,12 @@ from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import alone
-from qecforge.runs.policies import POLICY_ARTIFACT, fill_policy, opened_environment, policy_bytes
+from qecforge.runs.policies import fill_policy, keep_policy, kept_files, opened_environment
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
 from qecforge.store import Store
 
 if TYPE_CHECKING:
-    from qecforge.contracts.policy import Policy
     from qecforge.manifest import RunPlan
 
 __all__ = ["checkpoint_path", "delete_run", "execute"]
@@ -42,7 +41,8 @@ def execute(
         The outcome; a plugin's exception becomes `failed`, with its traceback in the store's events.
 
     Raises:
-        UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk).
+        UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
+            scores is out of order.
     """
     outcome = _execute(plan, options, listener, cancelled)
     listener.on_end(plan, outcome)
@@ -157,20 +157,19 @@ def _restored(attempt: Attempt) -> dict[str, Any] | None:
     return state
 
 
-def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Policy:
-    """The float policy of the run: found among its artifacts, or trained."""
+def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
+    """The float policy of the run, of arrays or of text: found among its artifacts, or trained."""
     plan, store = attempt.plan, attempt.store
     agent = plan.agent.spec.make(plan.agent.config)
     with opened_environment(plan, agent) as env:
-        trained = store.artifacts(attempt.run_id, kind="policy")
-        if trained:
-            return fill_policy(agent.build_policy(env), store.read_artifact(trained[-1]))
+        if trained := kept_files(store, attempt.run_id):
+            return fill_policy(agent.build_policy(env), trained)
         attempt.listener.on_phase(plan, "train")
         with RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored) as context:
             policy = agent.train(env, context)
             context.record_discoveries()
             context.flush()
-        store.add_artifact(attempt.run_id, "policy", POLICY_ARTIFACT, policy_bytes(policy))
+        keep_policy(store, attempt.run_id, policy)
     return policy
 
 

@@ -11,11 +11,12 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from qecforge.contracts.policy import WEIGHTS, weights_of
 from qecforge.errors import ConfigurationError, PluginError, StoreError
 from qecforge.machine.threads import torch_threads
 from qecforge.manifest._validation import unfit_teacher
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.policies import QUANTIZED_ARTIFACT, fill_policy, opened_environment, policy_bytes
+from qecforge.runs.policies import QUANTIZED_ARTIFACT, fill_policy, kept_files, opened_environment
 from qecforge.runs.training import RunContext
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from qecforge.store import Store
 
 __all__ = ["quantized_policy", "teacher_policy"]
+
+_COPIED = {WEIGHTS: "teacher.safetensors"}
+"""Names of a teacher's files in the run that quantizes it, where they are others than in the teacher's own."""
 
 
 def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Policy:
@@ -46,11 +50,14 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
     if not kept:
         named = quantization.teacher
         run_id = store.run(named).id if isinstance(named, str) else carry_out(plan)
-        content = store.read_artifact(store.artifacts(run_id, kind="policy")[-1])
-        kept = [store.add_artifact(attempt.run_id, "teacher", "teacher.safetensors", content)]
+        files = {_COPIED.get(name, name): content for name, content in kept_files(store, run_id).items()}
+        kept = store.add_artifacts(attempt.run_id, "teacher", files)
         store.add_event(attempt.run_id, "teacher", {"run": run_id})
     with opened_environment(plan, agent, num_envs=1) as env:
-        return fill_policy(agent.build_policy(env), store.read_artifact(kept[-1]))
+        names = {copied: name for name, copied in _COPIED.items()}
+        files = {names.get(each.name, each.name): store.read_artifact(each) for each in kept}
+        policy: Policy = fill_policy(agent.build_policy(env), files)
+    return policy
 
 
 def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, Any] | None) -> QuantizedPolicy:
@@ -118,7 +125,7 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
         # The quantizer may play in `aside`, as long as its loss is in use; the training's own is not touched.
         aside = opened.enter_context(opened_environment(plan, agent))
         with torch_threads(1):
-            student = quantizer.prepare(teacher, aside)
+            student: Policy = quantizer.prepare(teacher, aside)
             extra_loss = quantizer.extra_loss(teacher, student, aside)
         attempt.begin_phase("fine_tune")
         env = opened.enter_context(opened_environment(plan, agent))
@@ -130,7 +137,7 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
         student = agent.train(env, context, policy=student, extra_loss=extra_loss)
         context.record_discoveries()
         context.flush()
-    attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", policy_bytes(student))
+    attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", weights_of(student))
     return student
 
 
@@ -154,4 +161,4 @@ def _keep(attempt: Attempt, policy: Policy) -> Any:
             "report it to the plugin's authors"
         )
     attempt.store.add_event(attempt.run_id, "quantized", asdict(policy.runtime_report()))
-    return attempt.store.add_artifact(attempt.run_id, "quantized", QUANTIZED_ARTIFACT, policy_bytes(policy))
+    return attempt.store.add_artifact(attempt.run_id, "quantized", QUANTIZED_ARTIFACT, weights_of(policy))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from qecforge.errors import Interrupted
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
@@ -15,7 +15,7 @@ from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
-    from qecforge.contracts.environment import Environment
+    from qecforge.contracts.environment import BaseEnvironment, Environment
     from qecforge.manifest import Budget
 
 __all__ = ["RunContext"]
@@ -38,8 +38,8 @@ class RunContext:
     def __init__(
         self,
         attempt: Attempt,
-        env: Environment,
-        agent: Agent,
+        env: BaseEnvironment,
+        agent: Agent[Any, Any],
         *,
         seed: int,
         budget: Budget,
@@ -93,7 +93,7 @@ class RunContext:
             raise Interrupted(f"run {self._attempt.run_id} stopped at step {step}; the same command resumes it")
         return step < total and not spent
 
-    def make_environment(self, purpose: str, num_envs: int | None = None) -> Environment:
+    def make_environment(self, purpose: str, num_envs: int | None = None) -> Any:
         """See `qecforge.contracts.agent.TrainingContext.make_environment`."""
         seed = self._attempt.seed(f"environment for {purpose}")
         opened = opened_environment(self._attempt.plan, self._agent, num_envs=num_envs or self._env.num_envs, seed=seed)
@@ -117,7 +117,9 @@ class RunContext:
         self._env.load_state_dict(restored["environment"])
         to_the_bit = plan.environment.spec.resumes == plan.agent.spec.resumes == "to_the_bit"
         if not to_the_bit and plan.environment.spec.actions in ("discrete", "continuous"):
-            self.begun = self._env.reset(seed=self._attempt.seed(f"resumed at step {restored['step']}"))
+            self.begun = cast("Environment", self._env).reset(
+                seed=self._attempt.seed(f"resumed at step {restored['step']}")
+            )
 
     def _budget_spent(self, elapsed: float) -> bool:
         if self._budget.seconds is not None and elapsed >= self._budget.seconds:

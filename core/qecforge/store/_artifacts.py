@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -29,17 +31,40 @@ class ArtifactStore(StoreBase):
         Raises:
             StoreError: no such run or file, or the disk is full.
         """
-        with self._files.stage(content) as staged, self._database.writing() as connection:
-            key = {"run_id": _sql.find_id(connection, RunRow, run_id), "kind": kind, "name": name}
-            created_at = _sql.now()
-            values = {"sha256": staged.sha256, "size": staged.size, "created_at": created_at}
-            _sql.insert_ignore(connection, ArtifactRow, [{**key, **values}])
-            replaced = connection.scalar(select(ArtifactRow.sha256).filter_by(**key).with_for_update())
-            connection.execute(update(ArtifactRow).filter_by(**key).values(**values))
-            staged.publish()
-        if replaced is not None and replaced != staged.sha256:
-            self._remove_unused_files([replaced])
-        return Artifact(**key, sha256=staged.sha256, size=staged.size, created_at=created_at)
+        return self.add_artifacts(run_id, kind, {name: content})[0]
+
+    def add_artifacts(self, run_id: str, kind: str, files: Mapping[str, bytes | Path]) -> list[Artifact]:
+        """Keep files that belong together: all of them are in the database, or none is.
+
+        Args:
+            kind: What they are, such as `policy`.
+            files: Bytes, or a file to copy, by name; as in `add_artifact`.
+
+        Returns:
+            In the order of `files`.
+
+        Raises:
+            StoreError: as `add_artifact`.
+        """
+        kept, replaced = [], []
+        with ExitStack() as stack:
+            staged = {name: stack.enter_context(self._files.stage(content)) for name, content in files.items()}
+            connection = stack.enter_context(self._database.writing())
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            for name, file in staged.items():
+                key = {"run_id": run_id, "kind": kind, "name": name}
+                created_at = _sql.now()
+                values = {"sha256": file.sha256, "size": file.size, "created_at": created_at}
+                _sql.insert_ignore(connection, ArtifactRow, [{**key, **values}])
+                before = connection.scalar(select(ArtifactRow.sha256).filter_by(**key).with_for_update())
+                connection.execute(update(ArtifactRow).filter_by(**key).values(**values))
+                file.publish()
+                kept.append(Artifact(**key, sha256=file.sha256, size=file.size, created_at=created_at))
+                if before is not None and before != file.sha256:
+                    replaced.append(before)
+        if replaced:
+            self._remove_unused_files(replaced)
+        return kept
 
     def artifacts(self, run_id: str | None = None, *, kind: str | None = None) -> list[Artifact]:
         """Files of a run, or of all, oldest first."""

@@ -8,6 +8,7 @@
     from qecforge.testing.reproductions import ReproductionContract
     from qecforge.testing.rewards import RewardContract
     from qecforge.testing.store import StoreContract
+    from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
 Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds a
 `TrainingContext` and an `EvaluationContext` in memory. Needs `pip install qecforge[test]`.
@@ -24,6 +25,7 @@ if importlib.util.find_spec("pytest"):
         "checks._bad_actions",
         "checks.closing",
         "checks.environments",
+        "checks.groups",
         "checks.play",
         "continuous",
         "environments",
@@ -33,9 +35,11 @@ if importlib.util.find_spec("pytest"):
         "reproductions",
         "rewards",
         "store",
-        "_store_codes",
-        "_store_runs",
-        "_store_sharing",
+        "text.agents",
+        "text.environments",
+        "store._codes",
+        "store._runs",
+        "store._sharing",
         "checks.views",
     ):
         pytest.register_assert_rewrite(f"{__name__}.{_suite}")

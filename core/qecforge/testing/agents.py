@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from qecforge.contracts.agent import Agent, TrainingBatch
-from qecforge.contracts.environment import Environment, StepBuffers
+from qecforge.contracts.environment import Environment, StepBuffers, group_size, refuse_unknown_options
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
 from qecforge.hookspecs import AgentSpec
@@ -39,13 +39,14 @@ __all__ = ["AgentContract", "IdentityEnvironment"]
 class IdentityEnvironment(Environment):
     """Reward 1 for naming the one bit that is set in the observation, else 0.
 
-    Every member draws its own targets, by counting: the same whatever the number of members.
+    Every member draws its own targets, by counting: the same whatever the number of members. Those of a group
+    (`reset(options={"group_size": G})`) draw the same ones and start together.
 
     Args:
         num_envs: Members B.
         num_actions: N; observations are (B, N) uint8, one bit set.
         masked: Some wrong actions are forbidden at each step; choosing one raises `ConfigurationError`.
-        episode_length: Steps of an episode; member b's first one is b % episode_length shorter.
+        episode_length: Steps of an episode; the first one of member b, or of group b, is b % episode_length shorter.
         truncates: Episodes are cut off by time (`truncated`, with `final_obs`) rather than `terminated`.
         start: First action's number.
     """
@@ -69,7 +70,7 @@ class IdentityEnvironment(Environment):
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
         self._actions, self._first = num_actions, start
-        self._members = np.arange(num_envs, dtype=np.uint64)
+        self._group_size = 1
         self._seed = 0
         self._counter = 0
         self._elapsed = np.zeros(num_envs, np.int64)
@@ -79,10 +80,12 @@ class IdentityEnvironment(Environment):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start every member anew."""
+        refuse_unknown_options(options or {}, "IdentityEnvironment", "group_size")
+        self._group_size = group_size(options or {}, self.num_envs, "IdentityEnvironment")
         if seed is not None:
             self._seed = seed
         self._counter = 0
-        self._elapsed = np.arange(self.num_envs) % self.episode_length
+        self._elapsed = np.arange(self.num_envs) // self._group_size % self.episode_length
         self._return = np.zeros(self.num_envs)
         return self._show(out, {})
 
@@ -112,9 +115,10 @@ class IdentityEnvironment(Environment):
         return observations, rewards, terminated, truncated, infos
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, count, and each member's episode so far."""
+        """Seed, groups, count, and each member's episode so far."""
         return {
             "seed": self._seed,
+            "group_size": self._group_size,
             "counter": self._counter,
             "elapsed": self._elapsed.copy(),
             "return": self._return.copy(),
@@ -127,6 +131,7 @@ class IdentityEnvironment(Environment):
                 f"IdentityEnvironment: the checkpoint has {len(state['elapsed'])} members, expected {self.num_envs}"
             )
         self._seed, self._counter = int(state["seed"]), int(state["counter"])
+        self._group_size = int(state["group_size"])
         self._elapsed, self._return = np.array(state["elapsed"]), np.array(state["return"])
 
     def compact_states(self) -> NDArray[Any]:
@@ -150,10 +155,11 @@ class IdentityEnvironment(Environment):
         return mask
 
     def _hash(self, stream: int) -> NDArray[np.uint64]:
-        """A well-mixed word of (seed, member, count, stream) for each member (the finalizer of splitmix64)."""
+        """A well-mixed word of (seed, group, count, stream) for each member (the finalizer of splitmix64)."""
+        groups = np.arange(self.num_envs, dtype=np.uint64) // np.uint64(self._group_size)
         key = np.uint64((self._seed * 0x9E3779B97F4A7C15 + self._counter * 2 + stream) % 2**64)
         with np.errstate(over="ignore"):
-            word = key + (self._members + np.uint64(1)) * np.uint64(0xD1342543DE82EF95)
+            word = key + (groups + np.uint64(1)) * np.uint64(0xD1342543DE82EF95)
             for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
                 word = (word ^ (word >> np.uint64(shift))) * np.uint64(factor)
             mixed: NDArray[np.uint64] = word ^ (word >> np.uint64(31))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from qecforge.codes import DiscoveredCode
-from qecforge.contracts.environment import Environment
 from qecforge.errors import ConfigurationError, Interrupted
 from qecforge.learning.generators import seed_for
 from qecforge.runs.checkpoints import load_checkpoint, save_checkpoint
@@ -44,7 +43,8 @@ class RecordingContext:
     """A `TrainingContext` that remembers instead of filing.
 
     Args:
-        env: The environment that the agent trains on; its discoveries are taken, its state goes into checkpoints.
+        env: The environment that the agent trains on, of arrays or of text; its discoveries are taken, its state goes
+            into checkpoints.
         seed: What the agent is seeded with.
         checkpoint: `RecordingContext.checkpoint` of an interrupted context: `env` is restored from it here, and the
             agent is shown its own part.
@@ -63,13 +63,13 @@ class RecordingContext:
 
     def __init__(
         self,
-        env: Environment,
+        env: Any,
         seed: int = 0,
         *,
         checkpoint: Mapping[str, Any] | None = None,
         stop_after: int | None = None,
         interrupt_after: int | None = None,
-        make: Callable[[int, int], Environment] | None = None,
+        make: Callable[[int, int], Any] | None = None,
         begins_anew: bool = False,
     ) -> None:
         self.env = env
@@ -102,7 +102,7 @@ class RecordingContext:
                 series.setdefault(name, []).append(value)
         return series
 
-    def make_environment(self, purpose: str, num_envs: int | None = None) -> Environment:
+    def make_environment(self, purpose: str, num_envs: int | None = None) -> Any:
         """See `qecforge.contracts.agent.TrainingContext.make_environment`; closed by `close`.
 
         Raises:

@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from qecforge.contracts.agent import Agent
-from qecforge.contracts.environment import Environment, StepBuffers
+from qecforge.contracts.environment import Environment, StepBuffers, refuse_unknown_options
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
 from qecforge.hookspecs import AgentSpec
@@ -69,7 +69,8 @@ class PointEnvironment(Environment):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Put every point somewhere."""
+        """Put every point somewhere. There are no options."""
+        refuse_unknown_options(options or {}, "the environment of the contract")
         if seed is not None:
             self._seed = seed
         self._steps = 0

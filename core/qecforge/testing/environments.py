@@ -13,6 +13,7 @@ Outside pytest, `check_environment(make)` runs the same checks and says which fa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from qecforge.contracts.environment import Environment, Resumes
@@ -34,6 +35,7 @@ from qecforge.testing.checks.environments import (
     check_state_between_episodes,
     check_step,
 )
+from qecforge.testing.checks.groups import check_groups, check_invalid_rewards, check_reset_options
 from qecforge.testing.checks.play import MakeEnvironment, new_buffers, sample_actions
 from qecforge.testing.checks.views import check_view
 
@@ -53,6 +55,8 @@ CHECKS: dict[str, Callable[[MakeEnvironment], None]] = {
     "discoveries": check_discoveries,
     "separation": check_separation,
     "closing": check_closing,
+    "reset_options": check_reset_options,
+    "groups": partial(check_groups, sample=sample_actions),
 }
 """Name -> check; a check raises `AssertionError` where the contract is broken."""
 
@@ -97,7 +101,9 @@ class EnvironmentContract:
     def make(self, num_envs: int, seed: int) -> Environment:
         """A fresh environment."""
         config = self.spec.config.model_validate(dict(self.settings))
-        return self.spec.make(config, num_envs=num_envs, seed=seed, reward=self.reward)
+        env = self.spec.make(config, num_envs=num_envs, seed=seed, reward=self.reward)
+        assert isinstance(env, Environment), f"{type(env).__name__} is no Environment"
+        return env
 
     def test_spaces(self) -> None:
         """See `check_spaces`."""
@@ -154,3 +160,15 @@ class EnvironmentContract:
     def test_view(self) -> None:
         """See `qecforge.testing.checks.views.check_view`."""
         check_view(self.spec.view)
+
+    def test_reset_options(self) -> None:
+        """See `check_reset_options`."""
+        check_reset_options(self.make)
+
+    def test_groups(self) -> None:
+        """See `check_groups`."""
+        check_groups(self.make, sample_actions)
+
+    def test_invalid_rewards(self) -> None:
+        """See `check_invalid_rewards`."""
+        check_invalid_rewards(self.make, sample_actions, self.reward)

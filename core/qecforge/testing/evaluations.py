@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from qecforge.contracts.environment import Environment
-from qecforge.contracts.policy import Policy
+from qecforge.contracts.closing import closing
+from qecforge.contracts.environment import BaseEnvironment
+from qecforge.contracts.policy import SavedPolicy
 from qecforge.errors import Interrupted
 from qecforge.hookspecs import EvaluationSpec
 from qecforge.testing.contexts import RecordingEvaluation
@@ -41,13 +42,14 @@ class EvaluationContract:
     settings: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
-    def subject(self) -> tuple[Environment, Policy]:
-        """A fresh environment, always made alike, and a policy such as a run leaves."""
+    def subject(self) -> tuple[BaseEnvironment, SavedPolicy]:
+        """A fresh environment, of arrays or of text, always made alike, and a policy such as a run leaves."""
 
     def evaluate(self, context: RecordingEvaluation) -> RecordingEvaluation:
         """One evaluation."""
         env, policy = self.subject()
-        self.spec.evaluate(env, policy, self.spec.config.model_validate(dict(self.settings)), context)
+        with closing(env, "the environment"):
+            self.spec.evaluate(env, policy, self.spec.config.model_validate(dict(self.settings)), context)
         return context
 
     def test_spec(self) -> None:
@@ -65,14 +67,13 @@ class EvaluationContract:
         assert first.artifacts == again.artifacts
 
     def test_the_policy_stays_as_it_is(self) -> None:
-        """Its weights are the run's result."""
+        """Its files are the run's result."""
         env, policy = self.subject()
-        before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
+        before = dict(policy.files())
         config = self.spec.config.model_validate(dict(self.settings))
-        self.spec.evaluate(env, policy, config, RecordingEvaluation(seed=3))
-        after = policy.state_dict()
-        assert before.keys() == after.keys()
-        assert all(bool((before[name] == after[name]).all()) for name in before)
+        with closing(env, "the environment"):
+            self.spec.evaluate(env, policy, config, RecordingEvaluation(seed=3))
+        assert dict(policy.files()) == before
 
     def test_progress_goes_forward_to_its_end(self) -> None:
         """Where it is reported."""

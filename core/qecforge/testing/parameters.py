@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from qecforge.contracts.agent import Agent
-from qecforge.contracts.environment import ParameterEnvironment, StepBuffers
+from qecforge.contracts.environment import ParameterEnvironment, StepBuffers, refuse_unknown_options
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, TRUE_COST
 from qecforge.contracts.policy import Policy
@@ -124,6 +124,7 @@ class QuadraticEnvironment(ParameterEnvironment):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start the clock anew."""
+        refuse_unknown_options(options or {}, "the device")
         if seed is not None:
             self._seed = seed
         self._epoch = 0

@@ -124,7 +124,10 @@ class RewardContract:
         assert "\n" not in str(refused.value)
 
     def test_shapes_and_types(self) -> None:
-        """(B,) float32 values, (B,) bool solved or None, every named component (B,) float64; all finite."""
+        """(B,) float32 values, (B,) bool solved and valid or None, every named component (B,) float64; all finite.
+
+        Where `valid` is False the value is 0 and `solved` is False.
+        """
         names = set(self.make().components)
         for compiled, example in self.compiled():
             out = compiled.score(example.batch)
@@ -134,6 +137,11 @@ class RewardContract:
             if out.solved is not None:
                 assert out.solved.shape == (example.size,)
                 assert out.solved.dtype == np.bool_
+            if out.valid is not None:
+                assert out.valid.shape == (example.size,)
+                assert out.valid.dtype == np.bool_
+                assert (out.values[~out.valid] == 0).all(), "a row that is no reward holds 0"
+                assert out.solved is None or not out.solved[~out.valid].any(), "a row that is no reward is not solved"
             assert set(out.components) == names
             for name, component in out.components.items():
                 assert component.shape == (example.size,), name
@@ -176,16 +184,20 @@ class RewardContract:
             assert out.values is arrays[0]
             assert out.solved is arrays[1]
             assert all(out.components[name] is array for name, array in arrays[2].items())
+            _assert_valid(out, fresh)
+            out.valid = fresh.valid = None
             _assert_same(_rows(out, slice(example.size)), fresh)
             _assert_same(
                 _rows(out, slice(example.size, None)), _rows(_buffers(example.size + 3, fresh), slice(-3, None))
             )
 
     def test_fills_only_what_it_is_given(self) -> None:
-        """`solved` and components that the buffers leave out are not added."""
+        """`solved` and components that the buffers leave out are not added; `valid` is, where a row is no reward."""
         for compiled, example in self.compiled():
             out = compiled.score(example.batch, RewardBuffers(values=np.empty(example.size, np.float32)))
-            np.testing.assert_array_equal(out.values, compiled.score(example.batch).values)
+            fresh = compiled.score(example.batch)
+            np.testing.assert_array_equal(out.values, fresh.values)
+            _assert_valid(out, fresh)
             assert out.solved is None
             assert out.components == {}
 
@@ -213,7 +225,15 @@ def _rows(scored: RewardBuffers, rows: Any) -> RewardBuffers:
         values=scored.values[rows],
         solved=None if scored.solved is None else scored.solved[rows],
         components={name: component[rows] for name, component in scored.components.items()},
+        valid=None if scored.valid is None else scored.valid[rows],
     )
+
+
+def _assert_valid(one: RewardBuffers, other: RewardBuffers) -> None:
+    """None says the same as all True."""
+    mine, theirs = (np.ones(0, np.bool_) if each.valid is None else each.valid for each in (one, other))
+    message = "rows that are no reward"
+    np.testing.assert_array_equal(np.flatnonzero(~mine), np.flatnonzero(~theirs), err_msg=message)
 
 
 def _assert_same(one: RewardBuffers, other: RewardBuffers) -> None:
@@ -221,6 +241,7 @@ def _assert_same(one: RewardBuffers, other: RewardBuffers) -> None:
     assert (one.solved is None) == (other.solved is None)
     if one.solved is not None and other.solved is not None:
         np.testing.assert_array_equal(one.solved, other.solved)
+    _assert_valid(one, other)
     assert one.components.keys() == other.components.keys()
     for name in one.components:
         np.testing.assert_array_equal(one.components[name], other.components[name], err_msg=name)

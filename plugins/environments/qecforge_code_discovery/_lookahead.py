@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject, words_per_column
-from qecforge.contracts import Reward, RewardBuffers
+from qecforge.contracts import Reward, RewardBuffers, require_valid
 from qecforge_code_discovery import _kernels
 from qecforge_code_discovery._layout import Actions, Episode, Rules
 
@@ -73,7 +73,8 @@ class LookAhead:
             codes = members * count
             _kernels.branch(lo, members, self._actions, self._rules, episode, self._words, self._channel)
             channel = self._channel[:codes] if self._rules.sampled else noise
-            scores = self._reward.score(TableauBatch(self._words[:codes], channel), self._scores)
+            batch = TableauBatch(self._words[:codes], channel)
+            scores = require_valid(self._reward.score(batch, self._scores), "code_discovery")
             changes = scores.values[:codes].reshape(members, count) - episode.value[lo : lo + members, None]
             changes /= self._scale
             np.clip(changes, -1, 1, out=changes)

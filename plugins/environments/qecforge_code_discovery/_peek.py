@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, words_per_column
-from qecforge.contracts import CompiledReward, RewardBuffers
+from qecforge.contracts import RewardBuffers
 from qecforge_code_discovery import _kernels
 from qecforge_code_discovery._layout import Actions, Rules
 
@@ -22,7 +22,7 @@ class Peek:
 
     Attributes:
         actions, rules, base: As kernels take them.
-        reward: For batches of up to `batch` codes.
+        score: What the reward says of up to `batch` codes; raises where it could not score.
         noise: What all members share; None where each has noise of its own, or none has any.
         solved: From what the reward scored and the words (M, n, 2, W), which are solved.
         batch: Codes scored at once.
@@ -31,7 +31,7 @@ class Peek:
     actions: Actions
     rules: Rules
     base: NDArray[np.float64]
-    reward: CompiledReward
+    score: Callable[[TableauBatch], RewardBuffers]
     noise: NDArray[np.float64] | None
     solved: Callable[[RewardBuffers, NDArray[np.uint64]], NDArray[np.bool_]]
     batch: int
@@ -62,7 +62,7 @@ class Peek:
             _kernels.peek_gates(
                 before, gates, self.actions, rules, self.base, parameters, words, channel, cost, stopped, excess
             )
-            scores = self.reward.score(TableauBatch(words, channel if rules.sampled else self.noise))
+            scores = self.score(TableauBatch(words, channel if rules.sampled else self.noise))
             solved = self.solved(scores, words) if rules.success_reward else np.zeros(M, np.bool_)
             idle = np.where(stopped, rules.max_steps - rows[:, 2 * n * W].astype(np.float64), 1.0)
             value = scores.values.astype(np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import words_per_column
+from qecforge.contracts import group_size, refuse_unknown_options
 from qecforge.errors import ConfigurationError
 from qecforge_code_discovery._layout import Actions, Episode, Rules
 from qecforge_code_discovery.config import CodeDiscoveryConfig
@@ -24,6 +25,7 @@ __all__ = [
     "parameter_ranges",
     "rules",
     "stabilizer_rows",
+    "taken_options",
     "trivial_bits",
     "trivial_words",
 ]
@@ -160,3 +162,29 @@ def trivial_bits(n: int, k: int) -> NDArray[np.uint8]:
     bits = np.zeros((n, 2, n - k), np.uint8)
     bits[np.arange(k, n), 1, np.arange(n - k)] = 1
     return bits.reshape(-1)
+
+
+def taken_options(
+    options: Mapping[str, Any], config: CodeDiscoveryConfig, rules: Rules, ranges: NDArray[np.float64]
+) -> tuple[int, NDArray[np.float64]]:
+    """Options of a `reset`: the size of groups, and (B, P, 2) ranges of the noise; those given, where none is set.
+
+    Raises:
+        ConfigurationError: As `CodeDiscovery.reset` says.
+    """
+    members = len(ranges)
+    refuse_unknown_options(options, "code_discovery", "group_size", "noise")
+    size = group_size(options, members, "code_discovery")
+    if "noise" in options:
+        if config.noise is None or not rules.sampled:
+            raise ConfigurationError(
+                "option 'noise': this environment's noise is fixed; give its configuration a range"
+            )
+        ranges = fixed_ranges(config, members, options["noise"])
+    of_group = ranges.reshape(members // size, size, *ranges.shape[1:])
+    if (of_group != of_group[:, :1]).any():
+        raise ConfigurationError(
+            f"option 'noise': it is not the same for all members of a group, with groups of {size}: give one value "
+            "for each group's members, or group_size 1"
+        )
+    return size, ranges

@@ -14,11 +14,19 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from qecforge.codes.packed import TableauBatch, TableauSubject
-from qecforge.contracts import Environment, Reward, RewardBuffers, StepBuffers, closing_on_error
+from qecforge.contracts import (
+    Environment,
+    Reward,
+    RewardBuffers,
+    StepBuffers,
+    closing_on_error,
+    require_valid,
+)
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.learning.generators import generator_state, restored_generator
 from qecforge_code_discovery import _canonical, _kernels, _setup
 from qecforge_code_discovery._buffers import buffers
+from qecforge_code_discovery._groups import GroupStarts
 from qecforge_code_discovery._layout import Shown
 from qecforge_code_discovery._lookahead import LookAhead
 from qecforge_code_discovery._peek import Peek
@@ -86,6 +94,7 @@ class CodeDiscovery(Environment):
         )
         self._reward = reward.compile(subject)
         self._lookahead: LookAhead | None = None
+        self._groups: GroupStarts | None = None
         with closing_on_error(self, "code_discovery"):
             if config.show_lookahead:
                 self._lookahead = self._make_lookahead(reward, subject)
@@ -93,7 +102,7 @@ class CodeDiscovery(Environment):
                 actions=self._actions,
                 rules=self._rules,
                 base=self._base,
-                reward=self._reward,
+                score=self._score,
                 noise=None if self._rules.sampled else self._noise,
                 solved=self._solved,
                 batch=num_envs,
@@ -170,20 +179,28 @@ class CodeDiscovery(Environment):
             seed: Restarts the generator that noise parameters are drawn from.
             options: `{"noise": {name: value}}` fixes parameters, a number or one for each member, until the next reset
                 with `"noise"`; `{"noise": {}}` goes back to the configuration's ranges. Only where the noise has some.
+                `{"group_size": G}` as in `Environment.reset`: the k-th episodes of a group have the same noise.
             out: As in `Environment.reset`.
 
         Raises:
-            ConfigurationError: An unknown option, or noise outside its limits.
+            ConfigurationError: An unknown option, noise outside its limits or otherwise within a group, or a group size
+                that does not divide B.
+            InfrastructureError: The reward could not score.
         """
+        size, self._ranges[...] = _setup.taken_options(options or {}, self.config, self._rules, self._ranges)
         if seed is not None:
             self._rng = np.random.default_rng(seed)
-        if options:
-            self._take_options(options)
+        self._groups = None
+        if size > 1 and self._rules.sampled:
+            key = int(self._rng.integers(2**64, dtype=np.uint64))
+            self._groups = GroupStarts(key, self.num_envs, size)
         observations, mask, *_ = buffers(out, self._shown)
         self._draw()
         _kernels.begin_all(self._start(), self._actions, self._rules, self._episode, self._shown, observations, mask)
+        if self._groups is not None:
+            self._groups.begin(np.ones(self.num_envs, np.bool_))
         if self._rules.difference or self._lookahead:
-            scores = self._reward.score(TableauBatch(self._episode.words, self._noise), self._scores)
+            scores = self._score(TableauBatch(self._episode.words, self._noise), self._scores)
             self._episode.value[:] = scores.values[: self.num_envs]
         if self._lookahead:
             self._lookahead.write(self._episode, self._noise, self._shown.observations, observations)
@@ -200,6 +217,7 @@ class CodeDiscovery(Environment):
 
         Raises:
             ConfigurationError: Actions of a wrong shape or kind, or out of range; nothing has changed then.
+            InfrastructureError: The reward could not score; the environment is not to be used any more.
         """
         taken = self._checked(actions, (self.num_envs,))
         bad = _kernels.append_gates(self._chunk, taken, self._actions, self._rules, self._episode, self._shown)
@@ -208,7 +226,7 @@ class CodeDiscovery(Environment):
                 f"action {taken[bad]} of member {bad} is out of range: give 0..{len(self.table) - 1}"
             )
         self._steps += 1
-        scores = self._reward.score(TableauBatch(self._episode.words, self._noise), self._scores)
+        scores = self._score(TableauBatch(self._episode.words, self._noise), self._scores)
         solved = self._solved(scores, self._episode.words)
         if solved.any():
             self._keep(solved)
@@ -235,6 +253,8 @@ class CodeDiscovery(Environment):
                 infos["success"],
             ),
         )
+        if self._groups is not None:
+            self._groups.begin(terminated)
         if self._rules.difference or self._lookahead:
             self._value_begun(terminated)
         if self._lookahead:
@@ -303,6 +323,9 @@ class CodeDiscovery(Environment):
             raise ConfigurationError(f"a candidate action is out of range: give 0..{len(self.table) - 1}")
         return self._peek(states, taken)
 
+    def _score(self, batch: TableauBatch, out: RewardBuffers | None = None) -> RewardBuffers:
+        return require_valid(self._reward.score(batch, out), "code_discovery")
+
     def state_dict(self) -> dict[str, Any]:
         """Running episodes, generator, counters and archive: what comes next depends on nothing else."""
         return {
@@ -314,6 +337,7 @@ class CodeDiscovery(Environment):
             "ranges": self._ranges.copy(),
             "steps": self._steps,
             "archive": self._archive.state_dict(),
+            "groups": None if self._groups is None else self._groups.state_dict(),
             "generator": generator_state(self._rng),
         }
 
@@ -336,18 +360,9 @@ class CodeDiscovery(Environment):
         self._ranges[...] = state["ranges"]
         self._steps = int(state["steps"])
         self._archive.load_state_dict(state["archive"])
+        groups = state.get("groups")  # checkpoints from before there were groups have none
+        self._groups = None if groups is None else GroupStarts.from_state_dict(groups)
         self._rng = restored_generator(state["generator"])
-
-    def _take_options(self, options: dict[str, Any]) -> None:
-        unknown = [name for name in options if name != "noise"]
-        noise = self.config.noise
-        if unknown:
-            raise ConfigurationError(f"unknown reset option {unknown[0]!r}: code_discovery takes 'noise'")
-        if noise is None or not self._rules.sampled:
-            raise ConfigurationError(
-                "option 'noise': this environment's noise is fixed; give its configuration a range"
-            )
-        self._ranges[...] = _setup.fixed_ranges(self.config, self.num_envs, options["noise"])
 
     def _fingerprint(self) -> str:
         text = f"{self.num_envs} {self.config.model_dump_json()}"
@@ -357,7 +372,9 @@ class CodeDiscovery(Environment):
         return self._initial, self._blank, self._uniforms, self._ranges, self._base
 
     def _draw(self) -> None:
-        if self._rules.sampled:
+        if self._groups is not None:
+            self._groups.draw(self._uniforms)
+        elif self._rules.sampled:
             self._rng.random(out=self._uniforms)
 
     def _checked(self, actions: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -410,7 +427,7 @@ class CodeDiscovery(Environment):
         members = np.flatnonzero(begun)
         if len(members):
             noise = self._noise[members] if self._rules.sampled and self._noise is not None else self._noise
-            scores = self._reward.score(TableauBatch(self._episode.words[members], noise))
+            scores = self._score(TableauBatch(self._episode.words[members], noise))
             self._episode.value[members] = scores.values[: len(members)]
 
     def _infos(self, *, fresh: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from qecforge.contracts import ParameterEnvironment, PluginConfig, Reward, StepBuffers
+from qecforge.contracts import ParameterEnvironment, PluginConfig, Reward, StepBuffers, refuse_unknown_options
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge_surface_steering.engines import _kernels
 
@@ -160,9 +160,7 @@ class ClockedEnvironment(ParameterEnvironment):
         return np.float32(min(1.0, self._epoch / self._horizon))
 
     def _start_epoch(self, options: dict[str, Any]) -> int:
-        unknown = [name for name in options if name != "epoch"]
-        if unknown:
-            raise ConfigurationError(f"unknown reset option {unknown[0]!r}: {self.plugin} takes 'epoch'")
+        refuse_unknown_options(options, self.plugin, "epoch")
         start = options.get("epoch", 0)
         if not isinstance(start, (int, np.integer)) or start < 0:
             raise ConfigurationError(f"option 'epoch': {start!r} is no epoch: give an integer from 0")

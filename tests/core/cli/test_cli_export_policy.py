@@ -9,10 +9,11 @@ import torch
 from cli_harness import invoke, one_line
 
 from qecforge import Store
+from qecforge.contracts.policy import weights_of
 from qecforge.inference.integer import IntegerLayer, IntegerMlp, Levels, run_reference
 from qecforge.inference.policy import QuantizedPolicy, load_quantized
 from qecforge.registry import Registry
-from qecforge.runs.policies import load_policy, policy_bytes
+from qecforge.runs.policies import load_policy
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def quantized(filled, mlp):
     """The id of a run that left an integer policy beside its float one."""
     with Store("sqlite:///results.db") as store:
         run = store.runs()[0]
-        store.add_artifact(run.id, "quantized", "quantized.safetensors", policy_bytes(QuantizedPolicy(mlp, start=5)))
+        store.add_artifact(run.id, "quantized", "quantized.safetensors", weights_of(QuantizedPolicy(mlp, start=5)))
     return run.id
 
 

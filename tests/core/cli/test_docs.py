@@ -121,6 +121,14 @@ def test_python_blocks_run(path, folder, request, capsys):
         assert names["fidelity"].states == 200
         assert len(names["actions"]) == names["env"].num_envs
         assert "RuntimeReport(runtime='native'" in capsys.readouterr().out
+    if path.name == "text.md":
+        assert names["policy"].act(names["env"].prompts(["pauli_x", "pauli_z", "pauli_y"])) == [
+            "bit flip",
+            "phase flip",
+            "both",
+        ]
+        assert "['passed', 'failed']" in capsys.readouterr().out
+        assert names["context"].metrics["episode_return"][-1] > 0.9
     if path.name == "plugin.md":
         check_view(names["VIEW"])
         check_recovery(names["evaluate_recovery"])

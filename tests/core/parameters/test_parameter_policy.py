@@ -6,7 +6,6 @@ import torch
 
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.parameters import GaussianParameters, ParameterTrajectory
-from qecforge.runs.policies import fill_policy, policy_bytes
 
 TRAJECTORY = ParameterTrajectory([0, 4, 9], [[0.0, 1.0], [0.5, 0.25], [1.0, -2.0]])
 
@@ -63,12 +62,12 @@ def test_state_survives_a_file_with_and_without_trajectory():
     moved = GaussianParameters([1.5, -2.5], [0.2, 4.0], TRAJECTORY)
     assert set(plain.state_dict()) == {"mean", "std"}
     copy = GaussianParameters([0.0, 0.0], [1.0, 1.0])
-    fill_policy(copy, policy_bytes(moved))
+    copy.load_files(moved.files())
     np.testing.assert_array_equal(copy.mean, moved.mean)
     np.testing.assert_array_equal(copy.std, moved.std)
     np.testing.assert_array_equal(copy.trajectory.epochs, [0, 4, 9])
     np.testing.assert_array_equal(copy.trajectory.means, TRAJECTORY.means)
-    fill_policy(copy, policy_bytes(plain))
+    copy.load_files(plain.files())
     np.testing.assert_array_equal(copy.mean, plain.mean)
     assert copy.trajectory is None
 

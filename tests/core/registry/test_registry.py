@@ -243,6 +243,7 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("reward", "[reward(scores='')]", "expected what environments show"),
         ("quantizer", "[quantizer(kind='magic')]", "post_training or training_aware"),
         ("quantizer", "[quantizer(quantizes=frozenset({'jumping'}))]", "expected some of discrete"),
+        ("quantizer", "[quantizer(quantizes=frozenset({'discrete', 'text'}))]", "policies that answer prompts are not"),
         ("quantizer", "[quantizer(check='no')]", "check is 'no', expected a function"),
         ("reproduction", "[agent()]", "expected ReproductionSpec"),
         ("reproduction", "[reproduction(name='P')]", "lower case"),

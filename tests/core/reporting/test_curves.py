@@ -5,7 +5,7 @@ import pytest
 
 from qecforge import Store
 from qecforge.reporting.curves import Curves, curves_figure
-from qecforge.testing._store_examples import example_run
+from qecforge.testing.examples import example_run
 
 
 @pytest.fixture

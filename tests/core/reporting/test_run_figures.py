@@ -6,7 +6,7 @@ from qecforge import StabilizerCode, Store
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.statistics import fit_slope
 from qecforge.reporting.run_figures import MOST_CURVES, codes_figure, error_rates_figure, learning_curve
-from qecforge.testing._store_examples import discovered, distance, example_code, example_run, example_task
+from qecforge.testing.examples import discovered, distance, example_code, example_run, example_task
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from qecforge.contracts import RunView
 from qecforge.errors import ConfigurationError
 from qecforge.reporting.tables import Column, Table
 from qecforge.reporting.views import PluginView, drawable, run_figures, run_tables, views_of, write_figures
-from qecforge.testing._store_examples import example_run
+from qecforge.testing.examples import example_run
 
 
 @pytest.fixture

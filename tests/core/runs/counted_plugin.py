@@ -80,18 +80,18 @@ class CompiledPosition(CompiledReward):
         self.counted.close()
 
 
-def play_evaluation(env, policy, config, record):
+def play_evaluation(env, policy, config, context):
     observations, _ = env.reset()
     for step in range(config.episodes):
         observations, rewards, *_ = env.step(policy.act(observations))
-        record("played", step, float(rewards.mean()))
+        context.record("played", step, float(rewards.mean()))
 
 
 class BrokenConfig(PluginConfig):
     interrupt: bool = Field(False, description="Raise KeyboardInterrupt instead of an error.")
 
 
-def broken_evaluation(env, policy, config, record):
+def broken_evaluation(env, policy, config, context):
     env.reset()
     raise KeyboardInterrupt if config.interrupt else ArithmeticError("asked to fail in the evaluation")
 

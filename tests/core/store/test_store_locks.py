@@ -5,13 +5,13 @@ import subprocess
 import sys
 
 from qecforge import Store
-from qecforge.testing._store_examples import example_run
+from qecforge.testing.examples import example_run
 
 OPEN_WRITE_CLOSE = """\
 import sys
 from pathlib import Path
 from qecforge import Store
-from qecforge.testing._store_examples import example_run
+from qecforge.testing.examples import example_run
 with Store(Path(sys.argv[1])) as store:
     example_run(store, "b")
 """

@@ -1,1 +1,1 @@
-"""Checks that the suites share: of environments, how they are played, closing, bad actions."""
+"""Checks that the suites share: how environments are played, views, closing, bad actions, groups, rewards."""

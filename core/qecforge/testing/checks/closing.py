@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from qecforge.contracts.environment import BaseEnvironment
 from qecforge.contracts.reward import Reward
+from qecforge.testing.checks._rewards import replaced, watched
 
 __all__ = ["Make", "check_closing", "closes_what_it_made"]
 
@@ -52,13 +53,13 @@ def check_closing(make: Make, reward: Reward | None = None) -> None:
     assert open_at_first, "a new environment is closed"
     assert env.closed, "close() was overridden: override close_extras(), which is called once"
     for what, closes in counts.items():
-        expected = 0 if what == "the reward that it was given" else 1
+        expected = 0 if what == _GIVEN else 1
         assert closes == expected, f"{what} was closed {closes} times, expected {expected}"
 
 
 @contextmanager
 def _counted(reward: Reward | None) -> Iterator[Counter[str]]:
-    """How often `reward` is closed, and each reward that is compiled from it meanwhile."""
+    """How often `reward` is closed, and each reward that is compiled from it in the block."""
     counts: Counter[str] = Counter()
     if reward is None:
         yield counts
@@ -71,19 +72,14 @@ def _counted(reward: Reward | None) -> Iterator[Counter[str]]:
             counts[what] += 1
             close()
 
-        object.__setattr__(thing, "close", closed)
+        replaced(thing, "close", closed)
 
-    compile_ = reward.compile
-
-    def compiled(subject: Any) -> Any:
-        made = compile_(subject)
-        count_closes(made, f"compiled reward {len(counts)}")
-        return made
-
-    count_closes(reward, "the reward that it was given")
-    object.__setattr__(reward, "compile", compiled)
+    count_closes(reward, _GIVEN)
     try:
-        yield counts
+        with watched(reward, lambda compiled: count_closes(compiled, f"compiled reward {len(counts)}")):
+            yield counts
     finally:
-        for name in ("close", "compile"):
-            object.__delattr__(reward, name)
+        object.__delattr__(reward, "close")
+
+
+_GIVEN = "the reward that it was given"

@@ -7,7 +7,7 @@ import tempfile
 from qecforge.contracts.views import RunView
 from qecforge.reporting.tables import Table
 from qecforge.store import Store
-from qecforge.testing._store_examples import example_run
+from qecforge.testing.examples import example_run
 
 __all__ = ["check_view"]
 

@@ -18,7 +18,7 @@ from qecforge.reporting.spread import Spread
 from qecforge.reporting.tables import to_csv, to_json, to_text
 from qecforge.reproduction.claims import claims_table
 from qecforge.reproduction.planning import stages
-from qecforge.testing._store_examples import example_code, example_task
+from qecforge.testing.examples import example_code, example_task
 from qecforge_apq.reproduction.claims import claims
 from qecforge_apq.reproduction.codes import codes_table
 from qecforge_apq.reproduction.details import flips_table, latency_table, noise_table, search_table

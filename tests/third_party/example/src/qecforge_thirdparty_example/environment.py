@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from qecforge.codes import DiscoveredCode, StabilizerCode
-from qecforge.contracts import Environment, Reward, StepBuffers
+from qecforge.contracts import Environment, Reward, StepBuffers, group_size, refuse_unknown_options, require_valid
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge_thirdparty_example import ChainConfig
 
@@ -66,7 +66,9 @@ class BitFlipChain(Environment):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None, out: StepBuffers | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Start every member anew."""
+        """Start every member anew. All start alike, so members of a group do."""
+        refuse_unknown_options(options or {}, "bit_flip_chain", "group_size")
+        group_size(options or {}, self.num_envs, "bit_flip_chain")
         self._restart(np.ones(self.num_envs, np.bool_))
         return self._observe(out), {}
 
@@ -82,7 +84,7 @@ class BitFlipChain(Environment):
         self._gates[members, self._length] = chosen
         self._length += 1
         self._steps += self.num_envs
-        rewards = self._reward.score(ChainBatch(self._support)).values.copy()
+        rewards = require_valid(self._reward.score(ChainBatch(self._support)), "bit_flip_chain").values.copy()
         self._return += rewards
         solved = self._support.all(axis=1)
         terminated = solved | (self._length >= self.config.max_gates)

@@ -16,7 +16,7 @@ import pytest
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import Store
-from qecforge.testing._store_examples import discovered, distance, example_code, example_run, example_task
+from qecforge.testing.examples import discovered, distance, example_code, example_run, example_task
 
 __all__ = ["FileCases", "SharingCases"]
 
@@ -51,6 +51,29 @@ class FileCases:
         assert [store.read_artifact(artifact) for artifact in store.artifacts(run.id)] == [b"new"]
         with pytest.raises(StoreError, match="cannot be read"):
             store.read_artifact(old)
+
+    def test_files_that_belong_together_are_all_there_or_none_is(self, store: Store, tmp_path: Path) -> None:
+        run = example_run(store)
+        (tmp_path / "weights").write_bytes(b"weights")
+        files: dict[str, bytes | Path] = {"weights": tmp_path / "weights", "words": b"words", "same": b"words"}
+        kept = store.add_artifacts(run.id, "policy", files)
+        assert [(each.name, store.read_artifact(each)) for each in kept] == [
+            ("weights", b"weights"),
+            ("words", b"words"),
+            ("same", b"words"),
+        ]
+        assert sorted(store.artifacts(run.id), key=lambda each: each.name) == sorted(kept, key=lambda each: each.name)
+        for number, missing in enumerate((tmp_path / "missing", tmp_path)):
+            with pytest.raises(StoreError, match="no such file"):
+                store.add_artifacts(run.id, f"other{number}", {"first": b"first", "second": missing})
+        with pytest.raises(StoreError):
+            store.add_artifacts("f" * 12, "policy", files)
+        assert len(store.artifacts()) == 3
+        replaced = store.add_artifacts(run.id, "policy", {"weights": b"new", "words": b"words"})
+        assert [store.read_artifact(each) for each in replaced] == [b"new", b"words"]
+        with pytest.raises(StoreError, match="cannot be read"):
+            store.read_artifact(kept[0])
+        assert store.add_artifacts(run.id, "policy", {}) == []
 
     def test_a_damaged_file_is_refused_and_mended_by_writing_again(self, store: Store) -> None:
         run = example_run(store)

@@ -12,7 +12,7 @@ from qecforge.codes import DiscoveredCode, Distance, StabilizerCode, dump_code, 
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.store import CodeRecord, Store
-from qecforge.testing._store_examples import discovered, distance, example_code, example_run, example_task
+from qecforge.testing.examples import discovered, distance, example_code, example_run, example_task
 
 __all__ = ["CodeCases", "ErrorRateCases"]
 

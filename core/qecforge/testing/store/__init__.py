@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from qecforge.store import Store
-from qecforge.testing._store_codes import CodeCases, ErrorRateCases
-from qecforge.testing._store_examples import discovered, distance, example_code, example_run, example_task
-from qecforge.testing._store_runs import MetricCases, RunCases
-from qecforge.testing._store_sharing import FileCases, SharingCases
+from qecforge.testing.examples import discovered, distance, example_code, example_run, example_task
+from qecforge.testing.store._codes import CodeCases, ErrorRateCases
+from qecforge.testing.store._runs import MetricCases, RunCases
+from qecforge.testing.store._sharing import FileCases, SharingCases
 
 __all__ = ["StoreContract", "discovered", "distance", "example_code", "example_run", "example_task"]
 
