@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -44,11 +45,28 @@ class CodeFormat(StrEnum):
     """How a code is written."""
 
     STIM = "stim"
+    QASM2 = "qasm2"
     QASM3 = "qasm3"
     ALIST = "alist"
     JSON = "json"
     PAULIS = "paulis"
     CHECK_MATRIX = "check_matrix"
+    MTX = "mtx"
+
+
+class ReadableFormat(StrEnum):
+    """How a code is written that can be read."""
+
+    STIM = "stim"
+    QASM2 = "qasm2"
+    QASM3 = "qasm3"
+    ALIST = "alist"
+    JSON = "json"
+    PAULIS = "paulis"
+    CHECK_MATRIX = "check_matrix"
+    MTX = "mtx"
+    NPY = "npy"
+    NPZ = "npz"
 
 
 class Order(StrEnum):
@@ -74,7 +92,10 @@ ORDERS: Mapping[Order, CodeOrder] = {
 
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Its id, or the beginning of it.")]
 BudgetOption = Annotated[
-    float, typer.Option("--budget", min=0.0, metavar="SECONDS", help="How long to look for a proof of the distance.")
+    float,
+    typer.Option(
+        "--budget", min=0.0, metavar="SECONDS", help="How long to look for a proof of the distance; 0: a quick bound."
+    ),
 ]
 
 
@@ -135,7 +156,7 @@ def show_code(code: CodeArgument, store: StoreOption = DEFAULT_STORE, form: Form
 @app.command("export")
 def export_code(
     code: CodeArgument,
-    form: Annotated[CodeFormat, typer.Option("--format", help="stim and qasm3 hold the encoder.")],
+    form: Annotated[CodeFormat, typer.Option("--format", help="stim, qasm2 and qasm3 hold the encoder.")],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; stdout if not given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
     store: StoreOption = DEFAULT_STORE,
@@ -179,10 +200,18 @@ def verify_code(
 
 @app.command("import")
 def import_code(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A code; - for stdin.")],
-    form: Annotated[
-        CodeFormat | None, typer.Option("--format", help="How it is written; recognised by content if not given.")
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A code; - for stdin.")] = None,
+    hx: Annotated[
+        Path | None,
+        typer.Option("--hx", metavar="FILE", help="Instead of FILE: the X checks of a CSS code, n columns."),
     ] = None,
+    hz: Annotated[Path | None, typer.Option("--hz", metavar="FILE", help="Its Z checks; goes with --hx.")] = None,
+    form: Annotated[
+        ReadableFormat | None, typer.Option("--format", help="How it is written; recognised by content if not given.")
+    ] = None,
+    symplectic: Annotated[
+        bool, typer.Option("--symplectic", help="A matrix is [X | Z] of 2n columns, and no half of a CSS code.")
+    ] = False,
     k: Annotated[
         int | None, typer.Option("--k", min=0, help="Logical qubits of an encoding circuit whose comment does not say.")
     ] = None,
@@ -197,15 +226,27 @@ def import_code(
 ) -> None:
     """Check a code, prove its distance and file it. Nothing is stored where it is not a code."""
     from qecforge.cli._render import code_lines
-    from qecforge.codes import load_code
+    from qecforge.codes import load_code, load_css
     from qecforge.store import Store
 
-    given = sys.stdin.buffer.read() if str(file) == "-" else file
-    loaded = load_code(given, form.value if form else None, k=k, drop_redundant=drop_redundant)
+    started = time.perf_counter()
+    if file is not None and hx is None and hz is None:
+        given = sys.stdin.buffer.read() if str(file) == "-" else file
+        loaded = load_code(
+            given, form.value if form else None, k=k, drop_redundant=drop_redundant, symplectic=symplectic
+        )
+        origin = "stdin" if str(file) == "-" else file.name
+    elif file is None and hx is not None and hz is not None:
+        loaded = load_css(hx, hz, form.value if form else None, drop_redundant=drop_redundant)
+        if k is not None and k != loaded.k:
+            raise ConfigurationError(f"--k {k}: {hx} and {hz} are a code of k = {loaded.k}; leave the option out")
+        origin = f"{hx.name}, {hz.name}"
+    else:
+        raise ConfigurationError("codes import: expected FILE, or both --hx FILE and --hz FILE")
     with working("proving the distance"):
-        distance = loaded.distance(budget_seconds=budget)
+        distance = loaded.distance(budget_seconds=max(0.0, budget - (time.perf_counter() - started)))
     with Store(store) as opened:
-        record = opened.add_code(loaded, distance, source=source or ("stdin" if str(file) == "-" else file.name))
+        record = opened.add_code(loaded, distance, source=source or origin)
     typer.echo("\n".join(code_lines(record, [], circuit=False)))
 
 
@@ -232,8 +273,6 @@ def _check_distance(record: CodeRecord, budget: float) -> dict[str, Any]:
 
 def _check_encoders(record: CodeRecord) -> list[dict[str, Any]]:
     """Each distinct encoder against the code, by stim; each has signs of its own."""
-    import time
-
     from qecforge.codes import verify_encoder
     from qecforge.errors import CodeError
 

@@ -156,10 +156,12 @@ def code_lines(
         width: Columns of the terminal; None where lines may be of any length.
         circuit: Whether the encoder is drawn.
     """
+    from qecforge.codes._pauli import format_pauli
+
     lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record)]
     lines += _labelled("stabilizers", list(record.code.stabilizers))
-    lines += _labelled("logical X", [_pauli(row, record.n) for row in record.code.logical_x])
-    lines += _labelled("logical Z", [_pauli(row, record.n) for row in record.code.logical_z])
+    lines += _labelled("logical X", [format_pauli(row) for row in record.code.logical_x])
+    lines += _labelled("logical Z", [format_pauli(row) for row in record.code.logical_z])
     if circuit:
         lines += _encoder_lines(record, width)
     if rates:
@@ -235,17 +237,15 @@ def _labelled(label: str, values: Sequence[str]) -> list[str]:
     return [f"{label if index == 0 else '':12} {value}" for index, value in enumerate(values)]
 
 
-def _pauli(row: Any, n: int) -> str:
-    return "".join("IXZY"[int(x) + 2 * int(z)] for x, z in zip(row[:n], row[n:], strict=True))
-
-
 def code_document(record: CodeRecord, rates: Sequence[ErrorRate]) -> str:
     """Everything about one code as a JSON object."""
+    from qecforge.codes._pauli import format_pauli
+
     document = {
         **record.row(),
         "stabilizers": list(record.code.stabilizers),
-        "logical_x": [_pauli(row, record.n) for row in record.code.logical_x],
-        "logical_z": [_pauli(row, record.n) for row in record.code.logical_z],
+        "logical_x": [format_pauli(row) for row in record.code.logical_x],
+        "logical_z": [format_pauli(row) for row in record.code.logical_z],
         "encoder": record.encoder,
         "discoveries": [found.row() for found in record.discoveries],
         "error_rates": [rate.row() for rate in rates],

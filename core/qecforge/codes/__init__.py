@@ -11,7 +11,15 @@ from qecforge.codes.distance.effective import EffectiveDistance, bias_weights, e
 from qecforge.codes.distance.enumerators import WeightEnumerators
 from qecforge.codes.encoders import verify_encoder
 from qecforge.codes.equivalence import equivalent_under_permutation
-from qecforge.codes.formats import CodeFormat, css_from_alist, css_to_alist, dump_code, load_code
+from qecforge.codes.formats import (
+    CodeFormat,
+    ReadableFormat,
+    css_from_alist,
+    css_to_alist,
+    dump_code,
+    load_code,
+    load_css,
+)
 from qecforge.codes.known_codes import singleton_bound
 from qecforge.codes.packed import TABLEAU, TableauBatch, TableauSubject, words_per_column
 from qecforge.codes.stabilizer_code import StabilizerCode
@@ -24,6 +32,7 @@ __all__ = [
     "Distance",
     "EffectiveDistance",
     "JsonScalar",
+    "ReadableFormat",
     "StabilizerCode",
     "TableauBatch",
     "TableauSubject",
@@ -37,6 +46,7 @@ __all__ = [
     "equivalent_under_permutation",
     "find_distance",
     "load_code",
+    "load_css",
     "singleton_bound",
     "verify_encoder",
     "words_per_column",

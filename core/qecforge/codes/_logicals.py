@@ -12,6 +12,8 @@ from qecforge.errors import CodeError
 
 __all__ = ["checked_logicals", "css_logicals", "find_logicals", "normalizer", "split_css"]
 
+_MOST_UNCOMPILED = 256
+
 
 def checked_logicals(
     check_matrix: NDArray[np.uint8], logical_x: ArrayLike, logical_z: ArrayLike
@@ -63,6 +65,8 @@ def find_logicals(
 
 
 def _gram_schmidt(vectors: list[int], n: int) -> tuple[list[int], list[int]]:
+    if len(vectors) > _MOST_UNCOMPILED:
+        return _compiled_gram_schmidt(vectors, n)
     pending = list(vectors)
     x: list[int] = []
     z: list[int] = []
@@ -81,6 +85,22 @@ def _gram_schmidt(vectors: list[int], n: int) -> tuple[list[int], list[int]]:
     return x, z
 
 
+def _compiled_gram_schmidt(vectors: list[int], n: int) -> tuple[list[int], list[int]]:
+    """The same steps as compiled loops, which repay their import for large codes."""
+    from qecforge.codes.distance import _kernels
+
+    words, mask = (n + 63) // 64, (1 << n) - 1
+    x = _gf2.to_words([vector >> n for vector in vectors], words)
+    z = _gf2.to_words([vector & mask for vector in vectors], words)
+    pairs = _kernels.pair_logicals(x, z)
+    rows = [
+        int.from_bytes(x_row.astype("<u8").tobytes(), "little") << n
+        | int.from_bytes(z_row.astype("<u8").tobytes(), "little")
+        for x_row, z_row in zip(x, z, strict=True)
+    ]
+    return [rows[first] for first, _ in pairs], [rows[second] for _, second in pairs]
+
+
 def css_logicals(hx: NDArray[np.uint8], hz: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
     n = hx.shape[1]
     x_rows, z_rows = _gf2.pack_rows(hx), _gf2.pack_rows(hz)
@@ -90,15 +110,9 @@ def css_logicals(hx: NDArray[np.uint8], hz: NDArray[np.uint8]) -> tuple[list[int
     if not k:
         return [], []
     # Change the basis of Z so that <x_i, z_j> = delta_ij.
-    pairing = [sum(((a & b).bit_count() & 1) << (k - 1 - j) for j, b in enumerate(x)) for a in z]
-    paired = []
-    for row in _gf2.inverse(pairing):
-        combined = 0
-        for i in range(k):
-            if row >> (k - 1 - i) & 1:
-                combined ^= z[i]
-        paired.append(combined)
-    return [row << n for row in x], paired
+    x_matrix, z_matrix = _gf2.unpack_rows(x, n), _gf2.unpack_rows(z, n)
+    change = _gf2.unpack_rows(_gf2.inverse(_gf2.pack_rows(_gf2.product(z_matrix, x_matrix.T))), k)
+    return [row << n for row in x], _gf2.pack_rows(_gf2.product(change, z_matrix))
 
 
 def _quotient(space: Sequence[int], subspace: Sequence[int]) -> list[int]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.codes import _gf2
+from qecforge.codes._pauli_objects import labels_of
 from qecforge.errors import CodeError
 
 __all__ = [
@@ -22,8 +25,10 @@ __all__ = [
 ]
 
 _LETTERS = np.frombuffer(b"IZXY", dtype=np.uint8)  # index 2 x + z
-_BITS = {"I": (0, 0), "_": (0, 0), "X": (1, 0), "Y": (1, 1), "Z": (0, 1)}
-_PAULI = re.compile(r"([+-]?)([IXYZ_]+)", re.IGNORECASE)
+_MOST_BY_BLAS = 1 << 24
+_CODES = np.zeros(128, dtype=np.uint8)  # of a letter: x + 2 z
+_CODES[[ord(letter) for letter in "XZY"]] = (1, 2, 3)
+_PAULI = re.compile(r"([+-]?)([ij]?)([IXYZ_]+)|([+-]?)()([ixyz_]+)")
 
 
 def format_pauli(bits: NDArray[np.uint8], negative: bool | None = None) -> str:
@@ -40,43 +45,69 @@ def format_row(row: int, n: int) -> str:
 
 
 def parse_paulis(
-    strings: Iterable[str], what: str = "stabilizer"
+    strings: Iterable[Any], what: str = "stabilizer"
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
-    """Rows [x | z] and signs of Pauli strings such as `XZZXI`, `-XX`, `+Z_Z`.
+    """Rows [x | z] and signs of Pauli strings such as `XZZXI`, `-XX`, `+Z_Z`, qubit 0 leftmost.
+
+    Args:
+        strings: Strings, all letters of one in upper or all in lower case; or operators of stim and qiskit, see
+            `_pauli_objects`.
+        what: What messages call one.
 
     Returns:
         (m, 2n) uint8, and (m,) bool, True for a minus; None instead where no string carries a sign.
 
     Raises:
-        CodeError: a string that is not a Pauli string, or of another length than the first.
+        CodeError: a string that is not a Pauli string, an imaginary phase, or another length than the first.
     """
-    rows: list[list[int]] = []
+    rows: list[NDArray[np.uint8]] = []
     signs: list[str] = []
     n = None
-    for index, text in enumerate(strings):
-        match = _PAULI.fullmatch(text.strip()) if isinstance(text, str) else None
-        if match is None:
-            shown = repr(text) if len(repr(text)) <= 60 else repr(text)[:57] + "..."
-            raise CodeError(
-                f"{what} {index}: {shown} is not a Pauli string; expected letters I, X, Y, Z, a sign before"
-            )
-        letters = match[2].upper()
+    for index, text in enumerate(labels_of(strings, what)):
+        sign, letters = _split_sign(text, f"{what} {index}")
         if n is None:
             n = len(letters)
         elif len(letters) != n:
-            raise CodeError(f"{what} {index} ({letters}): acts on {len(letters)} qubits; {what} 0 acts on {n}")
-        bits = [_BITS[letter] for letter in letters]
-        rows.append([x for x, _ in bits] + [z for _, z in bits])
-        signs.append(match[1])
+            shown = letters if len(letters) <= 60 else letters[:57] + "..."
+            raise CodeError(f"{what} {index} ({shown}): acts on {len(letters)} qubits; {what} 0 acts on {n}")
+        codes = _CODES[np.frombuffer(letters.encode("ascii"), dtype=np.uint8)]
+        rows.append(np.concatenate([codes & 1, codes >> 1]))
+        signs.append(sign)
     if n is None:
         raise CodeError(f"no {what}s given; expected at least one Pauli string")
     matrix = np.array(rows, dtype=np.uint8)
     return matrix, np.array([sign == "-" for sign in signs]) if any(signs) else None
 
 
+def _split_sign(text: object, where: str) -> tuple[str, str]:
+    """(sign or nothing, upper-case letters)."""
+    match = _PAULI.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        shown = repr(text) if len(repr(text)) <= 60 else repr(text)[:57] + "..."
+        hint = ""
+        if isinstance(text, str) and _PAULI.fullmatch(text.strip().upper()):
+            hint = ", in one case (a lower-case i before capitals is a phase)"
+        raise CodeError(f"{where}: {shown} is not a Pauli string; expected letters I, X, Y, Z, a sign before{hint}")
+    sign, phase, letters = match.groups()[:3] if match[3] else match.groups()[3:]
+    if phase:
+        raise CodeError(
+            f"{where}: {match[0][:60]} has an imaginary phase, which cannot stabilize anything (its square is minus "
+            "the "
+            "identity); expected a sign + or - or none"
+        )
+    if sign and letters.startswith("i"):
+        raise CodeError(
+            f"{where}: {match[0][:60]} is either the identity on the first qubit or an imaginary phase, which no "
+            "stabilizer has; write the letters as capitals"
+        )
+    return sign, letters.upper()
+
+
 def commutator(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(len(a), len(b)) uint8, 1 where row i of `a` anticommutes with row j of `b`; rows [x | z]."""
     n = a.shape[1] // 2
+    if a.shape[0] * b.shape[0] * n > _MOST_BY_BLAS:
+        return _gf2.product(a, np.hstack([b[:, n:], b[:, :n]]).T)
     # Counts of at most 2n fit float64 exactly, and BLAS multiplies floats.
     left, right = a.astype(np.float64), b.astype(np.float64)
     product = left[:, :n] @ right[:, n:].T + left[:, n:] @ right[:, :n].T

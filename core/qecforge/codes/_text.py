@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from qecforge.codes import _pauli, _qasm3
+from qecforge.codes import _pauli, _qasm
 from qecforge.codes._structure import CodeParts, CodeStructure
 from qecforge.codes.encoders import encoding_circuit, parsed_circuit, verify_encoder
 from qecforge.errors import CodeError
@@ -16,7 +16,7 @@ from qecforge.errors import CodeError
 if TYPE_CHECKING:
     import stim
 
-__all__ = ["code_from_json", "code_to_json", "code_to_qasm3", "code_to_stim"]
+__all__ = ["code_from_json", "code_to_json", "code_to_qasm", "code_to_stim"]
 
 _JSON_FORMAT = "qecforge.stabilizer_code"
 _JSON_VERSION = 1
@@ -73,10 +73,10 @@ def code_to_stim(code: CodeStructure, encoder: str | None = None) -> str:
     return f"# {_heading(code)}\n{_encoder(code, encoder)}\n"
 
 
-def code_to_qasm3(code: CodeStructure, encoder: str | None = None) -> str:
+def code_to_qasm(code: CodeStructure, encoder: str | None = None, *, version: Literal[2, 3] = 3) -> str:
     """See `StabilizerCode.to_qasm3`; `encoder` replaces the synthesised circuit once it is verified."""
-    version, *lines = _qasm3.circuit_to_qasm3(_encoder(code, encoder), code.n).splitlines()
-    return "\n".join([version, f"// {_heading(code)}", *lines]) + "\n"
+    head, *lines = _qasm.circuit_to_qasm(_encoder(code, encoder), code.n, version).splitlines()
+    return "\n".join([head, f"// {_heading(code)}", *lines]) + "\n"
 
 
 def _heading(code: CodeStructure) -> str:

@@ -5,13 +5,14 @@ Everywhere: qubits 0..k-1 carry the logical input, qubits k..n-1 start in |0>, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes import _gf2, _pauli
+from qecforge.codes._numbers import as_integer
 from qecforge.codes._structure import CodeParts, CodeStructure
 from qecforge.errors import CodeError, one_line
 
@@ -33,12 +34,13 @@ __all__ = [
 ]
 
 _MAX_QUBITS = 2000
-_MAX_OPERATIONS = 10_000_000
+_MAX_OPERATIONS = 10_000_000  # counted by their targets
 
 
 def code_of_tableau(tableau: stim.Tableau, k: int) -> CodeParts:
     """See `StabilizerCode.from_stim_tableau`."""
     n = len(tableau)
+    k = as_integer(k, "k")
     _require_k(k, n)
     x2x, x2z, z2x, z2z, _, z_signs = tableau.to_numpy()
     x_images = np.hstack([x2x, x2z]).astype(np.uint8)
@@ -51,13 +53,16 @@ def parsed_circuit(text: str) -> stim.Circuit:
     import stim
 
     try:
-        return stim.Circuit(text)
+        return stim.Circuit(text + "\n")  # stim 1.16 never returns from a tag that the end of the text cuts off
     except (ValueError, IndexError) as error:
         raise CodeError(f"encoder: stim cannot read this circuit ({_reason(error)})") from error
 
 
-def tableau_of_circuit(circuit: stim.Circuit | str, n: int | None = None) -> stim.Tableau:
+def tableau_of_circuit(circuit: stim.Circuit | str, n: int | None = None, k: int | None = None) -> stim.Tableau:
     """The circuit's Clifford on n qubits (its own count by default).
+
+    Where k is given, qubits k..n-1 may be reset before anything acts on them: they start in |0> anyway, and a reset
+    into another basis is the gate that turns |0> into its state.
 
     Raises:
         CodeError: text that stim cannot read, an operation that is not a Clifford gate, more than n qubits, or a
@@ -74,14 +79,61 @@ def tableau_of_circuit(circuit: stim.Circuit | str, n: int | None = None) -> sti
             f"{_MAX_OPERATIONS}"
         )
     # An identity on the last qubit makes the tableau as wide as the code.
-    padded = circuit.copy()
+    padded = circuit.copy() if k is None else _without_fresh_resets(circuit, k)
     padded.append("I", [count - 1])
     try:
         return padded.to_tableau()
     except ValueError as error:
         raise CodeError(
-            f"encoder: not a Clifford circuit ({_reason(error)}); leave out noise, resets and measurements"
+            f"encoder: not a Clifford circuit ({_reason(error)}); leave out noise, measurements and resets of used "
+            "qubits"
         ) from error
+
+
+_RESETS = {"R": "I", "RX": "H", "RY": "H_YZ"}  # what takes |0> to the state of the reset
+
+
+def _without_fresh_resets(circuit: stim.Circuit, k: int) -> stim.Circuit:
+    import stim
+
+    if not any(instruction.name in _RESETS for instruction in circuit):
+        return circuit.copy()
+    made = stim.Circuit()
+    used: set[int] = set()
+    for instruction in circuit:
+        if isinstance(instruction, stim.CircuitRepeatBlock) or instruction.name not in _RESETS:
+            body = instruction.body_copy() if isinstance(instruction, stim.CircuitRepeatBlock) else [instruction]
+            used |= _acted_on(body)
+            made.append(instruction)
+            continue
+        for target in instruction.targets_copy():
+            if target.value < k:
+                raise CodeError(
+                    f"encoder: {instruction.name} resets qubit {target.value}, which carries the logical input (k is "
+                    f"{k}); "
+                    "leave that reset out, or give the k that is meant"
+                )
+            if target.value in used:
+                raise CodeError(
+                    f"encoder: {instruction.name} resets qubit {target.value} after a gate acted on it; expected "
+                    "resets of "
+                    "fresh qubits alone"
+                )
+            made.append(_RESETS[instruction.name], [target.value])
+    return made
+
+
+def _acted_on(body: Iterable[Any]) -> set[int]:
+    """Qubits on which gates act; annotations are none."""
+    import stim
+
+    acted: set[int] = set()
+    for instruction in body:
+        if isinstance(instruction, stim.CircuitRepeatBlock):
+            acted |= _acted_on(instruction.body_copy())
+        elif stim.gate_data(instruction.name).is_unitary:
+            acted |= {target.value for target in instruction.targets_copy()}
+    return acted
 
 
 def _operations(circuit: stim.Circuit) -> int:
@@ -90,7 +142,10 @@ def _operations(circuit: stim.Circuit) -> int:
     total = 0
     for instruction in circuit:
         repeated = isinstance(instruction, stim.CircuitRepeatBlock)
-        total += instruction.repeat_count * _operations(instruction.body_copy()) if repeated else 1
+        if repeated:
+            total += instruction.repeat_count * _operations(instruction.body_copy())
+        else:
+            total += max(1, len(instruction.targets_copy()))
     return total
 
 
@@ -100,6 +155,7 @@ def code_of_qiskit(circuit: qiskit.QuantumCircuit, k: int) -> CodeParts:
     from qiskit.quantum_info import Clifford
 
     n = circuit.num_qubits
+    k = as_integer(k, "k")
     _require_k(k, n)
     try:
         clifford = Clifford(circuit)
@@ -188,7 +244,7 @@ def verify_encoder(code: CodeStructure, encoder: str) -> None:
             image is wrong.
     """
     n, k = code.n, code.k
-    tableau = tableau_of_circuit(encoder, n)
+    tableau = tableau_of_circuit(encoder, n, k)
     x2x, x2z, z2x, z2z, _, z_signs = tableau.to_numpy()
     rows = _gf2.pack_rows(code.check_matrix)
     width = len(rows)
@@ -234,7 +290,7 @@ def signs_of_encoder(code: CodeStructure, encoder: str) -> NDArray[np.bool_]:
     Raises:
         CodeError: the circuit cannot be read, is not Clifford, or encodes another group.
     """
-    undo = tableau_of_circuit(encoder, code.n).inverse(unsigned=False)
+    undo = tableau_of_circuit(encoder, code.n, code.k).inverse(unsigned=False)
     signs = np.zeros(code.n - code.k, np.bool_)
     for index, row in enumerate(code.check_matrix):
         image = undo(_to_stim(row))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qecforge.codes import _gf2
+from qecforge.codes._numbers import as_integer
 from qecforge.codes.stabilizer_code import StabilizerCode
 from qecforge.errors import CodeError
 
@@ -166,12 +167,14 @@ def singleton_bound(n: int, k: int) -> int:
 
     Raises `CodeError` unless 1 <= k <= n. Source: Knill and Laflamme 1997.
     """
+    n, k = as_integer(n, "n"), as_integer(k, "k")
     if not 1 <= k <= n:
         raise CodeError(f"singleton bound: n is {n} and k is {k}; expected 1 <= k <= n")
     return (n - k) // 2 + 1
 
 
 def _at_least(value: int, least: int, name: str) -> int:
+    value = as_integer(value, name)
     if value < least:
         raise CodeError(f"{name} is {value}; expected at least {least}")
     return value

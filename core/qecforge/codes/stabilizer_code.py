@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qecforge.codes import _gf2, _logicals, _pauli, _text, encoders
-from qecforge.codes._alist import matrix_to_alist
+from qecforge.codes._alist import CHECK_MATRIX_MARK, matrix_to_alist
+from qecforge.codes._numbers import as_integer, as_integers
 from qecforge.codes._structure import CodeParts
 from qecforge.codes.distance.effective import EffectiveDistance, effective_distance
 from qecforge.codes.distance.enumerators import WeightEnumerators, weight_enumerators
@@ -97,16 +98,21 @@ class StabilizerCode:
     @classmethod
     def from_paulis(
         cls,
-        stabilizers: Iterable[str],
+        stabilizers: Iterable[Any],
         *,
-        logical_x: Iterable[str] | None = None,
-        logical_z: Iterable[str] | None = None,
+        logical_x: Iterable[Any] | None = None,
+        logical_z: Iterable[Any] | None = None,
         drop_redundant: bool = False,
     ) -> StabilizerCode:
         """From Pauli strings such as `["XZZXI", "IXZZX", "XIXZZ", "ZXIXZ"]`, each with a sign or none.
 
+        Also from `stim.PauliString`s and qiskit's `Pauli`s, `PauliList`, `SparsePauliOp` and `StabilizerState`; qubit
+        q of those is qubit q here, whatever letter of a label that is.
+
         Raises:
-            CodeError: a string that is not a Pauli string of the others' length, or no code as in the constructor.
+            CodeError: a string that is not a Pauli string of the others' length, an imaginary phase, or no code as in
+            the
+                constructor.
         """
         matrix, signs = _pauli.parse_paulis(stabilizers)
         logicals = [
@@ -138,14 +144,15 @@ class StabilizerCode:
         """The code that a stim encoding circuit prepares: qubits 0..k-1 carry the logical input, k..n-1 start in |0>.
 
         Args:
-            circuit: Clifford gates alone (annotations such as TICK are passed over).
-            k: Logical qubits.
+            circuit: Clifford gates alone (annotations such as TICK are passed over), after resets of fresh qubits or
+            none. k: Logical qubits.
             n: Physical qubits, where the last ones carry no gate; by default the circuit's own count.
 
         Raises:
             CodeError: text that stim cannot read, an operation that is not a Clifford gate, or k outside 0..n.
         """
-        return cls._of(encoders.code_of_tableau(encoders.tableau_of_circuit(circuit, n), k))
+        k, n = as_integer(k, "k"), None if n is None else as_integer(n, "n")
+        return cls._of(encoders.code_of_tableau(encoders.tableau_of_circuit(circuit, n, k), k))
 
     @classmethod
     def from_qiskit(cls, circuit: qiskit.QuantumCircuit, k: int) -> StabilizerCode:
@@ -272,10 +279,10 @@ class StabilizerCode:
 
     def permuted(self, permutation: Sequence[int]) -> StabilizerCode:
         """The code whose qubit i is this one's qubit `permutation[i]`."""
-        order = np.asarray(permutation, dtype=np.intp)
-        if sorted(order.tolist()) != list(range(self.n)):
-            raise CodeError(f"permutation {list(permutation)}: expected each of 0..{self.n - 1} once")
-        columns = np.concatenate([order, self.n + order])
+        order = as_integers(permutation, "permutation")
+        if sorted(order) != list(range(self.n)):
+            raise CodeError(f"permutation {order!s:.80}: expected each of 0..{self.n - 1} once")
+        columns = np.array([*order, *(self.n + qubit for qubit in order)], dtype=np.intp)
         return StabilizerCode(
             self.check_matrix[:, columns],
             signs=self.signs,
@@ -329,7 +336,7 @@ class StabilizerCode:
 
     def to_qasm3(self) -> str:
         """`encoder()` as OpenQASM 3, with n and k in a comment."""
-        return _text.code_to_qasm3(self)
+        return _text.code_to_qasm(self)
 
     def to_json(self) -> str:
         """One JSON object: n, k, generators (with signs where known) and logical operators as Pauli strings."""
@@ -337,7 +344,7 @@ class StabilizerCode:
 
     def to_alist(self) -> str:
         """The check matrix [x | z] of 2n columns in MacKay's alist format."""
-        return matrix_to_alist(self.check_matrix)
+        return matrix_to_alist(self.check_matrix, CHECK_MATRIX_MARK)
 
 
 def _deprecated(old: str, new: str) -> None:

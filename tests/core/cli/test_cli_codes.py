@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import sqlite3
+import time
 
+import numpy as np
 import pytest
 from cli_harness import invoke, one_line
 
@@ -14,7 +16,7 @@ from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 
 FIVE = ["XZZXI", "IXZZX", "XIXZZ", "ZXIXZ"]
 STEANE = ["XXXXIII", "XXIIXXI", "XIXIXIX", "ZZZZIII", "ZZIIZZI", "ZIZIZIZ"]
-FORMATS = ["stim", "qasm3", "alist", "json", "paulis", "check_matrix"]
+FORMATS = ["stim", "qasm2", "qasm3", "alist", "json", "paulis", "check_matrix", "mtx"]
 
 
 @pytest.fixture
@@ -89,6 +91,37 @@ def test_import_refuses_a_file_that_is_not_there_and_a_format_that_does_not_fit(
     one_line(invoke("codes", "import", "code.txt", "--format", "json"))
     one_line(invoke("codes", "import", "code.txt", "--k", "2"))
     assert [path.name for path in folder.iterdir()] == ["code.txt"]
+
+
+def test_import_of_a_pair_and_of_a_check_matrix(folder):
+    for name in ("hx", "hz"):
+        np.save(f"{name}.npy", np.array([[1, 0, 1, 0, 1, 0, 1], [0, 1, 1, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1, 1]]))
+    result = invoke("codes", "import", "--hx", "hx.npy", "--hz", "hz.npy")
+    assert result.exit_code == 0, result.stderr
+    (row,) = listed()
+    assert (row["parameters"], row["source"]) == ("[[7,1,3]]", "hx.npy, hz.npy")
+    np.save("hx.npy", np.array([[1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1]]))
+    line = one_line(invoke("codes", "import", "hx.npy"))
+    assert "check matrix [X | Z] of the [[4,2]] code (say symplectic)" in line
+    assert "half of a CSS code on 8 qubits (give the pair hx and hz)" in line
+    assert invoke("codes", "import", "hx.npy", "--symplectic").stdout.startswith("[[4,2,2]]")
+    for wrong in (["--hx", "hx.npy"], ["--hz", "hz.npy"], [], ["hx.npy", "--hx", "hx.npy", "--hz", "hz.npy"]):
+        assert "expected FILE, or both --hx FILE and --hz FILE" in one_line(invoke("codes", "import", *wrong))
+    assert "--k 2" in one_line(invoke("codes", "import", "--hx", "hz.npy", "--hz", "hz.npy", "--k", "2"))
+
+
+def test_budgets_of_nothing_and_of_a_large_circuit(folder):
+    (folder / "five.txt").write_text("\n".join(FIVE))
+    result = invoke("codes", "import", "five.txt", "--budget", "0")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(("[[5,1,<=3]]", "[[5,1,3]]"))
+    assert "greater than or equal to 0" in one_line(invoke("codes", "import", "five.txt", "--budget", "-1"))
+    (row,) = listed()
+    assert invoke("codes", "verify", row["id"], "--budget", "0").exit_code == 0
+    (folder / "large.stim").write_text("H 0\nCX 0 1999\n")
+    started = time.process_time()
+    assert invoke("codes", "import", "large.stim", "--k", "1999", "--budget", "1").exit_code == 0
+    assert time.process_time() - started < 6.0  # the store and the listing, 12 MB, come after the proof
 
 
 def test_import_from_stdin_with_a_source_and_redundant_generators(folder):

@@ -20,7 +20,7 @@ from qecforge.codes import (
 )
 from qecforge.errors import CodeError
 
-FORMATS = ("paulis", "json", "stim", "qasm3", "alist", "check_matrix")
+FORMATS = ("paulis", "json", "stim", "qasm2", "qasm3", "alist", "mtx", "check_matrix")
 PLACELESS = ("paulis", "check_matrix")
 
 
@@ -41,7 +41,7 @@ def test_every_format_round_trips(name, code):
     if name == "json":
         assert np.array_equal(again.logical_x, code.logical_x)
         assert np.array_equal(again.logical_z, code.logical_z)
-    if name in ("alist", "check_matrix"):
+    if name in ("alist", "mtx", "check_matrix"):
         assert np.array_equal(again.check_matrix, code.check_matrix)
 
 
@@ -56,7 +56,7 @@ def test_goldens():
     code = StabilizerCode.from_paulis(["XX"])
     assert dump_code(code, "paulis") == "XX\n"
     assert dump_code(code, "check_matrix") == "11|00\n"
-    assert dump_code(code, "alist") == "4 1\n1 2\n1 1 0 0\n2\n1\n1\n0\n0\n1 2\n"
+    assert dump_code(code, "alist") == ("4 1\n1 2\n1 1 0 0\n2\n1\n1\n0\n0\n1 2\n# check matrix [X | Z] of 2n columns\n")
     document = json.loads(dump_code(code, "json"))
     assert document == {
         "format": "qecforge.stabilizer_code",
@@ -156,9 +156,9 @@ def test_redundant_rows_on_request():
         (b"\xff\xfe\x00\x01", "not text"),
         ("{}", "not a stabilizer code"),
         ("{", "cannot be read"),
-        ("[1, 2]", "no code in a format"),
-        ("1 2 3", "no code in a format"),
-        ("1010\n10", "no code in a format"),
+        ("[1, 2]", "row 0: entry '2'; expected 0 or 1"),
+        ("1 2 3", "row 0: entry '2'; expected 0 or 1"),
+        ("1010\n10", "ragged rows: row 1 has 2 entries and row 0 has 4"),
         ("XX\nZI", r"generators 0 \(XX\) and 1 \(ZI\) anticommute"),
         ("11|00\n00|10", r"generators 0 \(XX\) and 1 \(ZI\) anticommute"),
         ("H 0", "give k"),
@@ -175,13 +175,13 @@ def test_redundant_rows_on_request():
         ("OPENQASM 3;\nqubit[2] q; qubit[3] r; cx q, r;", "unequal size"),
         ("OPENQASM 3;\nqubit[2] q; h q[0]", "does not end in a semicolon"),
         ("OPENQASM 3;", "no qubits declared"),
-        ("OPENQASM 2.0;\nqreg q[2];", "line 1: 'OPENQASM 2.0'"),
+        ("OPENQASM 2.0;\nqreg q[2];", "give k"),
         ("4 1\n1 2\n1 1 1\n2\n1\n1\n\n\n1 2", "alist line 3"),
         ("4 1\n1 2\n1 1 0 0\n2\n1\n1\n0\n0\n1 3", "different matrices"),
         ("4 1\n1 2\n1 1 0 0\n2\n1\n1\n0\n0\n1", "alist line 9: 1 indices"),
         ("4 1\n1 2\n1 1 0 0\n2\n1\n1\n0\n0\n1 5", "alist line 9: an index outside 1..4"),
         ("4 1\n1 2\n1 1 0 0\n2\n1\n1\n0\n0\n1 2\n7", "alist line 10: more lines"),
-        ("99999999 99999999\n1 2", "cannot be read"),
+        ("99999999 99999999\n1 2", "alist line 1: 99999999 columns and 99999999 rows are too many"),
     ],
 )
 def test_what_is_no_code_gives_one_clean_line(text, message):

@@ -283,7 +283,8 @@ def test_constructor_refuses(arguments, message):
     [
         ("H 0\nM 0", 0, "not a Clifford circuit"),
         ("DEPOLARIZE1(0.1) 0", 0, "not a Clifford circuit"),
-        ("R 0", 0, "leave out noise, resets"),
+        ("H 0\nR 0", 0, "resets qubit 0 after a gate acted on it"),
+        ("R 0", 1, "resets qubit 0, which carries the logical input"),
         ("FOO 0", 0, "stim cannot read"),
         ("H 0", 2, "k is 2; expected 0 to n = 1"),
         ("H 0", -1, "k is -1"),

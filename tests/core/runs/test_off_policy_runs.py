@@ -155,7 +155,9 @@ def test_a_damaged_segment_interrupts_the_run_in_one_line(registry, tmp_path):
     (segment,) = path.parent.glob("*.rows")
     whole = segment.read_bytes()
     segment.write_bytes(whole[:-1])
-    with pytest.raises(CheckpointError, match=r"\.rows: damaged rows of a checkpoint .* start the run anew with `force`$"):
+    with pytest.raises(
+        CheckpointError, match=r"\.rows: damaged rows of a checkpoint .* start the run anew with `force`$"
+    ):
         execute(plan, RunOptions(url(tmp_path, "a")), RunListener())
     segment.write_bytes(whole)
     assert execute(plan, RunOptions(url(tmp_path, "a")), RunListener()).status == "finished"

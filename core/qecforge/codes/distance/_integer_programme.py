@@ -13,11 +13,14 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.codes import _gf2
 from qecforge.codes.distance._search_space import SearchSpace
 
 __all__ = ["ProgrammeResult", "minimise"]
 
 _TOLERANCE = 1e-6
+_SECONDS_PER_NONZERO = 2e-6  # that the solver takes before it looks at the clock
+_LEAST_SECONDS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,20 @@ def minimise(
     """
     operator, best = None, upper
     lowest = np.inf
+    # Row i is bit i, of the syndromes first, then of the actions.
+    bits = np.vstack([_bit_rows(space.syndromes, space.checks), _bit_rows(space.actions, space.action_bits)])
+    if space.every:
+        bits = bits[: space.checks]
     parts = 1 if space.every else space.action_bits
     for part in range(parts):
         remaining = (deadline - time.perf_counter()) / (parts - part)
-        bound, found = _solve(space, costs, part, best, remaining, step)
+        if remaining <= 0:
+            lowest = min(lowest, 0.0)
+            break
+        rows = bits if space.every else bits[: space.checks + part + 1]
+        bound, found = 0.0, None
+        if remaining > _SECONDS_PER_NONZERO * np.count_nonzero(rows):
+            bound, found = _solve(space, costs, rows, best, time.perf_counter() + remaining, step)
         if found is not None:
             operator, best = found, min(best, _cost(space, costs, found))
         lowest = min(lowest, bound)
@@ -60,22 +73,23 @@ def minimise(
 
 
 def _solve(
-    space: SearchSpace, costs: NDArray[np.float64], part: int, upper: float, seconds: float, step: int
+    space: SearchSpace,
+    costs: NDArray[np.float64],
+    rows_of_bits: NDArray[np.uint8],
+    upper: float,
+    deadline: float,
+    step: int,
 ) -> tuple[float, int | None]:
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array, eye_array, hstack, kron, vstack
 
-    columns = len(costs)
-    if seconds <= 0:
-        return 0.0, None
-    bits = [_bit_row(space.syndromes, bit) for bit in range(space.checks)]
-    odd = np.zeros(space.checks + (0 if space.every else part + 1))
+    columns, bits = len(costs), rows_of_bits
+    odd = np.zeros(len(bits))
     if not space.every:
-        bits += [_bit_row(space.actions, bit) for bit in range(part + 1)]
         odd[-1] = 1.0
-    parity = csr_array(np.array(bits, dtype=np.float64).reshape(len(bits), columns))
+    parity = csr_array(bits.astype(np.float64))
     slack = -2.0 * eye_array(len(bits), format="csr")
-    constraints = [LinearConstraint(hstack([parity, slack]), odd, odd)] if bits else []
+    constraints = [LinearConstraint(hstack([parity, slack]), odd, odd)] if len(bits) else []
     padding = csr_array((1, len(bits)))
     cheaper = _next_below(upper, step)
     rows, lows, highs = [hstack([csr_array(costs[np.newaxis]), padding])], [-np.inf], [cheaper]
@@ -89,14 +103,18 @@ def _solve(
         lows += [0.0] * space.n
         highs += [1.0] * space.n
     constraints.append(LinearConstraint(vstack(rows), lows, highs))
-    widest = np.array([row.sum() for row in np.array(bits)]) if bits else np.zeros(0)
+    widest = bits.sum(axis=1, dtype=np.int64)
     for presolve in (True, False):  # presolving some small infeasible programmes ends in an error of the solver's
         result = milp(
             np.concatenate([costs, np.zeros(len(bits))]),
             constraints=constraints,
             integrality=np.ones(columns + len(bits)),
             bounds=Bounds(0.0, np.concatenate([np.ones(columns), np.floor(widest / 2)])),
-            options={"time_limit": seconds, "mip_rel_gap": 0.0, "presolve": presolve},
+            options={
+                "time_limit": max(_LEAST_SECONDS, deadline - time.perf_counter()),
+                "mip_rel_gap": 0.0,
+                "presolve": presolve,
+            },
         )
         if result.status != 4:
             break
@@ -120,8 +138,11 @@ def _next_below(upper: float, step: int) -> float:
     return step * (ceil(upper / step) - 1) if step else upper - _TOLERANCE * max(1.0, upper)
 
 
-def _bit_row(columns: tuple[int, ...], bit: int) -> list[float]:
-    return [float(column >> bit & 1) for column in columns]
+def _bit_rows(columns: tuple[int, ...], bits: int) -> NDArray[np.uint8]:
+    """(bits, len(columns)): row i holds bit i of each column."""
+    if not bits:
+        return np.zeros((0, len(columns)), dtype=np.uint8)
+    return np.ascontiguousarray(_gf2.unpack_rows(columns, bits).T[::-1])
 
 
 def _cost(space: SearchSpace, costs: NDArray[np.float64], operator: int) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from qecforge.codes.distance._halves import Columns, Table, Tails
 
-__all__ = ["cheapest_in_span", "count_span", "reduce_and_search", "scan_errors"]
+__all__ = ["cheapest_in_span", "count_span", "lightest_sum", "pair_logicals", "reduce_rows", "scan_errors"]
 
 _Words = NDArray[np.uint64]
 
@@ -184,30 +184,24 @@ def scan_errors(
     return -1
 
 
-@njit(
-    "Tuple((int64, int64, int64))(uint64[:, ::1], uint64[:, ::1], uint64[:, ::1], int64[::1], boolean, boolean, int64)",
-    cache=True,
-    nogil=True,
-)
-def reduce_and_search(
-    x: _Words, z: _Words, logical: _Words, order: NDArray[np.int64], paired: bool, every: bool, best: Any
-) -> tuple[int, int, int]:
-    """Row-reduce along a random order of qubits, then look for a light row, or sum of two rows, that acts logically.
+@njit("int64(uint64[:, ::1], uint64[:, ::1], uint64[:, ::1], int64[::1], boolean, int64)", cache=True, nogil=True)
+def reduce_rows(x: _Words, z: _Words, logical: _Words, order: NDArray[np.int64], paired: bool, lead: int) -> int:
+    """Row-reduce along some qubits, with the first `lead` rows reduced before along others.
 
     Args:
-        x, z: (m, W) words of m rows; reduced in place. A row's weight is the popcount of x | z.
+        x, z: (m, W) words of m rows; reduced in place.
         logical: (m, V) words, zero where a row acts trivially; reduced along.
-        order: (n,) qubits in the order of elimination.
+        order: Qubits in the order of elimination.
         paired: Whether z has columns of its own.
-        every: Whether any row counts as acting, whatever its logical bits.
-        best: Only rows lighter than this count.
+        lead: Rows that have a pivot already.
 
     Returns:
-        (weight, i, j): rows i and j whose sum is the lightest found (j = -1: row i alone), i = -1 where none is.
+        How many rows have a pivot now.
     """
-    generators, words = x.shape
-    lead = 0
+    generators = len(x)
     for qubit in order:
+        if lead == generators:
+            break
         for half in range(2 if paired else 1):
             part = x if half == 0 else z
             word, bit = qubit // 64, uint64(qubit % 64)
@@ -226,8 +220,31 @@ def reduce_and_search(
                     for index in range(array.shape[1]):
                         array[lead, index], array[pivot, index] = array[pivot, index], array[lead, index]
             lead += 1
+    return lead
+
+
+@njit(
+    "Tuple((int64, int64, int64))(uint64[:, ::1], uint64[:, ::1], uint64[:, ::1], boolean, int64, int64, int64)",
+    cache=True,
+    nogil=True,
+)
+def lightest_sum(
+    x: _Words, z: _Words, logical: _Words, every: bool, best: Any, start: int, stop: int
+) -> tuple[int, int, int]:
+    """Look for a light row, or sum of two rows, that acts logically, the later of them among rows start..stop-1.
+
+    Args:
+        x, z: (m, W) words of m rows. A row's weight is the popcount of x | z.
+        logical: (m, V) words, zero where a row acts trivially.
+        every: Whether any row counts as acting, whatever its logical bits.
+        best: Only rows lighter than this count.
+
+    Returns:
+        (weight, i, j): rows i and j whose sum is the lightest found (j = -1: row i alone), i = -1 where none is.
+    """
+    words = x.shape[1]
     first = second = -1
-    for i in range(generators):
+    for i in range(start, stop):
         for j in range(-1, i):
             weight = uint64(0)
             for word in range(words):
@@ -243,6 +260,65 @@ def reduce_and_search(
             if acts:
                 best, first, second = np.int64(weight), i, j
     return best, first, second
+
+
+@njit("int64[:, ::1](uint64[:, ::1], uint64[:, ::1])", cache=True, nogil=True)
+def pair_logicals(x: _Words, z: _Words) -> NDArray[np.int64]:
+    """Symplectic Gram-Schmidt: pair up rows that anticommute, and make all others commute with the pair.
+
+    Args:
+        x, z: (m, W) words of m rows; changed in place.
+
+    Returns:
+        (P, 2): the rows of each pair, in the order in which they were found; the others commute with everything.
+    """
+    generators, words = x.shape
+    pending = np.ones(generators, np.bool_)
+    pairs = np.empty((generators // 2, 2), np.int64)
+    count = 0
+    for first in range(generators):
+        if not pending[first]:
+            continue
+        pending[first] = False
+        second = -1
+        for other in range(first + 1, generators):
+            if not pending[other]:
+                continue
+            with_first = uint64(0)
+            with_second = uint64(0)
+            for word in range(words):
+                with_first ^= (x[first, word] & z[other, word]) ^ (z[first, word] & x[other, word])
+                if second >= 0:
+                    with_second ^= (x[second, word] & z[other, word]) ^ (z[second, word] & x[other, word])
+            odd_first = _popcount(with_first) & uint64(1)
+            if second < 0:
+                if odd_first:
+                    second = other
+                    pending[other] = False
+                continue
+            odd_second = _popcount(with_second) & uint64(1)
+            for word in range(words):
+                if odd_first:
+                    x[other, word] ^= x[second, word]
+                    z[other, word] ^= z[second, word]
+                if odd_second:
+                    x[other, word] ^= x[first, word]
+                    z[other, word] ^= z[first, word]
+        if second >= 0:
+            # Rows before `second` commute with `first`, and may anticommute with `second`.
+            for other in range(first + 1, second):
+                if not pending[other]:
+                    continue
+                with_second = uint64(0)
+                for word in range(words):
+                    with_second ^= (x[second, word] & z[other, word]) ^ (z[second, word] & x[other, word])
+                if _popcount(with_second) & uint64(1):
+                    for word in range(words):
+                        x[other, word] ^= x[first, word]
+                        z[other, word] ^= z[first, word]
+            pairs[count, 0], pairs[count, 1] = first, second
+            count += 1
+    return pairs[:count].copy()
 
 
 @njit(

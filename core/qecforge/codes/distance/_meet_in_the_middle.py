@@ -14,6 +14,8 @@ compared 64 at a time.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from math import comb
@@ -21,7 +23,8 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.codes.distance._budget import check_deadline
+from qecforge.codes import _gf2
+from qecforge.codes.distance._budget import OutOfTime, check_deadline
 from qecforge.codes.distance._halves import Columns, Table, Tails
 from qecforge.codes.distance._search_space import SearchSpace
 
@@ -29,10 +32,12 @@ __all__ = ["estimated_seconds", "find_of_weight"]
 
 _TABLE_BITS = range(4, 25)  # log2 of a table's slots of 16 bytes
 _LOAD = 0.6
-_CALL_ERRORS = 1 << 25  # errors a call of the kernel enumerates at most, where their prefix can be split
+_CALL_ERRORS = 1 << 23  # errors a call of the kernel enumerates at most, where their prefix can be split
 _SECONDS_PREFIX, _SECONDS_ERROR = 8e-9, 3e-9
 # Seconds a table access takes, by the size of the table in bytes.
 _SECONDS_ACCESS = ((1 << 20, 3e-9), (1 << 22, 8e-9), (1 << 25, 2.5e-8), (1 << 62, 7e-8))
+_SECONDS_TAIL = 6e-7  # of sorting, for each tail of two letters
+_MOST_TAILS = 30_000_000
 _WORD = (1 << 64) - 1
 
 
@@ -48,10 +53,14 @@ def find_of_weight(space: SearchSpace, weight: int, deadline: float, rng: np.ran
     """A logical operator of this weight (2n bits), or None where there is none; there must be none of smaller weight.
 
     Raises:
-        OutOfTime: `time.perf_counter()` passed `deadline`.
+        OutOfTime: `time.perf_counter()` passed `deadline`, or the tables alone would take longer or not fit.
     """
     if space.even and weight % 2:
         return None
+    if weight > 2:
+        tails = comb(space.n * space.letters, 2)
+        if tails > _MOST_TAILS or time.perf_counter() + _SECONDS_TAIL * tails > deadline:
+            raise OutOfTime
     _, table_bits, partitions = _cheapest_shape(space.n, space.letters, weight)
     slices = 1 if space.every else max(1, -(-space.action_bits // 64))
     for index in range(slices):
@@ -70,15 +79,12 @@ def find_of_weight(space: SearchSpace, weight: int, deadline: float, rng: np.ran
 
 
 def _hashed(space: SearchSpace, rng: np.random.Generator) -> NDArray[np.uint64]:
-    images = [int(word) for word in rng.integers(0, 2**64, size=space.checks, dtype=np.uint64)]
-    keys = []
-    for syndrome in space.syndromes:
-        key = 0
-        for bit, image in enumerate(images):
-            if syndrome >> bit & 1:
-                key ^= image
-        keys.append(key)
-    return np.array(keys, dtype=np.uint64)
+    images = rng.integers(0, 2**64, size=space.checks, dtype=np.uint64)
+    keys = np.zeros(len(space.syndromes), dtype=np.uint64)
+    # Bit i of a syndrome is column checks - 1 - i of the unpacked rows.
+    for column, image in zip(_gf2.unpack_rows(space.syndromes, space.checks).T[::-1], images, strict=True):
+        keys ^= column * image
+    return keys
 
 
 class _TableFull(Exception):
@@ -221,6 +227,8 @@ def _cheapest_shape(n: int, letters: int, weight: int) -> tuple[float, int, int]
     """(seconds, log2 of the table's slots, number of partitions) of least estimated cost."""
     light, heavy = weight // 2, (weight + 1) // 2
     stored = _errors(n, letters, light)
+    if _errors(n, letters, heavy) >> 62:
+        return math.inf, _TABLE_BITS[-1], 1
     tried = stored + (_errors(n, letters, heavy) if heavy != light else 0)
     prefixes = sum(_errors(n, letters, size - _tail_length(size)) for size in {light, heavy} if size)
     shapes = []

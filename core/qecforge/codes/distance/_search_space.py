@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from qecforge.codes import _gf2, _logicals, _pauli
+import numpy as np
+from numpy.typing import NDArray
+
+from qecforge.codes import _gf2, _logicals
 from qecforge.codes._structure import CodeStructure
 
 __all__ = ["SearchSpace", "pauli_space", "search_spaces"]
@@ -29,6 +32,7 @@ class SearchSpace:
         check_rows: Rows whose duals the errors of syndrome 0 are: in a half the checks of the other type, else the
             stabilizers themselves.
         commuting: Rows that span the errors of syndrome 0, the stabilizers first.
+        row_actions: Per row of `commuting`, its action.
     """
 
     half: str
@@ -43,6 +47,7 @@ class SearchSpace:
     stabilizers: tuple[int, ...]
     check_rows: tuple[int, ...]
     commuting: tuple[int, ...]
+    row_actions: tuple[int, ...]
 
     def operator(self, columns: Iterable[int]) -> int:
         """The row of 2n bits that is the product of the columns' Paulis."""
@@ -98,48 +103,58 @@ def pauli_space(code: CodeStructure) -> SearchSpace:
     n = code.n
     rows = _gf2.pack_rows(code.check_matrix)
     logicals = _gf2.pack_rows(code.logical_x) + _gf2.pack_rows(code.logical_z)
-    columns = []
-    for qubit in range(n):
-        x, z = 1 << (2 * n - 1 - qubit), 1 << (n - 1 - qubit)
-        columns.extend([x, z, x | z])
-    swapped = [_pauli.swap_halves(column, n) for column in columns]
+    k = code.k
     return SearchSpace(
         half="",
         n=n,
         letters=3,
         checks=len(rows),
-        syndromes=_products(swapped, rows),
-        actions=_products(swapped, logicals),
+        syndromes=_letter_products(code.check_matrix),
+        actions=_letter_products(np.vstack([code.logical_x, code.logical_z])),
         action_bits=len(logicals),
         every=code.k == 0,
         even=False,
         stabilizers=tuple(rows),
         check_rows=tuple(rows),
         commuting=(*rows, *logicals),
+        # A logical operator anticommutes with its partner alone, bit k + i or i of an action.
+        row_actions=(*[0] * len(rows), *(1 << (i + k) % (2 * k) for i in range(2 * k))),
     )
 
 
 def _half_space(
     half: str, n: int, stabilizers: Sequence[int], checks: Sequence[int], own: Sequence[int], partners: Sequence[int]
 ) -> SearchSpace:
-    columns = [1 << (n - 1 - qubit) for qubit in range(n)]
     pivots = {row.bit_length(): row for row in _gf2.row_reduce(checks)}
     return SearchSpace(
         half=half,
         n=n,
         letters=1,
         checks=len(checks),
-        syndromes=_products(columns, checks),
-        actions=_products(columns, partners),
+        syndromes=_products(checks, n),
+        actions=_products(partners, n),
         action_bits=len(partners),
         every=not partners,
         even=_gf2.reduce_against((1 << n) - 1, pivots) == 0,
         stabilizers=tuple(stabilizers),
         check_rows=tuple(checks),
         commuting=(*stabilizers, *own),
+        row_actions=(*[0] * len(stabilizers), *(1 << i for i in range(len(own)))),
     )
 
 
-def _products(columns: Sequence[int], rows: Sequence[int]) -> tuple[int, ...]:
-    """Per column, the integer whose bit i is its inner product with row i."""
-    return tuple(sum(((column & row).bit_count() & 1) << i for i, row in enumerate(rows)) for column in columns)
+def _products(rows: Sequence[int], n: int) -> tuple[int, ...]:
+    """Per qubit q, the integer whose bit i is bit q of row i."""
+    return _columns(_gf2.unpack_rows(rows, n))
+
+
+def _letter_products(rows: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Per qubit and letter X, Z, Y, the integer whose bit i says whether that Pauli anticommutes with row i."""
+    n = rows.shape[1] // 2
+    x, z = rows[:, :n], rows[:, n:]
+    return _columns(np.stack([z, x, x ^ z], axis=2).reshape(len(rows), 3 * n))
+
+
+def _columns(matrix: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Per column, the integer whose bit i is row i's entry."""
+    return tuple(_gf2.pack_rows(np.ascontiguousarray(matrix[::-1].T)))

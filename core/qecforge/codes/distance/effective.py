@@ -84,11 +84,11 @@ def effective_distance(
         seed: Of the random search for light operators.
 
     Raises:
-        ConfigurationError: weights of another shape, or not positive and finite; a budget that is not positive.
+        ConfigurationError: weights of another shape, or not positive and finite; a negative budget.
     """
     table = _checked_weights(weights, code.n)
-    if budget_seconds is not None and not budget_seconds > 0:
-        raise ConfigurationError(f"budget_seconds is {budget_seconds}; expected a positive number, or None")
+    if budget_seconds is not None and not budget_seconds >= 0:
+        raise ConfigurationError(f"budget_seconds is {budget_seconds}; expected 0 or more seconds, or None")
     started = time.perf_counter()
     deadline = math.inf if budget_seconds is None else started + budget_seconds
     # Where Y is the dearest letter, dropping the X or the Z part of an operator never makes it dearer, so that a
@@ -135,9 +135,17 @@ def _programmes(
     rng = np.random.default_rng(seed)
     lower, upper, witness = math.inf, math.inf, 0
     for space in spaces:
-        operator = find_light_operator(space, _ROUNDS, rng) if space.commuting else None
+        operator = find_light_operator(space, _ROUNDS, rng, deadline=deadline) if space.commuting else None
         if operator is not None and _cost(operator, table) < upper:
             upper, witness = _cost(operator, table), operator
+    if not witness:  # no time for a round
+        rows = [
+            space.row_operator(row)
+            for space in spaces
+            for row, action in zip(space.commuting, space.row_actions, strict=True)
+            if action or space.every
+        ]
+        upper, witness = min((_cost(row, table), row) for row in rows)
     for index, space in enumerate(spaces):
         share = (deadline - time.perf_counter()) / (len(spaces) - index)
         result = minimise(space, _column_costs(space, table), upper, time.perf_counter() + share)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -86,29 +85,26 @@ def span_weights(rows: Sequence[int], n: int, *, paired: bool, deadline: float =
     return [int(count) for count in counts]
 
 
-def macwilliams(weights: Sequence[int], q: int) -> list[int]:
+def macwilliams(weights: Sequence[int], q: int, *, deadline: float = math.inf) -> list[int]:
     """Weight distribution of the dual of an additive code of length n, from its own.
 
     Args:
         weights: (n + 1) counts; their sum is the size of the code.
         q: 4 for stabilizer groups (the dual is the normalizer), 2 for binary linear codes.
+        deadline: Raises `OutOfTime` once `time.perf_counter()` passes it.
 
-    Source: MacWilliams identity with Krawtchouk polynomials K_j(i) = sum_s (-1)^s (q-1)^(j-s) C(i, s) C(n-i, j-s).
+    Source: MacWilliams identity: the dual's enumerator is sum_i weights[i] (1 - z)^i (1 + (q - 1) z)^(n - i) / size.
     """
-    size = sum(weights)
-    return [
-        sum(count * value for count, value in zip(weights, row, strict=True)) // size
-        for row in _krawtchouk(len(weights) - 1, q)
-    ]
-
-
-@lru_cache(maxsize=64)
-def _krawtchouk(n: int, q: int) -> tuple[tuple[int, ...], ...]:
-    """Row j, column i: K_j(i)."""
-    return tuple(
-        tuple(
-            sum((-1) ** s * (q - 1) ** (j - s) * comb(i, s) * comb(n - i, j - s) for s in range(min(i, j) + 1))
-            for i in range(n + 1)
-        )
-        for j in range(n + 1)
-    )
+    n, size = len(weights) - 1, sum(weights)
+    term = [comb(n, j) * (q - 1) ** j for j in range(n + 1)]  # of i = 0; its coefficients are Krawtchouk's K_j(i)
+    total = [0] * (n + 1)
+    for i, count in enumerate(weights):
+        check_deadline(deadline)
+        if count:
+            total = [before + count * coefficient for before, coefficient in zip(total, term, strict=True)]
+        if i < n:
+            quotient = previous = 0
+            for j in range(n + 1):
+                quotient = term[j] - (q - 1) * quotient if j < n else 0
+                term[j], previous = quotient - previous, quotient
+    return [coefficient // size for coefficient in total]

@@ -14,6 +14,7 @@ A CSS code is worked on in its two halves. What is not proved within the budget 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from qecforge.codes import _pauli
+from qecforge.codes._numbers import as_integer
 from qecforge.codes._structure import CodeStructure
 from qecforge.codes.distance import _meet_in_the_middle
 from qecforge.codes.distance._budget import OutOfTime
@@ -37,6 +39,7 @@ DistanceKind: TypeAlias = Literal["exact", "upper_bound", "lower_bound"]
 DistanceMethod: TypeAlias = Literal["auto", "enumerator", "meet_in_the_middle", "integer_programme", "search"]
 
 _SECONDS_PER_ELEMENT = 1.2e-9  # of the enumerators' walk, for each word of 64 qubits
+_SECONDS_PER_COEFFICIENT = 4e-7  # of the MacWilliams transform, n^2 of them
 _QUICK_ROUNDS, _LONG_ROUNDS = 64, 2048
 _PROGRAMME_SHARE = 0.5  # of the budget that is kept for the integer programme where nothing else can finish
 
@@ -95,8 +98,9 @@ def find_distance(
         code: The code.
         method: `auto` takes the proof of least estimated cost. `search` only looks for light logical operators, an
             upper bound. The others are described above.
-        budget_seconds: Wall time after which the best bounds so far are given back; None for as long as it takes. Kept
-            to within about a second.
+        budget_seconds: Wall time after which the best bounds so far are given back, set-up included; None for as long
+        as
+            it takes, 0 for what a glance shows. Kept to within about a second.
         seed: Of the random search for light operators (and of hashes, which do not change the result).
 
     Returns:
@@ -104,9 +108,11 @@ def find_distance(
 
     Raises:
         CodeError: `method` is `enumerator` and there are too many stabilizers to count.
-        ConfigurationError: an unknown method or a budget that is not positive.
+        ConfigurationError: an unknown method or a negative budget.
     """
-    return _Proof(code, search_spaces(code), method, budget_seconds, seed).run()
+    _check_arguments(method, budget_seconds)
+    started = time.perf_counter()
+    return _Proof(code, search_spaces(code), method, budget_seconds, as_integer(seed, "seed"), started).run()
 
 
 def css_distances(
@@ -125,8 +131,19 @@ def css_distances(
         raise CodeError("css_distances: k is 0, so there are no logical operators; use distance()")
     if code.css is None:
         raise CodeError("css_distances: X-type and Z-type stabilizers do not generate this code; use distance()")
-    x, z = (_Proof(code, [space], method, budget_seconds, seed).run() for space in search_spaces(code))
+    _check_arguments(method, budget_seconds)
+    seed = as_integer(seed, "seed")
+    x, z = (
+        _Proof(code, [space], method, budget_seconds, seed, time.perf_counter()).run() for space in search_spaces(code)
+    )
     return CssDistances(x, z)
+
+
+def _check_arguments(method: str, budget_seconds: float | None) -> None:
+    if method not in get_args(DistanceMethod):
+        raise ConfigurationError(f"distance method {method!r}: expected one of {', '.join(get_args(DistanceMethod))}")
+    if budget_seconds is not None and not budget_seconds >= 0:
+        raise ConfigurationError(f"budget_seconds is {budget_seconds}; expected 0 or more seconds, or None")
 
 
 class _Proof:
@@ -140,18 +157,14 @@ class _Proof:
         method: DistanceMethod,
         budget_seconds: float | None,
         seed: int,
+        started: float,
     ) -> None:
-        if method not in get_args(DistanceMethod):
-            raise ConfigurationError(
-                f"distance method {method!r}: expected one of {', '.join(get_args(DistanceMethod))}"
-            )
-        if budget_seconds is not None and not budget_seconds > 0:
-            raise ConfigurationError(f"budget_seconds is {budget_seconds}; expected a positive number, or None")
         self.n, self.spaces, self.method = code.n, spaces, method
-        # Compiled, or loaded from the cache, before the clock starts.
+        # Compiled, or loaded from the cache, which does not count.
+        loading = time.perf_counter()
         from qecforge.codes.distance import _kernels  # noqa: F401
 
-        self.started = time.perf_counter()
+        self.started = started + time.perf_counter() - loading
         self.deadline = math.inf if budget_seconds is None else self.started + budget_seconds
         self.rng = np.random.default_rng(seed)
         self.upper = code.n + 1
@@ -170,7 +183,9 @@ class _Proof:
                 f"enumerator: 2^{self._enumerator_bits()} stabilizers are too many to count (limit 2^"
                 f"{MAX_ENUMERATED_BITS}); use another method or auto"
             )
-        self._search(_LONG_ROUNDS if self.method == "search" else _QUICK_ROUNDS)
+        self._search(_LONG_ROUNDS if self.method == "search" else _QUICK_ROUNDS, self.deadline)
+        if self.upper > self.n:
+            self._take_lightest_row()
         try:
             if self.method == "auto":
                 self._prove_by_cheapest()
@@ -183,6 +198,13 @@ class _Proof:
         except OutOfTime:
             self._search(_LONG_ROUNDS, deadline=self.deadline + 0.5)
         return self._result()
+
+    def _take_lightest_row(self) -> None:
+        """A bound where the search had no time for a single round: the lightest operator that is at hand."""
+        for space in self.spaces:
+            for row, action in zip(space.commuting, space.row_actions, strict=True):
+                if action or space.every:
+                    self._accept(space.row_operator(row))
 
     def _result(self) -> Distance:
         exact = self.lower >= self.upper
@@ -218,16 +240,24 @@ class _Proof:
 
     def _enumerator_seconds(self) -> float:
         words = (self.n + 63) // 64
-        return sum(_SECONDS_PER_ELEMENT * words * 2.0 ** len(rows) for rows in self._walked())
+        if self._enumerator_bits() > MAX_ENUMERATED_BITS:
+            return math.inf
+        walking = sum(_SECONDS_PER_ELEMENT * words * 2.0 ** len(rows) for rows in self._walked())
+        return walking + (_SECONDS_PER_COEFFICIENT * self.n**2 if self.n > 128 else 0.0)
+
+    def _meeting_seconds(self, enough: float) -> float:
+        """Rough cost of excluding all weights below the bound; not summed up past `enough`."""
+        total = 0.0
+        for weight in range(1, self.upper):
+            total += sum(_meet_in_the_middle.estimated_seconds(space, weight) for space in self.spaces)
+            if total > enough:
+                break
+        return total
 
     def _prove_by_cheapest(self) -> None:
-        meeting = sum(
-            _meet_in_the_middle.estimated_seconds(space, weight)
-            for space in self.spaces
-            for weight in range(1, self.upper)
-        )
         enumerating = self._enumerator_seconds()
         remaining = self.deadline - time.perf_counter()
+        meeting = self._meeting_seconds(remaining if math.isinf(enumerating) else max(remaining, enumerating))
         if enumerating <= min(meeting, remaining) and self._enumerator_bits() <= MAX_ENUMERATED_BITS:
             self._enumerate()
         elif meeting <= remaining:
@@ -244,7 +274,7 @@ class _Proof:
         weights = {
             rows: span_weights(rows, self.n, paired=paired, deadline=self.deadline) for rows in sorted(self._walked())
         }
-        values = [_enumerated_distance(space, weights) for space in self.spaces]
+        values = [_enumerated_distance(space, weights, self.deadline) for space in self.spaces]
         self.used.append("enumerator")
         if min(values) < self.upper:
             self._search_for(min(values))
@@ -259,8 +289,9 @@ class _Proof:
         self.witness = None
         for space in self.spaces:
             if _meet_in_the_middle.estimated_seconds(space, weight) < 1.0:
-                operator = _meet_in_the_middle.find_of_weight(space, weight, math.inf, self.rng)
-                self.witness = operator if operator is not None else self.witness
+                with contextlib.suppress(OutOfTime):
+                    operator = _meet_in_the_middle.find_of_weight(space, weight, time.perf_counter() + 1.0, self.rng)
+                    self.witness = operator if operator is not None else self.witness
 
     def _meet(self, deadline: float) -> None:
         self.used.append("meet_in_the_middle")
@@ -290,10 +321,10 @@ class _Proof:
             self.excluded[index] = max(self.excluded[index], math.ceil(result.lower) - 1)
 
 
-def _enumerated_distance(space: SearchSpace, weights: dict[tuple[int, ...], list[int]]) -> int:
+def _enumerated_distance(space: SearchSpace, weights: dict[tuple[int, ...], list[int]], deadline: float) -> int:
     """Smallest weight of an operator that counts; n + 1 where a half of a k = 0 code has none."""
     trivial = weights[space.stabilizers]
     if space.every:
         return next((weight for weight, count in enumerate(trivial) if weight and count), space.n + 1)
-    commuting = macwilliams(weights[space.check_rows], 2 if space.half else 4)
+    commuting = macwilliams(weights[space.check_rows], 2 if space.half else 4, deadline=deadline)
     return next(weight for weight, count in enumerate(commuting) if count > trivial[weight])

@@ -41,7 +41,7 @@ class BeliefPropagation(sinter.Decoder):  # type: ignore[misc]
 
 
 class CompiledBeliefPropagation(sinter.CompiledDecoder):  # type: ignore[misc]
-    """`bposd` or `bplsd` prepared for one table of faults, of at most 64 observables."""
+    """`bposd` or `bplsd` prepared for one table of faults."""
 
     def __init__(self, name: str, table: FaultTable) -> None:
         from scipy.sparse import csc_matrix
@@ -72,13 +72,11 @@ class CompiledBeliefPropagation(sinter.CompiledDecoder):  # type: ignore[misc]
         """As `sinter.CompiledDecoder` says."""
         table = self._table
         syndromes = np.unpackbits(bit_packed_detection_event_data, axis=1, count=table.num_detectors, bitorder="little")
-        predictions = np.zeros((len(syndromes), (table.num_observables + 7) // 8 * 8), dtype=np.uint8)
+        predictions = np.zeros((len(syndromes), table.num_observables), dtype=np.bool_)
         words = np.bitwise_xor.reduce(np.where(syndromes, table.detector_words, np.uint64(0)), axis=1, initial=0)
         for shot, (syndrome, word) in enumerate(zip(syndromes, words, strict=True)):
             faults = self._small.likelier(np.uint64(word), np.flatnonzero(self._decoder.decode(syndrome)))
-            flips = int(np.bitwise_xor.reduce(table.observable_words[faults])) if len(faults) else 0
-            for observable in range(table.num_observables):
-                predictions[shot, observable] = flips >> observable & 1
+            predictions[shot] = np.bitwise_xor.reduce(table.observable_flips[faults], axis=0)
         return np.packbits(predictions, axis=1, bitorder="little")
 
 

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from qecforge.contracts.config import PluginConfig
-from qecforge.evaluation.error_rates.noise import DepolarizingNoise, Noise
+from qecforge.evaluation.error_rates.noise import DepolarizingNoise, Noise, data_channels
 
 __all__ = ["DECODERS", "LinearSpace", "LogSpace", "LogicalErrorRateConfig"]
 
@@ -176,7 +176,10 @@ class LogicalErrorRateConfig(PluginConfig):
                 "follows the code's own; add generators: given"
             )
         for p in self.strengths:
-            self.noise.channels(p)
+            if self.experiment == "code_capacity":
+                data_channels(self.noise, p)
+            else:
+                self.noise.channels(p)
         return self
 
     @model_serializer(mode="wrap")

@@ -27,7 +27,7 @@ from qecforge.evaluation.error_rates.code_capacity import (
 )
 from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
 from qecforge.evaluation.error_rates.decoders import compile_decoder, decoder_for_hyperedges, resolve_decoder
-from qecforge.evaluation.error_rates.noise import Channels, canonical_noise
+from qecforge.evaluation.error_rates.noise import Channels, canonical_noise, data_channels
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
 from qecforge.evaluation.error_rates.sampling import Chunk, draw_chunk
 from qecforge.machine.signals import children_deaf_to_sigint
@@ -89,12 +89,18 @@ def plan_error_rates(
 
     Raises:
         CodeError: k = 0.
-        ConfigurationError: a transversal boundary on a code that is not CSS.
+        ConfigurationError: a transversal boundary on a code that is not CSS, or a memory without stabilizers (k = n).
         DecoderError, MissingDependency: as `resolve_decoder`.
     """
     measured = measured_code(code, config.generators)
     if config.experiment == "code_capacity":
         return [_plan_code_capacity(code, measured, config, p) for p in config.strengths]
+    if code.k == code.n:
+        raise ConfigurationError(
+            f"memory: got a code with n = k = {code.n}, which has no stabilizers to measure round after round, "
+            "expected "
+            "n > k; measure it with experiment: code_capacity"
+        )
     bound = distance
     if distance is None:
         proved = code.distance()
@@ -202,7 +208,7 @@ def _resolve(name: str, experiments: Sequence[MemoryExperiment]) -> str:
 def _plan_code_capacity(
     code: StabilizerCode, measured: MeasuredCode, config: LogicalErrorRateConfig, p: float
 ) -> PlannedTask:
-    channels = config.noise.channels(p)
+    channels = data_channels(config.noise, p)
     experiment = code_capacity_experiment(measured, channels.data)
     exact = measured.n + measured.k <= EXACT_BITS
     decoder = "ml_lookup" if config.decoder == "auto" and exact else resolve_decoder(config.decoder, experiment.circuit)

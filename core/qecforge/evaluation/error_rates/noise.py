@@ -34,6 +34,7 @@ __all__ = [
     "Noise",
     "PauliChannel",
     "canonical_noise",
+    "data_channels",
 ]
 
 PauliChannel: TypeAlias = tuple[float, float, float]
@@ -230,6 +231,17 @@ Noise: TypeAlias = Annotated[
 def canonical_noise(noise: DepolarizingNoise | BiasedNoise | AmplitudeDampingNoise | CustomNoise) -> str:
     """The model without its strength, as canonical JSON (sorted keys, no spaces): equal models, equal text."""
     return json.dumps(noise.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def data_channels(noise: DepolarizingNoise | BiasedNoise | AmplitudeDampingNoise | CustomNoise, p: float) -> Channels:
+    """The channels at strength p with faults on the data qubits alone, as at code capacity.
+
+    Places that never enter may then have a factor that would make them too probable. Raises `ConfigurationError` where
+    the data channel itself is.
+    """
+    custom = isinstance(noise, CustomNoise)
+    places: dict[str, Any] = {name: {} if custom else 0.0 for name in ("gate1", "gate2", "idle")}
+    return noise.model_copy(update=places | {"measurement": 0.0, "reset": 0.0}).channels(p)
 
 
 def _depolarizing(p: float) -> PauliChannel:

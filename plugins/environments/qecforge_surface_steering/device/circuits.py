@@ -140,7 +140,7 @@ def graphlike_distance(circuit: TaggedCircuit, p: float = 1e-3) -> int:
 def read_circuit(text: str) -> stim.Circuit:
     """A circuit in stim's language. Raises `ConfigurationError` where it is none."""
     try:
-        return stim.Circuit(text)
+        return stim.Circuit(text + "\n")  # stim 1.16 never returns from a tag that the end of the text cuts off
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"circuit: stim cannot read it ({reason}): correct it") from error

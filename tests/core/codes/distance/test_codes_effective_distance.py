@@ -91,5 +91,5 @@ def test_out_of_budget_is_a_bound(monkeypatch):
     assert (css.kind, css.lower < css.upper == css.value) == ("upper_bound", True)
     assert is_logical(known_codes.rotated_surface(5), css.witness)
     assert cost(css.witness, [1, 2, 1.5]) == css.value
-    with pytest.raises(ConfigurationError, match="budget_seconds is 0"):
-        known_codes.five_qubit().effective_distance([1, 1, 1], budget_seconds=0)
+    with pytest.raises(ConfigurationError, match="budget_seconds is -1"):
+        known_codes.five_qubit().effective_distance([1, 1, 1], budget_seconds=-1)

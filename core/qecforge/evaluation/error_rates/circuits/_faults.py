@@ -57,8 +57,21 @@ class FaultTable:
 
     @cached_property
     def observable_words(self) -> NDArray[np.uint64]:
-        """(N,) uint64: each mechanism's observables; at most 64 of them."""
-        return np.array(self.observables, dtype=np.uint64)
+        """(N,) uint64: each mechanism's observables. Up to 64 of them are the bits of a word; beyond, as for detectors,
+        equal sets have equal words, and two given different ones agree with probability 2^-64."""
+        if self.num_observables <= 64:
+            return np.array(self.observables, dtype=np.uint64)
+        words = np.random.default_rng(0x0B5E).integers(0, 2**64, self.num_observables, dtype=np.uint64)
+        flips = self.observable_flips
+        return np.array([np.bitwise_xor.reduce(words[row], initial=np.uint64(0)) for row in flips], dtype=np.uint64)
+
+    @cached_property
+    def observable_flips(self) -> NDArray[np.bool_]:
+        """(N, observables): whether a mechanism flips an observable, for any number of them."""
+        width = (self.num_observables + 7) // 8
+        raw = b"".join(each.to_bytes(width, "little") for each in self.observables)
+        packed = np.frombuffer(raw, dtype=np.uint8).reshape(len(self), width)
+        return np.unpackbits(packed, axis=1, count=self.num_observables, bitorder="little").astype(np.bool_)
 
 
 def fault_table(model: stim.DetectorErrorModel) -> FaultTable:
