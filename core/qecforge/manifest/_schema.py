@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from qecforge.errors import PluginError
+from qecforge.errors import PluginError, one_line
 from qecforge.evaluation.built_in import BUILT_IN
 from qecforge.hookspecs import EvaluationSpec, QuantizerSpec
 from qecforge.manifest._sections import (
@@ -116,7 +116,7 @@ def _model_schema(key: str, model: type[BaseModel]) -> JSONSchema:
     try:
         schema = model.model_json_schema(ref_template=f"#/$defs/{key}/$defs/{{model}}")
     except Exception as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise PluginError(f"{key}: {model.__name__} has no JSON Schema: {text}. Report it to the authors.") from error
     if "$ref" in schema:  # a model that mentions itself stands below its own key too
         own = schema["$defs"][schema["$ref"].rpartition("/")[2]]

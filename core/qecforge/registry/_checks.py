@@ -12,7 +12,7 @@ from qecforge.contracts.environment import ActionKind, Resumes
 from qecforge.contracts.options import option_of
 from qecforge.contracts.reproduction import MAX_SEEDS
 from qecforge.contracts.views import Reading, RunView
-from qecforge.errors import PluginError
+from qecforge.errors import PluginError, one_line
 from qecforge.evaluation.built_in import BUILT_IN
 from qecforge.hookspecs import (
     AgentSpec,
@@ -240,5 +240,4 @@ def _one_line(text: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return one_line(repr(value), 80)

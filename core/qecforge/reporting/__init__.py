@@ -1,4 +1,4 @@
-"""Tables of results, for people (rich) and for programs (JSON, CSV)."""
+"""Results for people and programs: tables, figures, one HTML page, and the views of runs that plugins bring."""
 
 from qecforge.reporting.tables import Column, Table, to_csv, to_json, to_rich, to_text
 

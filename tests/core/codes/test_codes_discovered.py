@@ -54,7 +54,9 @@ def test_signs_count_where_the_code_knows_them():
         ("M 0", "not a Clifford circuit"),
         ("FOO", "stim cannot read"),
         ("H 5", r"acts on 6 qubits; expected 1 to 5"),
-        ("R 1 2 3 4", "leave out noise, resets"),
+        ("R 1 2 3 4", "maps Z_1 to IZIII, which is not in the stabilizer group"),
+        ("R 0", "carries the logical input"),
+        ("H 1\nR 1", "resets of fresh qubits alone"),
     ],
 )
 def test_wrong_encoders(encoder, message):

@@ -19,7 +19,7 @@ from typing import Literal
 
 import stim
 
-from qecforge.errors import ConfigurationError
+from qecforge.errors import ConfigurationError, one_line
 from qecforge_surface_steering.device.tagged import TaggedCircuit
 
 __all__ = [
@@ -142,7 +142,7 @@ def read_circuit(text: str) -> stim.Circuit:
     try:
         return stim.Circuit(text + "\n")  # stim 1.16 never returns from a tag that the end of the text cuts off
     except ValueError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ConfigurationError(f"circuit: stim cannot read it ({reason}): correct it") from error
 
 

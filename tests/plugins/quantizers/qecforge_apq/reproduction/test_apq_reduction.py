@@ -181,7 +181,7 @@ def test_a_decoder_that_nobody_ranked_comes_after_those_that_are(store):
     (planned,) = planned_runs(methods=("fp32",), seeds=1)
     run_id = file_run(store, planned)
     code = store.codes(run=run_id)[0]
-    noise = canonical_noise(planned.plan.evaluation.logical_error_rate.noise)
+    noise = canonical_noise(planned.plan.evaluation.of(LOGICAL_ERROR_RATE).noise)
     for p, decoder in ((1e-3, "chain_of_thought"), (3e-3, "chain_of_thought"), (3e-3, "another")):
         task = example_task(example_code("five_qubit"), p, noise=noise, decoder=decoder)
         store.add_error_counts(code.id, task, 0, ErrorCounts(shots=2000, errors=7), run_id=run_id)
