@@ -21,6 +21,7 @@ from qecforge.learning.rows import RowTable
 from qecforge.testing.contexts import RecordingContext
 
 __all__ = [
+    "AgentCases",
     "AgentTrainings",
     "assert_equal_states",
     "assert_equal_weights",
@@ -119,6 +120,54 @@ class AgentTrainings:
         assert steps[0] == reference.advances[1].step
         assert steps[0] < steps[1] < steps[2]
         assert all(np.isfinite(values).all() for values in context.metrics.values())
+
+
+class AgentCases(AgentTrainings):
+    """Cases of agents whose environment has episodes, whatever their actions.
+
+    Attributes:
+        trains_further: Whether the agent takes `policy` and `extra_loss`.
+    """
+
+    trains_further: ClassVar[bool] = True
+
+    def train(self, *, seed: int = 0, stop_after: int | None = None, **options: Any) -> tuple[Policy, RecordingContext]:
+        """A fresh training on the task."""
+        raise NotImplementedError
+
+    def test_same_seed_same_policy(self) -> None:
+        """Two trainings from one seed agree bit for bit, from another seed they do not."""
+        first, context = self.train(seed=3, stop_after=3)
+        second, again = self.train(seed=3, stop_after=3)
+        other, _ = self.train(seed=4, stop_after=3)
+        assert_equal_weights(first, second)
+        assert self.timeless(context.metrics) == self.timeless(again.metrics)
+        assert weights_differ(first, other)
+
+    def test_stops_when_told(self) -> None:
+        """After `advance` said no, nothing more is trained, and steps had only grown."""
+        _, context = self.train(stop_after=2)
+        assert len(context.advances) == 2
+        steps = [advance.step for advance in context.advances]
+        assert steps[0] == 0
+        assert steps[1] > 0
+
+    def test_reports_finite_metrics(self) -> None:
+        """Metrics are finite numbers and hold `episode_return`."""
+        _, context = self.train(stop_after=3)
+        assert "episode_return" in context.metrics
+        assert all(np.isfinite(values).all() for values in context.metrics.values())
+
+    def test_starts_from_a_given_policy(self) -> None:
+        """A given policy that is stopped at once comes back as it was; trained on, it changes."""
+        if not self.trains_further:
+            pytest.skip("the agent takes no policy")
+        teacher, _ = self.train(stop_after=2)
+        before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+        untouched, _ = self.train(stop_after=1, policy=teacher)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in untouched.state_dict().items())
+        trained, _ = self.train(stop_after=2, policy=teacher)
+        assert any(not torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())
 
 
 def assert_equal_weights(first: Policy, second: Policy) -> None:

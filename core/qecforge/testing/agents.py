@@ -10,7 +10,7 @@ class TestMyAgent(AgentContract):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,10 +23,9 @@ from qecforge.contracts.environment import Environment, StepBuffers, group_size,
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.testing._agents import (
-    AgentTrainings,
+    AgentCases,
     assert_equal_weights,
     assert_randomness_is_given,
-    weights_differ,
 )
 from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingContext
@@ -216,7 +215,7 @@ class _GrowingPull(_PullTowardsFirstAction):
         return {"calls": float(self.calls)}
 
 
-class AgentContract(AgentTrainings):
+class AgentContract(AgentCases):
     """Runs as a pytest class: subclass it, set `spec` and `settings`.
 
     Attributes:
@@ -225,8 +224,6 @@ class AgentContract(AgentTrainings):
         clock_prefix: Metrics with this prefix may differ between equal runs (clock times).
         trains_further: Whether the agent takes `policy` and `extra_loss`.
     """
-
-    trains_further: ClassVar[bool] = True
 
     def task(self, num_envs: int, **kind: Any) -> IdentityEnvironment:
         """The identity task."""
@@ -259,15 +256,6 @@ class AgentContract(AgentTrainings):
         _, rewards, *_ = env.step(policy.act(observations, action_mask=infos.get("action_mask"), rng=rng))
         assert rewards.mean() > 0.9
 
-    def test_same_seed_same_policy(self) -> None:
-        """Two trainings from one seed agree bit for bit, from another seed they do not."""
-        first, context = self.train(seed=3, stop_after=3)
-        second, again = self.train(seed=3, stop_after=3)
-        other, _ = self.train(seed=4, stop_after=3)
-        assert_equal_weights(first, second)
-        assert self.timeless(context.metrics) == self.timeless(again.metrics)
-        assert weights_differ(first, other)
-
     @pytest.mark.parametrize("after", [1, 2, 3])
     @pytest.mark.parametrize("masked", [False, True])
     def test_resumed_equals_uninterrupted(self, after: int, masked: bool) -> None:
@@ -278,20 +266,6 @@ class AgentContract(AgentTrainings):
     def test_goes_on_with_new_episodes(self, masked: bool) -> None:
         """See `AgentTrainings.check_resumed_with_new_episodes`. A mask of before, heeded now, would raise."""
         self.check_resumed_with_new_episodes(masked=masked)
-
-    def test_stops_when_told(self) -> None:
-        """After `advance` said no, nothing more is trained, and steps had only grown."""
-        _, context = self.train(stop_after=2)
-        assert len(context.advances) == 2
-        steps = [advance.step for advance in context.advances]
-        assert steps[0] == 0
-        assert steps[1] > 0
-
-    def test_reports_finite_metrics(self) -> None:
-        """Metrics are finite numbers and hold `episode_return`."""
-        _, context = self.train(stop_after=3)
-        assert "episode_return" in context.metrics
-        assert all(np.isfinite(values).all() for values in context.metrics.values())
 
     def test_policy_is_saved_and_loaded(self) -> None:
         """Weights in an untrained policy give the same actions; foreign weights are refused."""
@@ -321,17 +295,6 @@ class AgentContract(AgentTrainings):
         for deterministic in (True, False):
             actions = policy.act(observations, action_mask=mask, deterministic=deterministic, rng=rng)
             assert mask[np.arange(400), actions].all()
-
-    def test_starts_from_a_given_policy(self) -> None:
-        """A given policy that is stopped at once comes back as it was; trained on, it changes."""
-        if not self.trains_further:
-            pytest.skip("the agent takes no policy")
-        teacher, _ = self.train(stop_after=2)
-        before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-        untouched, _ = self.train(stop_after=1, policy=teacher)
-        assert all(torch.equal(tensor, before[name]) for name, tensor in untouched.state_dict().items())
-        trained, _ = self.train(stop_after=2, policy=teacher)
-        assert any(not torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())
 
     def test_extra_loss_joins_the_objective(self) -> None:
         """It sees logits with gradient, what was done, the states it asked for, and it moves the policy."""

@@ -10,7 +10,7 @@ class TestMyAgent(ContinuousAgentContract):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -24,10 +24,8 @@ from qecforge.contracts.environment import Environment, StepBuffers, refuse_unkn
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.testing._agents import (
-    AgentTrainings,
-    assert_equal_weights,
+    AgentCases,
     assert_randomness_is_given,
-    weights_differ,
 )
 from qecforge.testing.contexts import RecordingContext
 
@@ -148,7 +146,7 @@ class PointEnvironment(Environment):
         return out.observations
 
 
-class ContinuousAgentContract(AgentTrainings):
+class ContinuousAgentContract(AgentCases):
     """Runs as a pytest class: subclass it, set `spec` and `settings`.
 
     Attributes:
@@ -158,8 +156,6 @@ class ContinuousAgentContract(AgentTrainings):
         clock_prefix: Metrics with this prefix may differ between equal runs (clock times).
         trains_further: Whether the agent takes a given `policy`.
     """
-
-    trains_further: ClassVar[bool] = True
 
     def task(self, num_envs: int, **kind: Any) -> PointEnvironment:
         """The point. An action out of bounds would raise."""
@@ -185,15 +181,6 @@ class ContinuousAgentContract(AgentTrainings):
         policy, _ = self.train(truncates=truncates)
         assert _cost(policy) < 0.2 * _cost(None)
 
-    def test_same_seed_same_policy(self) -> None:
-        """Two trainings from one seed agree bit for bit, from another seed they do not."""
-        first, context = self.train(seed=3, stop_after=3)
-        second, again = self.train(seed=3, stop_after=3)
-        other, _ = self.train(seed=4, stop_after=3)
-        assert_equal_weights(first, second)
-        assert self.timeless(context.metrics) == self.timeless(again.metrics)
-        assert weights_differ(first, other)
-
     @pytest.mark.parametrize("after", [1, 2, 3])
     @pytest.mark.parametrize("truncates", [True, False])
     def test_resumed_equals_uninterrupted(self, after: int, truncates: bool) -> None:
@@ -204,20 +191,6 @@ class ContinuousAgentContract(AgentTrainings):
     def test_goes_on_with_new_episodes(self, truncates: bool) -> None:
         """See `AgentTrainings.check_resumed_with_new_episodes`."""
         self.check_resumed_with_new_episodes(truncates=truncates)
-
-    def test_stops_when_told(self) -> None:
-        """After `advance` said no, nothing more is trained, and steps had only grown."""
-        _, context = self.train(stop_after=2)
-        steps = [advance.step for advance in context.advances]
-        assert len(steps) == 2
-        assert steps[0] == 0
-        assert steps[1] > 0
-
-    def test_reports_finite_metrics(self) -> None:
-        """Metrics are finite numbers and hold `episode_return`."""
-        _, context = self.train(stop_after=3)
-        assert "episode_return" in context.metrics
-        assert all(np.isfinite(values).all() for values in context.metrics.values())
 
     def test_policy_is_saved_and_loaded(self) -> None:
         """Weights in an untrained policy give the same actions; foreign weights are refused."""
@@ -250,17 +223,6 @@ class ContinuousAgentContract(AgentTrainings):
         """The same generator, the same actions, deterministic or not; a missing one is named."""
         policy, _ = self.train(stop_after=2)
         assert_randomness_is_given(policy, _observations(50))
-
-    def test_starts_from_a_given_policy(self) -> None:
-        """A given policy that is stopped at once comes back as it was; trained on, it changes."""
-        if not self.trains_further:
-            pytest.skip("the agent takes no policy")
-        teacher, _ = self.train(stop_after=2)
-        before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-        untouched, _ = self.train(stop_after=1, policy=teacher)
-        assert all(torch.equal(tensor, before[name]) for name, tensor in untouched.state_dict().items())
-        trained, _ = self.train(stop_after=2, policy=teacher)
-        assert any(not torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())
 
 
 def _observations(count: int) -> NDArray[np.float32]:
