@@ -28,7 +28,7 @@ from qecforge.codes.distance._budget import OutOfTime, check_deadline
 from qecforge.codes.distance._halves import Columns, Table, Tails
 from qecforge.codes.distance._search_space import SearchSpace
 
-__all__ = ["estimated_seconds", "find_of_weight"]
+__all__ = ["estimated_seconds", "find_of_weight", "load_kernels"]
 
 _TABLE_BITS = range(4, 25)  # log2 of a table's slots of 16 bytes
 _LOAD = 0.6
@@ -47,6 +47,13 @@ def estimated_seconds(space: SearchSpace, weight: int) -> float:
         return 0.0
     slices = 1 if space.every else max(1, -(-space.action_bits // 64))
     return slices * _cheapest_shape(space.n, space.letters, weight)[0]
+
+
+@lru_cache(maxsize=1)
+def load_kernels() -> None:
+    """Compile the kernels of all proofs, or load them from their cache. It takes seconds where it is done first on a
+    machine; the one that takes named tuples is compiled when it is called, the others when they are imported."""
+    _plant(Table.of_bits(1), np.zeros(2, dtype=np.uint64))
 
 
 def find_of_weight(space: SearchSpace, weight: int, deadline: float, rng: np.random.Generator) -> int | None:
@@ -162,20 +169,10 @@ class _Search:
         found = np.zeros(self.light, dtype=np.int64)
         for prefix, depth in self._prefixes(self.light):
             table = Table.of_bits(1)
-            self._plant(table, entry)
+            _plant(table, entry)
             if self._call(prefix, depth, self.light, partition, table, False, False, found) != -1:
                 return found
         raise AssertionError("an error that entered the table is not enumerated again")
-
-    def _plant(self, table: Table, entry: NDArray[np.uint64]) -> None:
-        """Put the key of an entry, with another value, where the kernel will look for it."""
-        from qecforge.codes.distance import _kernels
-
-        words = np.array([[entry[0], entry[1] ^ np.uint64(1)]], dtype=np.uint64)
-        only = Tails(words, np.zeros((1, 1), dtype=np.int64), np.array([0, 1], dtype=np.int64))
-        column = Columns(words[:, 0].copy(), words[:, 1].copy(), 1)
-        none, found = np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        _kernels.scan_errors(column, none, 0, only, 0, table, True, False, found)
 
     def _prefixes(self, size: int) -> Iterator[tuple[NDArray[np.int64], int]]:
         """(prefix, depth) pairs that together enumerate the errors of `size` letters, in one order."""
@@ -212,6 +209,17 @@ class _Search:
         order = np.lexsort((-columns[:, 0], bucket))
         buckets = np.searchsorted(bucket[order], np.arange(self.partitions + 1)).astype(np.int64)
         return Tails(np.ascontiguousarray(words[order]), np.ascontiguousarray(columns[order]), buckets)
+
+
+def _plant(table: Table, entry: NDArray[np.uint64]) -> None:
+    """Put the key of an entry, with another value, where the kernel will look for it."""
+    from qecforge.codes.distance import _kernels
+
+    words = np.array([[entry[0], entry[1] ^ np.uint64(1)]], dtype=np.uint64)
+    only = Tails(words, np.zeros((1, 1), dtype=np.int64), np.array([0, 1], dtype=np.int64))
+    column = Columns(words[:, 0].copy(), words[:, 1].copy(), 1)
+    none, found = np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    _kernels.scan_errors(column, none, 0, only, 0, table, True, False, found)
 
 
 def _tail_length(size: int) -> int:

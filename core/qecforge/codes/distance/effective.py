@@ -24,6 +24,7 @@ from qecforge.codes import _gf2, _pauli
 from qecforge.codes._structure import CodeStructure
 from qecforge.codes.distance._budget import OutOfTime, check_deadline
 from qecforge.codes.distance._integer_programme import minimise
+from qecforge.codes.distance._meet_in_the_middle import load_kernels
 from qecforge.codes.distance._random_search import find_light_operator
 from qecforge.codes.distance._search_space import SearchSpace, pauli_space, search_spaces
 from qecforge.codes.distance.proof import DistanceKind, css_distances
@@ -89,6 +90,7 @@ def effective_distance(
     table = _checked_weights(weights, code.n)
     if budget_seconds is not None and not budget_seconds >= 0:
         raise ConfigurationError(f"budget_seconds is {budget_seconds}; expected 0 or more seconds, or None")
+    load_kernels()
     started = time.perf_counter()
     deadline = math.inf if budget_seconds is None else started + budget_seconds
     # Where Y is the dearest letter, dropping the X or the Z part of an operator never makes it dearer, so that a
