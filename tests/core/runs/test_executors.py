@@ -118,7 +118,7 @@ def test_ctrl_c_reaches_processes_that_sample_and_leaves_the_run_resumable(folde
 def children(process):
     """Command lines of what `process` has started; its own threads aside."""
     listed = subprocess.run(
-        ["ps", "--ppid", str(process.pid), "-o", "args="], capture_output=True, text=True, check=False
+        ["ps", "-ww", "--ppid", str(process.pid), "-o", "args="], capture_output=True, text=True, check=False
     )
     return "\n".join(line for line in listed.stdout.splitlines() if "spawn_main" in line)
 
