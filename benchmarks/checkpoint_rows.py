@@ -209,6 +209,8 @@ def main(argv: list[str] | None = None) -> None:
         print(json.dumps(measure(method, int(saves), arguments.directory)))
         return
     print(f"{'claim':46} {'ours':>8} {'target':>7} {'peer':>8} {'ratio':>8}  peer, unit")
+    if arguments.directory is not None and not arguments.directory.is_dir():
+        parser.error(f"--directory: {arguments.directory} is not a folder; make it first, or leave the option out")
     for row in run(arguments.quick, arguments.directory):
         target = "" if row["target"] is None else f"{row['target']:,}"
         print(
