@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qecforge.cli._output import DEFAULT_STORE
+from qecforge.cli._output import store_option
 from qecforge.evaluation.built_in import RETURNS, SEARCH
+from qecforge.reporting.layout import wrapped
 from qecforge.reporting.tables import (
     Column,
     Table,
@@ -191,11 +192,11 @@ def circuit_lines(encoder: str, width: int | None = None) -> list[str]:
 
 def query_lines(record: CodeRecord, store_url: str) -> list[str]:
     """Python and shell that give this code back."""
-    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    option = store_option(store_url)
     return [
         "in Python",
         "    from qecforge import Store",
-        f'    with Store("{store_url}") as store:',
+        f"    with Store({json.dumps(store_url, ensure_ascii=False)}) as store:",
         f'        record = store.code("{record.id}")   # record.code, .encoder, .distance',
         "        rates = store.error_rates(record.id)",
         f"        similar = store.codes(n={record.n}, k={record.k}, min_distance={record.distance}, "
@@ -229,7 +230,7 @@ def _encoder_lines(record: CodeRecord, width: int | None) -> list[str]:
         title = f"encoder, {gates}; {found}, {duration(record.best.wall_time)} after its start; checked by stim"
     inputs = "qubit 0 takes" if record.k == 1 else f"qubits 0..{record.k - 1} take"
     how = f"{inputs} the logical input, the others start in |0>" if record.k else "all qubits start in |0>"
-    return ["", title, how, *circuit_lines(text, width)]
+    return ["", *wrapped(title, width), how, *circuit_lines(text, width)]
 
 
 def _labelled(label: str, values: Sequence[str]) -> list[str]:

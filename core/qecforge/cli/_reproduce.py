@@ -22,11 +22,12 @@ from qecforge.cli._output import (
     emit,
     open_store,
     say,
-    stdout,
+    store_option,
+    terminal_width,
     working,
 )
 from qecforge.errors import ConfigurationError, RunFailed, one_line
-from qecforge.reporting.tables import Column, Table, to_rich, to_text
+from qecforge.reporting.tables import Column, Table, to_text
 
 if TYPE_CHECKING:
     from qecforge.contracts.config import PluginConfig
@@ -259,18 +260,13 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+            f"`qecforge runs show {failed[0].run_id}{store_option(asked.store)}` has the traceback"
         )
 
 
 def _show(tables: Mapping[str, Table]) -> None:
-    console = stdout()
     for table in tables.values():
-        if console.is_terminal:
-            console.print(to_rich(table))
-        else:
-            typer.echo(to_text(table))
-        typer.echo()
+        typer.echo(f"{to_text(table, terminal_width())}\n")
 
 
 def _show_plans(planned: Sequence[PlannedRun], store: str) -> None:
