@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qecforge.errors import one_line
+from qecforge.machine.compilation import COMPILING, told_of_compilation
 from qecforge.machine.streams import mute
 
 if TYPE_CHECKING:
@@ -116,7 +117,14 @@ def store_option(store_url: str) -> str:
 
 @contextmanager
 def working(what: str, *, seconds: float = 10.0) -> Iterator[None]:
-    """Say that long work goes on: a spinner on a terminal, elsewhere a line on stderr every `seconds`."""
+    """Say that long work goes on: a spinner on a terminal, elsewhere a line on stderr every `seconds`. That kernels are
+    compiled is said too."""
+    with told_of_compilation(lambda: say(COMPILING)), _reminding(what, seconds):
+        yield
+
+
+@contextmanager
+def _reminding(what: str, seconds: float) -> Iterator[None]:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -230,7 +230,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         return
     outcomes = []
     if not asked.tables_only:
-        from qecforge.cli._progress import show_progress
+        from qecforge.cli._progress import RunCount, show_progress
 
         outcomes = carry_out(
             spec,
@@ -239,7 +239,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
             store_url=asked.store,
             executor="local",
             workers=asked.workers,
-            listening=show_progress,
+            listening=partial(show_progress, RunCount(each.plan for each in planned)),
             measuring=lambda: working(f"measurements of {spec.name}"),
         )
     notes = [f"{spec.summary.rstrip('.')}.", f"Source: {spec.source.rstrip('.')}."]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
+from qecforge.machine.compilation import told_of_compilation
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt
 from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
@@ -44,7 +45,8 @@ def execute(
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
             scores is out of order.
     """
-    outcome = _execute(plan, options, listener, cancelled)
+    with told_of_compilation(lambda: listener.on_compile(plan)):
+        outcome = _execute(plan, options, listener, cancelled)
     listener.on_end(plan, outcome)
     return outcome
 
