@@ -159,7 +159,7 @@ def code_lines(
     """
     from qecforge.codes._pauli import format_pauli
 
-    lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record)]
+    lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record), *_literature_lines(record)]
     lines += _labelled("stabilizers", list(record.code.stabilizers))
     lines += _labelled("logical X", [format_pauli(row) for row in record.code.logical_x])
     lines += _labelled("logical Z", [format_pauli(row) for row in record.code.logical_z])
@@ -218,6 +218,18 @@ def _distance_lines(record: CodeRecord) -> list[str]:
     if record.distance_kind == "lower_bound" and record.distance_upper is not None:
         lines.append(f"distance is at most {record.distance_upper}: {record.distance_upper_method}")
     return lines
+
+
+def _literature_lines(record: CodeRecord) -> list[str]:
+    """Which code of the literature it is, or is not."""
+    from qecforge.codes.equivalence import known_equivalents
+
+    how = "up to the order of qubits and single-qubit Clifford gates"
+    known = known_equivalents(record.code)
+    same = [name for name, equivalent in known.items() if equivalent]
+    if same:
+        return [f"equivalent to {same[0]} {how}"]
+    return [f"not equivalent to {' or '.join(known)} {how}"] if known else []
 
 
 def _encoder_lines(record: CodeRecord, width: int | None) -> list[str]:
