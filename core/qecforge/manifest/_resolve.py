@@ -13,6 +13,7 @@ from qecforge.errors import PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
 from qecforge.manifest._choice import Choice, listed, refusals
 from qecforge.manifest._evaluation import Evaluation, evaluation_of
+from qecforge.manifest._lookahead import looked_up
 from qecforge.manifest._sections import MANIFEST_VERSION, Budget, Teacher
 from qecforge.manifest._validation import canonical_json, config_values, validated
 from qecforge.manifest._yaml import Node, Place, mapping, plain, shown
@@ -107,7 +108,7 @@ def resolve(root: Node, registry: Registry) -> Resolved:
     reward = _reward(root, registry, environment.spec)
     quantizer, teacher = _quantizer(root, registry, environment.spec)
     fine_tune, fine_tuning = _fine_tuning(root, agent, quantizer)
-    _check_quantizer(root, reward, quantizer)
+    _check_quantizer(root, environment, reward, quantizer)
     _check_fine_tuning(root, environment, agent, fine_tuning)
     budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
     if budget.stop_at_first_code and not environment.spec.finds_codes:
@@ -250,12 +251,33 @@ def _fine_tuning(
     return {key: after[key] for key in after if after[key] != before.get(key)}, config
 
 
-def _check_quantizer(root: Node, reward: Choice[RewardSpec] | None, quantizer: Choice[QuantizerSpec] | None) -> None:
-    """Ask the quantizer whether it fits the reward."""
-    if quantizer is not None and quantizer.spec.check is not None:
-        components = None if reward is None else _components(reward)
-        with refusals(_plugin_place(root, "quantizer"), "quantizer", quantizer.owner):
-            quantizer.spec.check(components, quantizer.config)
+def _check_quantizer(
+    root: Node,
+    environment: Choice[EnvironmentSpec],
+    reward: Choice[RewardSpec] | None,
+    quantizer: Choice[QuantizerSpec] | None,
+) -> None:
+    """Ask the quantizer whether it fits the environment and the reward."""
+    if quantizer is None:
+        return
+    spec, place = quantizer.spec, _plugin_place(root, "quantizer")
+    components: Sequence[str] | None = None
+    if spec.needs_lookahead is not None:
+        with refusals(place, "quantizer", quantizer.owner):
+            needed = spec.needs_lookahead(quantizer.config)
+        if needed is not None:
+            with refusals(place, "quantizer", environment.owner):
+                components = looked_up(environment, reward)
+            if components is None:
+                raise place.error(
+                    f"environment {environment.spec.name} cannot look ahead, and {needed}, or use another quantizer",
+                    "quantizer",
+                )
+    if spec.check is not None:
+        if reward is not None:
+            components = _components(reward)
+        with refusals(place, "quantizer", quantizer.owner):
+            spec.check(components, quantizer.config)
 
 
 def _check_fine_tuning(
