@@ -13,6 +13,7 @@ from qecforge.contracts.environment import BaseEnvironment, Environment
 from qecforge.contracts.policy import SavedPolicy
 from qecforge.contracts.text import TextEnvironment
 from qecforge.errors import PluginError, StoreError
+from qecforge.runs._watched import watch_steps
 
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
@@ -63,6 +64,8 @@ def _of_its_kind(plan: RunPlan, env: BaseEnvironment) -> BaseEnvironment:
     spec = plan.environment.spec
     expected = TextEnvironment if spec.actions == "text" else Environment
     if isinstance(env, expected):
+        if isinstance(env, Environment):
+            watch_steps(env, plan)
         return env
     with closing(env, f"environment {spec.name}"):
         raise PluginError(

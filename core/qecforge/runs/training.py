@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from qecforge.errors import Interrupted
+from qecforge.runs._watched import count_from
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
 from qecforge.runs.checkpoints import save_checkpoint
 from qecforge.runs.policies import opened_environment
@@ -79,6 +80,7 @@ class RunContext:
     ) -> bool:
         """See `qecforge.contracts.agent.TrainingContext.advance`."""
         elapsed = self.elapsed
+        count_from(self._env, step)
         self._pending.extend((name, step, float(value), elapsed) for name, value in metrics.items())
         self.record_discoveries()
         self._attempt.listener.on_progress(self._attempt.plan, step, total, metrics)
