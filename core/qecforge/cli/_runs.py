@@ -64,6 +64,8 @@ COMPARISONS = (
     Column("low", detail=True),
     Column("high", detail=True),
     Column("missing"),
+    Column("unfinished"),
+    Column("repeated_seeds", "seeds twice"),
     Column("values", detail=True),
 )
 
@@ -130,11 +132,14 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
 def compare_runs(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, or the beginnings of them.")],
     metric: Annotated[str, typer.Option("--metric", help="A metric, or a number of a policy evaluation.")],
-    confidence: Annotated[float, typer.Option("--confidence", help="Of the bootstrap interval of the mean.")] = 0.95,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of Student's interval of the mean.")] = 0.95,
     store: StoreOption = DEFAULT_STORE,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Compare a metric's last values: a row for each group of runs that differ by the seed alone."""
+    """Compare a metric's last values: a row for each group of runs that differ by the seed alone.
+
+    Runs that are not finished, and seeds that are there twice, count and are named.
+    """
     if len(runs) < 2:
         raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` looks at one")
     with open_store(store) as opened:
@@ -148,7 +153,9 @@ def compare_runs(
         }
         for group in groups
     ]
-    emit(Table(COMPARISONS, rows, title=f"interval: bootstrap, {percent(confidence)}"), form)
+    emit(Table(COMPARISONS, rows, title=f"interval: Student's t, {percent(confidence)}"), form)
+    for line in (note for group in groups for note in group.notes()):
+        say(line)
 
 
 @app.command("delete")

@@ -78,7 +78,7 @@ class Run:
 
     @property
     def group(self) -> str:
-        """The name, with the sweep point where there is one: what differs by the seed alone shares it."""
+        """The name, with the sweep point where there is one."""
         point = ", ".join(f"{path}={value}" for path, value in sorted(self.sweep_point.items()))
         return f"{self.name} [{point}]" if point else self.name
 
@@ -189,12 +189,15 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One group of runs (same name and sweep point, different seeds) under one metric.
+    """One group of runs, which compute the same but for the seed, under one metric.
 
     Attributes:
+        group: The runs' name and sweep point; where another group is called alike, with what they compute otherwise.
         values: The metric's last value in each run, by run id; runs without it are left out and listed in `missing`.
-        std: Sample standard deviation (n - 1); NaN for a single run.
-        low, high: Bootstrap percentile interval of the mean; NaN for a single run.
+        std: Sample standard deviation (n - 1); NaN for a single run, and where a value is not finite.
+        low, high: Student's interval of the mean; NaN as `std` is.
+        unfinished: Status of the runs that are not finished, by run id.
+        repeated_seeds: Ids of the runs that have a seed in common, by seed.
     """
 
     group: str
@@ -206,6 +209,15 @@ class Comparison:
     high: float
     confidence: float
     missing: tuple[str, ...] = field(default=())
+    unfinished: Mapping[str, RunStatus] = field(default_factory=dict)
+    repeated_seeds: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def notes(self) -> list[str]:
+        """One line for each thing that the mean should be read with."""
+        lines = [f"run {run_id} is {status}" for run_id, status in self.unfinished.items()]
+        lines += [f"seed {seed} is there twice or more: {', '.join(ids)}" for seed, ids in self.repeated_seeds.items()]
+        lines += [f"run {run_id} has no {self.metric}" for run_id in self.missing]
+        return [f"{self.group}: {line}" for line in lines]
 
     def row(self) -> Row:
         """Flat."""
@@ -218,4 +230,6 @@ class Comparison:
             "low": self.low,
             "high": self.high,
             "missing": len(self.missing),
+            "unfinished": len(self.unfinished),
+            "repeated_seeds": len(self.repeated_seeds),
         }
