@@ -6,36 +6,42 @@ its last checkpoint, and ends with the record that the uninterrupted run would h
 
 from __future__ import annotations
 
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
-from qecforge.runs.lock import alone
+from qecforge.runs.lock import RunLocks, alone
 from qecforge.runs.policies import fill_policy, keep_policy, kept_files, opened_environment
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
-from qecforge.store import Store
+from qecforge.runs.workspace import Workspace, checkpoint_path, local_workspace
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
+    from qecforge.store import Store
 
 __all__ = ["checkpoint_path", "delete_run", "execute"]
 
 
 def execute(
-    plan: RunPlan, options: RunOptions, listener: RunListener, cancelled: Callable[[], bool] = lambda: False
+    plan: RunPlan,
+    options: RunOptions,
+    listener: RunListener,
+    cancelled: Callable[[], bool] = lambda: False,
+    *,
+    opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
 ) -> RunOutcome:
     """Carry out one run in this process.
+
+    Args:
+        opened: Opens the workspace: the store, the locks of its runs and where their checkpoints lie.
 
     Returns:
         The outcome; a plugin's exception becomes `failed`, with its traceback in the store's events.
@@ -44,13 +50,15 @@ def execute(
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
             scores is out of order.
     """
-    outcome = _execute(plan, options, listener, cancelled)
+    with opened(options) as workspace:
+        outcome = _execute(plan, workspace, options, listener, cancelled)
     listener.on_end(plan, outcome)
     return outcome
 
 
 def _execute(
     plan: RunPlan,
+    workspace: Workspace,
     options: RunOptions,
     listener: RunListener,
     cancelled: Callable[[], bool],
@@ -60,22 +68,24 @@ def _execute(
     """Carry out a run. One that serves as teacher is waited for where another process has it, and is not begun anew
     once it is finished."""
     started = time.monotonic()
-    with Store(options.store_url) as store:
-        run_id = _begin(plan, store)
-        with alone(checkpoint_path(store, run_id), cancelled if as_teacher else None) as checkpoint:
-            attempt = Attempt(plan, run_id, store, checkpoint, options, listener, cancelled)
+    store = workspace.store
+    run_id = _begin(plan, store)
+    locks = workspace.locks
+    try:
+        with alone(locks, run_id, cancelled, wait=as_teacher):
             finished = store.run(run_id).status == "finished"
-            if options.force and not (as_teacher and finished):
-                _forget(attempt)
-            elif finished:
+            if finished and (as_teacher or not options.force):
                 return RunOutcome(run_id, plan.identity, "skipped", 0.0)
+            checkpoint = workspace.checkpoint(run_id)
+            attempt = Attempt(plan, run_id, workspace, checkpoint, options, listener, cancelled)
+            if options.force:
+                _forget(attempt)
             status, error = _carry_out(attempt)
             return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
-
-
-def checkpoint_path(store: Store, run_id: str) -> Path:
-    """Where the checkpoint of a run lies: in a folder of its own beside the store's artifacts."""
-    return store.directory / "checkpoints" / run_id / "training.ckpt"
+    except Interrupted as stopped:  # before it began
+        if as_teacher:
+            raise
+        return RunOutcome(run_id, plan.identity, "interrupted", 0.0, str(stopped))
 
 
 def delete_run(store: Store, run_id: str) -> None:
@@ -86,9 +96,10 @@ def delete_run(store: Store, run_id: str) -> None:
         UserError: another process is carrying it out.
     """
     run_id = store.run(run_id).id
-    with alone(checkpoint_path(store, run_id)) as checkpoint:
+    with RunLocks(store) as locks, alone(locks, run_id, lambda: False):
+        checkpoint = Workspace(store, locks).checkpoint(run_id)
         store.delete_run(run_id)
-        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        checkpoint.remove()
 
 
 def _begin(plan: RunPlan, store: Store) -> str:
@@ -110,7 +121,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
 def _forget(attempt: Attempt) -> None:
     """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies behind
     metrics and codes which are gone."""
-    remove_checkpoint(attempt.checkpoint)
+    attempt.checkpoint.remove()
     attempt.store.restart_run(attempt.run_id)
 
 
@@ -132,7 +143,8 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
         store.mark_run(run_id, "finished")
     except (Interrupted, KeyboardInterrupt) as stop:
         message = str(stop) or "interrupted"
-        store.mark_run(run_id, "interrupted", error=message)
+        if not attempt.has_lost_lock():
+            store.mark_run(run_id, "interrupted", error=message)
         return "interrupted", message
     except UserError as error:
         with suppress(StoreError):
@@ -144,17 +156,15 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
             store.add_event(run_id, "error", {"traceback": traceback.format_exc()})
             store.mark_run(run_id, "failed", error=message)
         return "failed", message
-    shutil.rmtree(attempt.checkpoint.parent, ignore_errors=True)
+    attempt.checkpoint.remove()
     return "finished", None
 
 
 def _restored(attempt: Attempt) -> dict[str, Any] | None:
-    if not attempt.checkpoint.exists():
-        return None
-    state = load_checkpoint(attempt.checkpoint)
-    if state.get("identity") != attempt.plan.identity:
+    state = attempt.checkpoint.load()
+    if state is not None and state.get("identity") != attempt.plan.identity:
         raise CheckpointError(
-            f"{attempt.checkpoint}: belongs to another run: move it away, or start the run anew with `force`"
+            f"{attempt.checkpoint.path}: belongs to another run: move it away, or start the run anew with `force`"
         )
     return state
 
@@ -177,7 +187,7 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
 
 def _teacher_run(attempt: Attempt, plan: RunPlan) -> str:
     """Id of the finished run of a teacher, which is carried out now where it is not finished yet."""
-    outcome = _execute(plan, attempt.options, attempt.listener, attempt.cancelled, as_teacher=True)
+    outcome = _execute(plan, attempt.workspace, attempt.options, attempt.listener, attempt.cancelled, as_teacher=True)
     if outcome.status != "skipped":
         attempt.listener.on_end(plan, outcome)
     if outcome.status == "failed":

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 from qecforge.errors import Interrupted
 from qecforge.runs._watched import count_from
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
-from qecforge.runs.checkpoints import save_checkpoint
 from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
@@ -130,14 +129,13 @@ class RunContext:
 
     def _save(self, step: int, elapsed: float, agent_state: Mapping[str, Any]) -> None:
         self.flush()
-        save_checkpoint(
-            self._attempt.checkpoint,
+        self._attempt.save(
             {
                 "identity": self._attempt.plan.identity,
                 "step": step,
                 "elapsed": elapsed,
                 "environment": self._env.state_dict(),
                 "agent": dict(agent_state),
-            },
+            }
         )
         self._saved = time.monotonic()
