@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qecforge.cli._evaluations.evaluate import evaluate_runs
 from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say
 from qecforge.errors import ConfigurationError, StoreError
-from qecforge.reporting.tables import Column, Table, duration, interval, number, percent, plain, to_json_object, to_text
+from qecforge.reporting.tables import (
+    Column,
+    Table,
+    duration,
+    interval,
+    number,
+    percent,
+    plain,
+    point,
+    to_json_object,
+    to_text,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +47,7 @@ COLUMNS = (
     Column("reward", show=lambda value: value or "native"),
     Column("agent"),
     Column("quantizer"),
-    Column("sweep_point", "sweep"),
+    Column("sweep_point", "sweep", show=point),
     Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " ")),
     Column("seconds", "took", show=duration, justify="right"),
     Column("phase", detail=True),
@@ -158,6 +170,9 @@ def compare_runs(
         say(line)
 
 
+app.command("evaluate")(evaluate_runs)
+
+
 @app.command("delete")
 def delete_runs(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or the beginnings of them.")],
@@ -267,13 +282,11 @@ def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: Pol
 
 
 def _float_network(store: Store, run: Run) -> nn.Module:
-    from qecforge.contracts.closing import close
     from qecforge.contracts.policy import Policy
     from qecforge.registry import Registry
-    from qecforge.runs.policies import load_policy
+    from qecforge.runs.policies import kept_files, policy_of_run
 
-    env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
-    close(env, f"environment {run.environment}")
+    policy = policy_of_run(run, kept_files(store, run.id), Registry.load())
     if not isinstance(policy, Policy):
         raise ConfigurationError(f"run {run.id}: its policy answers prompts and has no ONNX form: use --format files")
     try:

@@ -60,10 +60,13 @@ def evaluation_of(
     configs: tuple[PluginConfig, PluginConfig] | None,
     *,
     quantizes: bool,
+    swept: bool = False,
 ) -> Evaluation:
     """What a manifest asks for.
 
     Args:
+        swept: Where it has no quantizer, other points of its sweep have one: what is of quantized policies alone is
+            theirs, and is left out here.
         configs: The environment's and the agent's; None where one of them cannot be used, and plugins are not asked
             about their evaluations.
         quantizes: Whether it has a quantizer.
@@ -86,6 +89,8 @@ def evaluation_of(
     gathered = Gathered()
     for name, entry in section.entries.items():
         path = f"evaluation.{name}"
+        if swept and _of_quantized_alone(name, environment.spec):
+            continue
         with gathered:
             if (reason := _refusal(name, environment.spec, agent.spec, quantizes)) is not None:
                 raise entry.key_place.error(reason, path)
@@ -97,6 +102,11 @@ def evaluation_of(
         tuple((each, asked[each.name]) for each in BUILT_IN if each.name in asked),
         tuple((each.spec, asked[each.spec.name]) for each in brought if each.spec.name in asked),
     )
+
+
+def _of_quantized_alone(name: str, environment: EnvironmentSpec) -> bool:
+    known = (each for each in BUILT_IN if each.name == name)
+    return any(each.unfit(environment, False) is not None and each.unfit(environment, True) is None for each in known)
 
 
 def _refusal(name: str, environment: EnvironmentSpec, agent: AgentSpec, quantizes: bool) -> str | None:

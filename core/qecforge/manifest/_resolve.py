@@ -100,8 +100,11 @@ class Resolved:
         }
 
 
-def resolve(root: Node, registry: Registry) -> Resolved:
+def resolve(root: Node, registry: Registry, *, swept_quantizer: bool = False) -> Resolved:
     """Look up, validate and fit together the parts of one combination.
+
+    Args:
+        swept_quantizer: Other combinations of the sweep have a quantizer, whatever this one has.
 
     Raises:
         ManifestError: everything that is wrong with them, as far as one thing does not hide another.
@@ -141,7 +144,12 @@ def resolve(root: Node, registry: Registry) -> Resolved:
         configs = None if environment is None or agent is None else (environment.config, agent.config)
         with gathered:
             evaluation = evaluation_of(
-                root, named.environment, named.agent, configs, quantizes=named.quantizer is not None
+                root,
+                named.environment,
+                named.agent,
+                configs,
+                quantizes=named.quantizer is not None,
+                swept=swept_quantizer and named.quantizer is None,
             )
     gathered.refuse()
     assert environment is not None

@@ -9,9 +9,10 @@ The whole manifest is checked before anything runs. What is wrong is one line th
 
 **Identity.** A plan's `canonical` is JSON with sorted keys: the manifest's version, the configuration of environment,
 reward, agent, quantizer and evaluation with all defaults filled in, the budget, one seed, and name and version of the
-distribution that each plugin comes from. Its SHA-256 is the run's identity. The order of keys, YAML's styles, comments,
-how a sweep led there, the manifest's `name` and its `checkpoint` do not enter: none of them changes what is computed.
-Of a teacher that another manifest describes the canonical form of its run enters, not the path.
+distribution that each plugin comes from. The SHA-256 of it without `evaluation` is the run's identity: what is measured
+of a run does not change what was trained. The order of keys, YAML's styles, comments, how a sweep led there, the
+manifest's `name` and its `checkpoint` do not enter either. Of a teacher that another manifest describes the canonical
+form of its run enters, without evaluations, not the path.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from qecforge.manifest._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN
 from qecforge.manifest._sweep import Point, overridden, points
 from qecforge.manifest._validation import unfit_teacher, validated
 from qecforge.manifest._yaml import MAX_BYTES, Node, Place, parse_yaml, plain, shown
-from qecforge.manifest.plan import Label, RunPlan, plan_of
+from qecforge.manifest.plan import Label, RunPlan, identity_of, plan_of
 from qecforge.registry import Registry
 
 __all__ = [
@@ -101,7 +102,8 @@ def load_manifest(source: Path | str, *, registry: Registry, overrides: Sequence
     teachers = _Teachers(folder, registry)
     plans: list[RunPlan] = []
     with gathered:
-        for point, resolved in _distinct(points(root, MAX_RUNS // len(seeds)), registry):
+        combinations = points(root, MAX_RUNS // len(seeds))
+        for point, resolved in _distinct(combinations, registry, swept_quantizer=_sweeps_quantizer(root)):
             for seed in seeds:
                 teacher = teachers.plan(point.root, resolved, seed)
                 plans.append(plan_of(resolved, seed, Label(name, text, point.values), teacher))
@@ -260,11 +262,25 @@ def _seeds(root: Node) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def _of_evaluations(point: Point) -> str:
+    swept = any(path.partition(".")[0] == "evaluation" for path in point.values)
+    return ", for evaluations do not make another training: `qecforge runs evaluate` adds more" if swept else ""
+
+
 MAX_ERRORS = 50
 """Different errors of a sweep's combinations, after which no more are looked for."""
 
 
-def _distinct(combinations: Iterator[Point], registry: Registry) -> Iterator[tuple[Point, Resolved]]:
+def _sweeps_quantizer(root: Node) -> bool:
+    """Whether the sweep lists runs with a quantizer beside those without."""
+    sweep = root.get("sweep")
+    values = None if sweep is None else sweep.get("quantizer")
+    return values is not None and any(item.value is not None for item in values.items)
+
+
+def _distinct(
+    combinations: Iterator[Point], registry: Registry, *, swept_quantizer: bool
+) -> Iterator[tuple[Point, Resolved]]:
     """Each combination resolved.
 
     Raises:
@@ -276,11 +292,12 @@ def _distinct(combinations: Iterator[Point], registry: Registry) -> Iterator[tup
     for point in combinations:
         resolved = None
         with gathered:
-            resolved = resolve(point.root, registry)
-            first = seen.setdefault(resolved.canonical(0), point)
+            resolved = resolve(point.root, registry, swept_quantizer=swept_quantizer)
+            first = seen.setdefault(identity_of(resolved.canonical(0)), point)
             if first is not point:
                 raise point.place.error(
-                    f"the combination {shown(point.values)} is the same run as {shown(first.values)}: remove one",
+                    f"the combination {shown(point.values)} is the same run as {shown(first.values)}: remove one"
+                    f"{_of_evaluations(point)}",
                     "sweep",
                 )
         if resolved is not None and not gathered.errors:

@@ -47,6 +47,7 @@ class RunContext:
     ) -> None:
         self.seed = seed
         self.begun: tuple[Any, dict[str, Any]] | None = None
+        self.step = 0
         self._attempt, self._env, self._agent, self._budget, self._restored = attempt, env, agent, budget, restored
         self._made = ExitStack()
         if restored is not None:
@@ -80,6 +81,7 @@ class RunContext:
         """See `qecforge.contracts.agent.TrainingContext.advance`."""
         elapsed = self.elapsed
         count_from(self._env, step)
+        self.step = step
         self._pending.extend((name, step, float(value), elapsed) for name, value in metrics.items())
         self.record_discoveries()
         self._attempt.listener.on_progress(self._attempt.plan, step, total, metrics)

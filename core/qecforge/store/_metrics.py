@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from qecforge.errors import ConfigurationError
 from qecforge.store import _sql
@@ -22,8 +22,14 @@ __all__ = ["MetricStore"]
 class MetricStore(RunStore):
     """The part of `Store` that keeps metrics, policy evaluations and events."""
 
-    def add_metrics(self, run_id: str, values: Iterable[tuple[str, int, float, float]]) -> None:
-        """Append (name, step, value, wall_time) to a run's series. A step that a series has already is passed over."""
+    def add_metrics(
+        self, run_id: str, values: Iterable[tuple[str, int, float, float]], *, anew: Collection[str] = ()
+    ) -> None:
+        """Append (name, step, value, wall_time) to a run's series. A step that a series has already is passed over.
+
+        Args:
+            anew: Series that begin anew: what was filed of them without a wall time, by an evaluation, goes first.
+        """
         rows = [
             {
                 "name": name,
@@ -35,6 +41,9 @@ class MetricStore(RunStore):
         ]
         with self._database.writing() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
+            if anew:
+                of_series = (MetricRow.run_id == run_id, MetricRow.name.in_(anew), MetricRow.wall_time == 0.0)
+                connection.execute(delete(MetricRow).where(*of_series))
             _sql.insert_ignore(connection, MetricRow, [{**row, "run_id": run_id} for row in rows])
 
     def metrics(self, run_id: str, name: str) -> Series:

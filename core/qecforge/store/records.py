@@ -1,6 +1,7 @@
 """What the store gives back: frozen records, without a connection behind them.
 
-`row()` of each is a flat mapping of JSON scalars in reading order, for tables, CSV and data frames.
+`row()` of each is a mapping of JSON values in reading order, for tables, CSV and data frames: scalars, but for the
+point of a sweep and what an event carries.
 """
 
 from __future__ import annotations
@@ -41,14 +42,17 @@ class Run:
     """One run: what was asked for, with what it was carried out, how it ended.
 
     Attributes:
-        id: The first 12 hexadecimal digits of `identity` (more where two runs share them).
-        identity: SHA-256 of the canonical manifest.
+        id: The first 12 hexadecimal digits of `identity` (more where two runs share them; of a run from before schema
+            0003 those of the identity that it had then).
+        identity: SHA-256 of the canonical manifest without its evaluations.
         phase: What it was doing when its status was last set, such as `train`.
         error: One line, for `failed` and `interrupted`.
         reward: None for the environment's native one.
         manifest: Canonical JSON of the resolved manifest; `manifest_source` is the file as the user wrote it.
         sweep_point: The values of this run in its manifest's sweep, by dotted path.
         provenance: Versions, git revision, machine, threads.
+        spent: Seconds that attempts at it took; None for runs from before schema 0003. What a killed attempt did
+            after its last checkpoint is not in it.
         started_at: When it was first marked `running`; `ended_at`: when it last stopped, None while it runs. In UTC.
     """
 
@@ -70,10 +74,14 @@ class Run:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    spent: float | None = None
 
     @property
     def seconds(self) -> float | None:
-        """From first start to last end, pauses between attempts included; None before both are known."""
+        """How long it took, without the pauses between attempts; None while that is not known. Of a run from before
+        schema 0003 from first start to last end."""
+        if self.spent is not None:
+            return self.spent
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
@@ -85,7 +93,7 @@ class Run:
         return f"{self.name} [{point}]" if point else self.name
 
     def row(self) -> Row:
-        """Flat, without manifest and provenance."""
+        """Without manifest and provenance; the point of the sweep as a mapping."""
         return {
             "id": self.id,
             "name": self.name,
@@ -96,7 +104,7 @@ class Run:
             "reward": self.reward,
             "agent": self.agent,
             "quantizer": self.quantizer,
-            "sweep_point": ", ".join(f"{path}={value}" for path, value in sorted(self.sweep_point.items())),
+            "sweep_point": dict(sorted(self.sweep_point.items())),
             "created_at": iso(self.created_at),
             "started_at": iso(self.started_at),
             "ended_at": iso(self.ended_at),

@@ -105,3 +105,19 @@ def test_validate_prints_each_on_a_line(tmp_path):
         lines = result.stderr.strip().split("\n")
         assert [line.split(" ")[1] for line in lines] == ["environment.n:", "reward.scale:", "agent.total_steps:"]
         assert all(line.startswith(f"{path}:") for line in lines)
+
+
+SWEPT = "sweep: {quantizer: [null, round]}\nevaluation: {agreement: {}, decision_fidelity: {}}\n"
+
+
+def test_float_runs_of_a_sweep_go_without_what_is_of_quantized_ones(registry):
+    text = "qecforge: 1\nname: both\nenvironment: both\nagent: chooser\n"
+    plain, quantized = load_manifest(text + SWEPT, registry=registry).runs()
+    assert (plain.evaluation.names, quantized.evaluation.names) == (
+        ["agreement"],
+        ["decision_fidelity", "agreement"],
+    )
+    assert plain.identity == quantized.quantization.teacher.identity
+    for sweep in ("{quantizer: [null]}", "{agent.total_steps: [7, 8]}"):
+        with pytest.raises(ManifestError, match="the manifest has no quantizer"):
+            load_manifest(text + SWEPT.replace("{quantizer: [null, round]}", sweep), registry=registry)
