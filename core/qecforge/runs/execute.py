@@ -217,7 +217,7 @@ def _extend(
     """
     plan, content = attempt.plan, json.loads(run.manifest)
     asked = json.loads(plan.canonical)["evaluation"]
-    attempt.listener.on_start(plan, attempt.run_id, True)
+    attempt.listener.on_extend(plan, attempt.run_id, names)
     if as_well is not None and plan.quantization is not None and not isinstance(plan.quantization.teacher, str):
         as_well(attempt, plan.quantization.teacher)
     policy, teacher = _policies(attempt, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -117,7 +118,15 @@ class MetricStore(RunStore):
                 query = query.where(EventRow.run_id == _sql.find_id(connection, RunRow, run_id))
             return [Event(**row._mapping) for row in connection.execute(query)]
 
-    def compare(self, runs: Sequence[str | Run], metric: str, *, confidence: float = 0.95) -> list[Comparison]:
+    def compare(
+        self,
+        runs: Sequence[str | Run],
+        metric: str,
+        *,
+        confidence: float = 0.95,
+        resamples: int | None = None,
+        seed: int | None = None,
+    ) -> list[Comparison]:
         """Mean, deviation and interval of a metric in each group of runs.
 
         Runs whose canonical manifests differ by the seed alone are a group, whatever they are called. A run's value is
@@ -127,10 +136,13 @@ class MetricStore(RunStore):
         Args:
             runs: Ids, unique prefixes of ids, or `Run`s; one that is given twice counts once.
             confidence: Of Student's interval of the mean.
+            resamples, seed: Of the bootstrap, which it was before. Without effect; they warn.
 
         Raises:
             ConfigurationError: no run has the metric; the message names those that there are.
         """
+        if resamples is not None or seed is not None:
+            warnings.warn("compare: resamples and seed have no effect any more", DeprecationWarning, stacklevel=2)
         if not 0 < confidence < 1:
             raise ConfigurationError(f"compare: got confidence={confidence}, expected a number between 0 and 1")
         found: dict[str, Run] = {}

@@ -148,7 +148,10 @@ class QuantizerContract:
                     case _:
                         linear[number - 1].weight.zero_()
                         linear[number - 1].bias.fill_(-1.0)
-            floats, integers = policy.logits(self.states()), self.quantized(policy).logits(self.states())
+            states, found = self.states(), self.quantized(policy)
+            floats, integers = policy.logits(states), run_reference(found.mlp, states)
+            for runtime in RUNTIMES:
+                np.testing.assert_array_equal(found.with_runtime(runtime, threads=1).logits(states), integers)
             error, size = np.abs(floats - integers), np.abs(floats).max()
             assert error.max() < (0.15 if silent == "one output" else 0.03) * size, f"layer {number}"
             if number == len(hidden) and silent != "activations":

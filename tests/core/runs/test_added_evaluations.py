@@ -44,7 +44,10 @@ class Steps(RunListener):
     """Remembers in which runs an agent trained, by name."""
 
     def __init__(self):
-        self.trained = set()
+        self.trained, self.extended = set(), []
+
+    def on_extend(self, plan, run_id, evaluations):
+        self.extended.append((plan.name, list(evaluations)))
 
     def on_progress(self, plan, step, total, metrics):
         self.trained.add(plan.name)
@@ -58,6 +61,7 @@ def plan_of(text, registry, *overrides):
 def carry_out(plan, url, **options):
     listener = Steps()
     outcome = execute(plan, RunOptions(url, workers=1, **options), listener)
+    assert not (listener.trained and listener.extended)
     return outcome, listener.trained
 
 
