@@ -8,6 +8,7 @@
     │   ├── CodeError             what was given is not a stabilizer code
     │   ├── DecoderError          a decoder that cannot decode this error model, or is not installed
     │   ├── StoreError            a store that cannot be opened, read or written
+    │   │   └── OlderSchema       a store to be migrated, which was opened read-only
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
     │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
     │   └── MissingDependency     an optional package is needed; names the extra to install
@@ -31,6 +32,7 @@ __all__ = [
     "Interrupted",
     "ManifestError",
     "MissingDependency",
+    "OlderSchema",
     "PluginError",
     "QecforgeError",
     "RunFailed",
@@ -162,6 +164,10 @@ class DecoderError(UserError):
 
 class StoreError(UserError):
     """A store that cannot be opened, read or written."""
+
+
+class OlderSchema(StoreError):
+    """A store of an older schema that was opened read-only; opened for writing it is migrated."""
 
 
 class CheckpointError(UserError):

@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import tarfile
+from pathlib import Path
 
 import pytest
 from cli_harness import MANIFEST, invoke, one_line
 
 from qecforge import Store
+
+OLD_STORE = Path(__file__).parents[1] / "runs" / "assets" / "store_0001.tar.gz"
 
 
 def ids(*arguments):
@@ -70,7 +74,7 @@ def test_compare_gives_mean_and_interval_of_a_group(filled):
     assert row["std"] == pytest.approx(2**0.5)
     assert row["interval"] == pytest.approx([2 - 12.7062, 2 + 12.7062], rel=1e-5)
     assert sorted(row["values"].values()) == [1.0, 3.0]
-    assert "[1, 3]" in invoke("runs", "compare", *ids(), "--metric", "agreement").stdout
+    assert "[-10.71, 14.71]" in invoke("runs", "compare", *ids(), "--metric", "agreement").stdout
 
 
 def test_compare_refuses_one_run_and_an_unknown_metric(filled):
@@ -140,7 +144,7 @@ def test_finished_runs_are_evaluated_further(filled):
     rows = json.loads(invoke("run", "walk.yaml", *wanted).stdout)
     assert {row["in_store"] for row in rows} == {"finished, will be evaluated: returns"}
     for wrong, said in (
-        ("agent.total_steps=3", "what a run trained stays as it is"),
+        ("agent.total_steps=3", "what was trained cannot be changed"),
         ("evaluation.retruns={}", "Did you mean 'returns'"),
     ):
         assert said in one_line(invoke("runs", "evaluate", ids[0], "--set", wrong))
@@ -161,3 +165,16 @@ def test_groups_are_what_is_computed_and_unfinished_runs_are_named(manifest, fol
     assert [line for line in result.stderr.splitlines() if ids[0] in line] == [
         f"walk [agent.total_steps=80]: run {ids[0]} is interrupted"
     ]
+
+
+def test_a_store_of_an_older_schema_is_read(folder):
+    with tarfile.open(OLD_STORE) as archive:
+        archive.extractall(folder, filter="data")
+    result = invoke("runs", "list", "--store", "sqlite:///runs_0001.db", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert len(json.loads(result.stdout)) == 7
+    assert result.stderr == "the store is of an older schema; it is migrated\n"
+    assert invoke("runs", "list", "--store", "sqlite:///runs_0001.db").stderr == ""
+    (folder / "empty.db").touch()
+    assert "empty, and opened read-only" in one_line(invoke("runs", "list", "--store", "sqlite:///empty.db"))
+    assert (folder / "empty.db").stat().st_size == 0

@@ -41,7 +41,7 @@ def evaluate_runs(
     for text in overrides or ():
         if not text.strip().startswith("evaluation."):
             raise ConfigurationError(
-                f"--set: got {text!r}, expected evaluation.NAME.SETTING=VALUE: a run stays what it is"
+                f"--set: got {text!r}, expected evaluation.NAME.SETTING=VALUE: what was trained cannot be changed"
             )
     registry = Registry.load()
     with open_store(store) as opened:
