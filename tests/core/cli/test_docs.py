@@ -16,6 +16,7 @@ from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 from qecforge.parameters import GaussianParameters
 from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingEvaluation
+from qecforge.testing.environments import check_environment
 from qecforge.testing.parameters import QuadraticEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -127,6 +128,7 @@ def test_python_blocks_run(path, folder, request, capsys):
         assert (names["integer"].act(states) == best).mean() > 0.97
         assert len(set(best.tolist())) > 1
         check_recovery(names["evaluate_recovery"])
+        check_pole(names["POLE"])
     if path.name == "steering.md":
         assert {policy: len(series) for policy, series in names["error_rates"].items()} == dict.fromkeys(
             ("fixed", "steered", "optimal"), 3
@@ -136,6 +138,13 @@ def test_python_blocks_run(path, folder, request, capsys):
         drawn = ["learning_curve", "stabilizers", "traces", "detection_rate", "logical_error_rate", "search"]
         assert list(names["written"]) == drawn
         assert all(path.exists() for path in names["written"].values())
+
+
+def check_pole(spec):
+    """The environment of the page on plugins keeps the contract."""
+    config = spec.config(max_steps=30)
+    found = check_environment(lambda num_envs, seed: spec.make(config, num_envs=num_envs, seed=seed, reward=None))
+    assert {name: error for name, error in found.items() if error} == {}
 
 
 def check_recovery(evaluate):
