@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from qecforge.cli import _bench, _codes, _plugins, _report, _reproduce, _run, _run_figures, _runs
+from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs
 from qecforge.cli._output import in_options, say
 from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
 
@@ -100,6 +100,7 @@ def _root(
 
 
 _run.register(app)
+_examples.register(app)
 app.add_typer(_plugins.app, name="plugins")
 app.add_typer(_runs.app, name="runs")
 _run_figures.register(_runs.app)

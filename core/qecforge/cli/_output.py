@@ -36,9 +36,11 @@ DEFAULT_STORE = "sqlite:///results.db"
 
 OPTIONS = {
     "directory": "--directory",
+    "examples": "EXAMPLE",
     "executor": "--executor",
     "folder": "--out",
     "force": "--force",
+    "kind": "KIND",
     "overrides": "--set",
     "store_url": "--store",
     "workers": "--workers",
