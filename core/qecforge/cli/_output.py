@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qecforge.errors import one_line
+from qecforge.errors import OlderSchema, one_line
 from qecforge.machine.compilation import COMPILING, told_of_compilation
 from qecforge.machine.streams import mute
 
@@ -43,9 +43,11 @@ DEFAULT_STORE = "sqlite:///results.db"
 
 OPTIONS = {
     "directory": "--directory",
+    "examples": "EXAMPLE",
     "executor": "--executor",
     "folder": "--out",
     "force": "--force",
+    "kind": "KIND",
     "overrides": "--set",
     "store_url": "--store",
     "workers": "--workers",
@@ -150,11 +152,16 @@ def _reminding(what: str, seconds: float) -> Iterator[None]:
 
 
 def open_store(url: str, *, write: bool = False) -> Store:
-    """An existing store; a command that only reads does not make one.
+    """An existing store; a command that only reads does not make one. One of an older schema is migrated first.
 
     Raises:
         StoreError: There is no store at `url`, or it cannot be opened.
     """
     from qecforge.store import Store
 
-    return Store(url, read_only=not write, create=False)
+    try:
+        return Store(url, read_only=not write, create=False)
+    except OlderSchema:
+        say("the store is of an older schema; it is migrated")
+        Store(url, create=False).close()
+    return Store(url, read_only=True, create=False)
