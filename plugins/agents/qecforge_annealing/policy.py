@@ -1,0 +1,82 @@
+"""What `annealing` leaves behind: the best sequence, as a table from what is observed to the action taken there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qecforge.contracts import Policy
+from qecforge.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["TablePolicy"]
+
+
+class TablePolicy(Policy):
+    """Plays a sequence again wherever it is observed where it led; elsewhere an action is drawn among those allowed.
+
+    Args:
+        observations: (G, D) numbers, what was observed before each action of the sequence.
+        actions: (G,) the actions.
+        num_actions: How many there are.
+    """
+
+    def __init__(self, observations: NDArray[Any], actions: NDArray[Any], num_actions: int) -> None:
+        self.observations = np.asarray(observations, np.float32)
+        self.actions = np.asarray(actions, np.int64)
+        self.num_actions = num_actions
+        self._index()
+
+    def _index(self) -> None:
+        # Backwards: of states that are visited twice, the last action leads to the end.
+        self._known = {row.tobytes(): int(action) for row, action in zip(self.observations, self.actions, strict=True)}
+
+    def act(
+        self,
+        observations: NDArray[Any],
+        *,
+        action_mask: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+        rng: np.random.Generator | None = None,
+    ) -> NDArray[Any]:
+        """See `Policy.act`. Where nothing is known, the first allowed action, or one drawn by `rng`."""
+        rows = np.ascontiguousarray(observations, np.float32).reshape(len(observations), -1)
+        taken = np.zeros(len(rows), np.int64)
+        for b, row in enumerate(rows):
+            known = self._known.get(row.tobytes())
+            if known is not None:
+                taken[b] = known
+                continue
+            allowed = np.arange(self.num_actions) if action_mask is None else np.flatnonzero(action_mask[b])
+            draws = not deterministic and rng is not None
+            taken[b] = rng.choice(allowed) if draws and rng is not None else allowed[0]
+        return taken
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Observations and actions."""
+        import torch
+
+        return {"observations": torch.from_numpy(self.observations), "actions": torch.from_numpy(self.actions)}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """See `Policy.load_state_dict`."""
+        if set(state) != {"observations", "actions"}:
+            raise CheckpointError(
+                f"annealing: got {', '.join(sorted(state)) or 'nothing'}, expected observations and actions"
+            )
+        observations, actions = state["observations"].numpy(), state["actions"].numpy()
+        width = self.observations.shape[1]
+        if observations.ndim != 2 or observations.shape[1] != width or actions.shape != (len(observations),):
+            raise CheckpointError(
+                f"annealing: observations have shape {observations.shape} and actions {actions.shape}, expected "
+                f"(G, {width}) and (G,): load it into a policy of the environment that it was made for"
+            )
+        if actions.size and not (actions.min() >= 0 and actions.max() < self.num_actions):
+            raise CheckpointError(f"annealing: actions are out of range, expected 0..{self.num_actions - 1}")
+        self.observations, self.actions = observations.astype(np.float32), actions.astype(np.int64)
+        self._index()
