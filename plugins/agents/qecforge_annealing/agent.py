@@ -45,8 +45,11 @@ class Annealing(Agent):
     def build_policy(self, env: Environment) -> TablePolicy:
         """A table without entries."""
         space, width = env.single_action_space, int(np.prod(env.single_observation_space.shape or ()))
-        assert isinstance(space, gymnasium.spaces.Discrete)
-        return TablePolicy(np.empty((0, width)), np.empty(0), int(space.n))
+        if not isinstance(space, gymnasium.spaces.Discrete):
+            raise ConfigurationError(
+                f"annealing: actions of {type(env).__name__} are {space}, expected Discrete: choose another agent"
+            )
+        return TablePolicy(np.empty((0, width)), np.empty(0), int(space.n), int(space.start))
 
     def train(
         self,
@@ -87,10 +90,10 @@ class Annealing(Agent):
         seen = []
         for action in best:
             seen.append(np.array(observations[0], np.float32).reshape(-1))
-            observations, *_ = env.step(np.full(env.num_envs, action))
+            observations, *_ = env.step(np.full(env.num_envs, table.start + action))
         if not seen:
             return table
-        return TablePolicy(np.stack(seen), best, table.num_actions)
+        return TablePolicy(np.stack(seen), best, table.num_actions, table.start)
 
 
 class _Search:
@@ -98,13 +101,13 @@ class _Search:
 
     def __init__(self, config: AnnealingConfig, env: Environment, seed: int) -> None:
         self._config, self._env = config, env
-        self._letters = _moves.alphabet(env.action_factors, config.kind_weights)
-        kinds = len(self._letters.thresholds)
-        if config.kind_weights and len(config.kind_weights) != len(np.unique(env.action_factors[:, 0])):
+        kinds = len(np.unique(env.action_factors[:, 0]))
+        if config.kind_weights and len(config.kind_weights) != kinds:
             raise ConfigurationError(
                 f"annealing: {len(config.kind_weights)} kind_weights, but the environment has {kinds} kinds of action: "
                 "give one for each"
             )
+        self._letters = _moves.alphabet(env.action_factors, config.kind_weights)
         B, L = config.chains, config.length
         first = np.random.default_rng(seed_for(seed, "annealing")).integers(2**64, size=B, dtype=np.uint64)
         self._chains = Chains(

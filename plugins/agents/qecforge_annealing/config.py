@@ -20,7 +20,7 @@ class AnnealingConfig(PluginConfig):
         description="Actions of the first sequences. Whenever one reaches the target, sequences that are one shorter "
         "are sought from then on.",
     )
-    chains: int = Field(16, ge=1, le=65536, description="Sequences that are annealed side by side.")
+    chains: int = Field(32, ge=1, le=65536, description="Sequences that are annealed side by side.")
     cooling: int = Field(
         300_000, ge=2, description="Tries of a chain from the highest to the lowest temperature; then it starts anew."
     )

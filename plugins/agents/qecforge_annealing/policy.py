@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.contracts import Policy
-from qecforge.errors import CheckpointError
+from qecforge.errors import CheckpointError, ConfigurationError
 
 if TYPE_CHECKING:
     import torch
@@ -18,18 +18,19 @@ __all__ = ["TablePolicy"]
 
 
 class TablePolicy(Policy):
-    """Plays a sequence again wherever it is observed where it led; elsewhere an action is drawn among those allowed.
+    """Plays a sequence again wherever it is observed where it led; elsewhere it takes an action that is allowed.
 
     Args:
         observations: (G, D) numbers, what was observed before each action of the sequence.
         actions: (G,) the actions.
         num_actions: How many there are.
+        start: First action's number in the environment's action space; `actions` count from 0.
     """
 
-    def __init__(self, observations: NDArray[Any], actions: NDArray[Any], num_actions: int) -> None:
+    def __init__(self, observations: NDArray[Any], actions: NDArray[Any], num_actions: int, start: int = 0) -> None:
         self.observations = np.asarray(observations, np.float32)
         self.actions = np.asarray(actions, np.int64)
-        self.num_actions = num_actions
+        self.num_actions, self.start = num_actions, start
         self._index()
 
     def _index(self) -> None:
@@ -44,18 +45,26 @@ class TablePolicy(Policy):
         deterministic: bool = True,
         rng: np.random.Generator | None = None,
     ) -> NDArray[Any]:
-        """See `Policy.act`. Where nothing is known, the first allowed action, or one drawn by `rng`."""
+        """See `Policy.act`. Where nothing is known, or what is known is not allowed: the first action that is, or one
+        drawn by `rng`.
+
+        Raises:
+            ConfigurationError: Actions are to be drawn, and `rng` is missing.
+        """
+        if not deterministic and rng is None:
+            raise ConfigurationError("annealing: actions are to be drawn, and `rng` is missing: give a generator")
         rows = np.ascontiguousarray(observations, np.float32).reshape(len(observations), -1)
-        taken = np.zeros(len(rows), np.int64)
+        taken = np.empty(len(rows), np.int64)
         for b, row in enumerate(rows):
-            known = self._known.get(row.tobytes())
-            if known is not None:
-                taken[b] = known
-                continue
             allowed = np.arange(self.num_actions) if action_mask is None else np.flatnonzero(action_mask[b])
-            draws = not deterministic and rng is not None
-            taken[b] = rng.choice(allowed) if draws and rng is not None else allowed[0]
-        return taken
+            known = self._known.get(row.tobytes())
+            if known is not None and (action_mask is None or action_mask[b, known]):
+                taken[b] = known
+            elif deterministic or rng is None:
+                taken[b] = allowed[0]
+            else:
+                taken[b] = rng.choice(allowed)
+        return taken + self.start
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Observations and actions."""

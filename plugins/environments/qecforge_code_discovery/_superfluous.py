@@ -50,7 +50,7 @@ class Pruning:
         self, gates: NDArray[np.uint16], wanted: bytes | None, left: NDArray[np.int64]
     ) -> NDArray[np.uint16] | None:
         """The first of the shorter encoders, each of the gates `left` (C, G'), that makes the same group."""
-        if not left.size:
+        if not len(left):
             return None
         candidates = gates[left]
         for row, group in zip(candidates, self._groups(candidates), strict=True):

@@ -30,7 +30,10 @@ QUICK = ("5_1_3", "7_1_3", "8_3_3", "9_2_3", "10_1_4", "10_4_3", "11_1_4", "12_2
 """Families of the smaller variant."""
 
 _FILES = Path(__file__).parent
-_TRIES = {3: 12_000_000, 4: 10_000_000, 5: 8_000_000}
+_TRIES = {3: 36_000_000, 4: 20_000_000, 5: 8_000_000}
+_CHAINS = {3: 128, 4: 128}
+"""By distance; scoring a code takes longer the larger it is, and many at once are worth it where that is short."""
+_COOLING = 250_000
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def plan_runs(
 def _settings(family: Family, agent: str, *, quick: bool) -> list[str]:
     """What a family sets in an agent's manifest."""
     share = 10 if quick else 1
+    tries, chains = family.tries // share, _CHAINS.get(family.d, 32)
     environment: dict[str, Any] = {
         "n": family.n,
         "k": family.k,
@@ -163,9 +167,10 @@ def _settings(family: Family, agent: str, *, quick: bool) -> list[str]:
     if agent == "annealing":
         of_agent = {
             "length": family.length,
-            "total_steps": family.length * family.tries // share,
-            "cooling": 300_000 // share,
-            "report_every": min(20_000, max(32, family.tries // 200)),
+            "total_steps": family.length * tries,
+            "chains": chains,
+            "cooling": min(_COOLING, tries // chains),
+            "report_every": min(20_000, tries // 200),
             **family.agent,
         }
     return [
