@@ -11,7 +11,7 @@
     from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
 Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds a
-`TrainingContext` and an `EvaluationContext` in memory. Needs `pip install qecforge[test]`.
+`TrainingContext` and an `EvaluationContext` in memory. Needs pytest.
 """
 
 import importlib.util
@@ -38,6 +38,7 @@ if importlib.util.find_spec("pytest"):
         "text.agents",
         "text.environments",
         "store._codes",
+        "store._locks",
         "store._runs",
         "store._sharing",
         "checks.views",

@@ -68,6 +68,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
             actions="discrete",
             shows=TABLEAU,
             finds_codes=True,
+            can_peek=True,
         )
     ]
 
