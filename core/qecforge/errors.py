@@ -11,7 +11,7 @@
     │   │   └── OlderSchema       a store to be migrated, which was opened read-only
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
     │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
-    │   └── MissingDependency     an optional package is needed; names the extra to install
+    │   └── MissingDependency     an optional package is needed; names what to install
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
     └── Interrupted               a run was cancelled and its state saved; the CLI exits with 130
 
@@ -182,7 +182,8 @@ class InfrastructureError(UserError):
 
 
 class MissingDependency(UserError, ImportError):
-    """An optional package is needed and absent; the message names the extra that installs it."""
+    """An optional package is needed and absent; the message says what to install
+    (`qecforge.machine.extras.missing_dependency`)."""
 
 
 class RunFailed(QecforgeError):

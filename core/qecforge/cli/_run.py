@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    emit_json,
+    open_store,
+    say,
+    store_option,
+    terminal_width,
+)
 from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
@@ -102,7 +113,7 @@ def run(
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+            f"`qecforge runs show {failed[0].run_id}{store_option(store)}` has the traceback"
         )
 
 
@@ -144,7 +155,7 @@ def schema() -> None:
     from qecforge.manifest import manifest_schema
     from qecforge.registry import Registry
 
-    typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
+    emit_json(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
 
 def _carry_out(loaded: Manifest, store: str, executor: str, workers: int | None, force: bool) -> list[RunOutcome]:
@@ -230,7 +241,7 @@ def _report_policies(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], st
         ]
     measured = [each for each in found if each[2]]
     if measured:
-        typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
+        typer.echo(f"\npolicies\n{to_text(policies_table(measured), terminal_width())}")
 
 
 def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
@@ -246,20 +257,15 @@ def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store
     for line in tables.left_out:
         say(line)
     for name, table in tables.found.items():
-        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, _width())]))
+        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, terminal_width())]))
     if tables.found:
         run_id = outcomes[0].run_id
-        show = f"    qecforge runs show {run_id}{_store_option(store_url)}"
+        show = f"    qecforge runs show {run_id}{store_option(store_url)}"
         typer.echo("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
 
 
 def _figures_line(run_id: str, store_url: str) -> str:
-    return f"    qecforge runs figures {run_id} --out figures{_store_option(store_url)}"
-
-
-def _store_option(store_url: str) -> str:
-    """What a command needs to find the same store."""
-    return "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    return f"    qecforge runs figures {run_id} --out figures{store_option(store_url)}"
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:
@@ -267,12 +273,6 @@ def _looks_for_codes(plan: RunPlan) -> bool:
     none."""
     trains = plan.quantization is None or plan.quantization.fine_tuning is not None
     return plan.environment.spec.finds_codes and (trains or plan.evaluation.of(SEARCH) is not None)
-
-
-def _width() -> int | None:
-    """Columns of the terminal; None where stdout is none."""
-    console = stdout()
-    return console.width if console.is_terminal else None
 
 
 def _report(
@@ -291,7 +291,7 @@ def _report(
         if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
             say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
         return
-    width = _width()
+    width = terminal_width()
     with open_store(store_url) as store:
         for record in codes[:show]:
             typer.echo("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
@@ -301,5 +301,5 @@ def _report(
     rest = len(codes) - show - len(others)
     run_id = codes[0].run_ids[0]
     if rest > 0:
-        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{_store_option(store_url)}`")
+        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{store_option(store_url)}`")
     typer.echo("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
+from qecforge.machine.compilation import told_of_compilation
 from qecforge.machine.provenance import provenance
 from qecforge.manifest._validation import canonical_json
 from qecforge.runs.attempt import Attempt, Clock
@@ -54,7 +55,7 @@ def execute(
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
             scores is out of order.
     """
-    with opened(options) as workspace:
+    with opened(options) as workspace, told_of_compilation(lambda: listener.on_compile(plan)):
         outcome = _execute(plan, workspace, options, listener, cancelled)
     listener.on_end(plan, outcome)
     return outcome

@@ -62,6 +62,9 @@ class RunListener:
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A phase begins."""
 
+    def on_compile(self, plan: RunPlan) -> None:
+        """Kernels are compiled, which later runs on this machine take from a cache. Told once in each attempt."""
+
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """The agent has done `step` of `total` environment steps."""
 
