@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qecforge.errors import Interrupted, StoreError, UserError
+from qecforge.errors import Interrupted, RunBusy, StoreError
 
 __all__ = ["LOCK_SECONDS", "alone"]
 
@@ -15,17 +15,24 @@ LOCK_SECONDS = 0.2
 
 
 @contextmanager
-def alone(checkpoint: Path, cancelled: Callable[[], bool] | None = None) -> Iterator[Path]:
+def alone(
+    checkpoint: Path, cancelled: Callable[[], bool] | None = None, waiting: Callable[[], None] = lambda: None
+) -> Iterator[Path]:
     """Hold the run's lock, so that two processes never train the same run.
 
     Args:
         cancelled: Wait for the lock until this is so; None: do not wait.
+        waiting: Called once, where the lock has to be waited for.
+
+    Raises:
+        RunBusy: another process holds the lock, and it is not waited for.
+        Interrupted: cancelled while it waited.
     """
     from filelock import FileLock, Timeout
 
     try:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(checkpoint.parent.with_suffix(".lock"), timeout=0)
+        lock, told = FileLock(checkpoint.parent.with_suffix(".lock"), timeout=0), False
         while True:
             try:
                 lock.acquire()
@@ -33,11 +40,14 @@ def alone(checkpoint: Path, cancelled: Callable[[], bool] | None = None) -> Iter
             except Timeout:
                 if cancelled is None:
                     raise
+            if not told:
+                waiting()
+                told = True
             if cancelled():
                 raise Interrupted(f"stopped while another process carries out run {checkpoint.parent.name}")
             time.sleep(LOCK_SECONDS)
     except Timeout:
-        raise UserError(
+        raise RunBusy(
             f"run {checkpoint.parent.name} is being carried out by another process: wait for it, or stop it"
         ) from None
     except OSError as error:

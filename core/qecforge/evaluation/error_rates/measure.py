@@ -30,7 +30,7 @@ from qecforge.evaluation.error_rates.decoders import compile_decoder, decoder_fo
 from qecforge.evaluation.error_rates.noise import Channels, canonical_noise, data_channels
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
 from qecforge.evaluation.error_rates.sampling import Chunk, draw_chunk
-from qecforge.machine.signals import children_deaf_to_sigint
+from qecforge.machine.signals import children_ignore_sigint
 
 __all__ = ["PlannedTask", "measure_error_rates", "plan_error_rates"]
 
@@ -381,7 +381,7 @@ def _draw_in_pool(tallies: Sequence[_Tally], stop: Callable[[], bool], workers: 
                         if following is None:
                             break
                         chunk = tallies[following[0]].planned.chunk(following[1])
-                        with children_deaf_to_sigint():
+                        with children_ignore_sigint():
                             pending[following] = pool.submit(draw_chunk, chunk)
                     tally.add(index, pending.pop((place, index)).result())
                 for unwanted in [key for key in pending if key[0] == place]:
