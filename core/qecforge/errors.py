@@ -9,6 +9,7 @@
     │   ├── DecoderError          a decoder that cannot decode this error model, or is not installed
     │   ├── StoreError            a store that cannot be opened, read or written
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
+    │   ├── RunBusy               a run that another process carries out at this moment
     │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
     │   └── MissingDependency     an optional package is needed; names the extra to install
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
@@ -33,6 +34,7 @@ __all__ = [
     "MissingDependency",
     "PluginError",
     "QecforgeError",
+    "RunBusy",
     "RunFailed",
     "StoreError",
     "UserError",
@@ -140,6 +142,10 @@ class CheckpointError(UserError):
     """A checkpoint that is damaged, or belongs to another run. `force` starts the run anew."""
 
     parameter = "force"
+
+
+class RunBusy(UserError):
+    """A run that another process carries out at this moment."""
 
 
 class InfrastructureError(UserError):

@@ -141,7 +141,7 @@ def _carry_out(loaded: Manifest, store: str, executor: str, workers: int | None,
     from qecforge.executors import run_manifest
     from qecforge.runs.listener import RunOptions
 
-    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].pools else workers)
+    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
     with show_progress() as listener:
         return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=listener)
 

@@ -1,4 +1,4 @@
-"""Where runs execute: in this process, or in a pool of processes on this machine."""
+"""Where runs execute: in this process, or each in a process of its own on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qecforge.errors import Interrupted
-from qecforge.executors._base import Executor, stop_signals
+from qecforge.executors._base import Executor
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
 from qecforge.executors.table import DEFAULT_EXECUTOR, EXECUTORS, make_executor
@@ -23,7 +23,6 @@ __all__ = [
     "ProcessExecutor",
     "make_executor",
     "run_manifest",
-    "stop_signals",
 ]
 
 
@@ -42,7 +41,7 @@ def run_manifest(
     Args:
         manifest: Validated, with its plugins resolved.
         executor: One of `EXECUTORS`.
-        workers: Processes of an executor that has a pool; None for one a core.
+        workers: Runs at a time, for an executor that carries out several; None for one a core.
         listener: Told what happens.
 
     Returns:
@@ -50,7 +49,7 @@ def run_manifest(
 
     Raises:
         UserError: the store cannot be used, or a checkpoint is damaged; nothing is lost.
-        Interrupted: cancelled by SIGINT or SIGTERM; the state of every run is saved.
+        Interrupted: cancelled by SIGINT or SIGTERM; the same call goes on.
     """
     from qecforge.store import Store
 
@@ -59,7 +58,7 @@ def run_manifest(
     Store(options.store_url).close()
     plans = manifest.runs()
     outcomes = chosen.run(plans, options, listener or RunListener())
-    ended = sum(outcome.status != "interrupted" for outcome in outcomes)
-    if ended < len(plans):
-        raise Interrupted(f"{len(plans) - ended} of {len(plans)} runs did not end; their state is saved, run it again")
+    stopped = sum(outcome.status == "interrupted" for outcome in outcomes)
+    if stopped:
+        raise Interrupted(f"{stopped} of {len(plans)} runs did not end; the same command goes on with them")
     return outcomes

@@ -20,17 +20,17 @@ class ExecutorKind:
     Attributes:
         summary: What it does, in a few words.
         make: `make(workers)`; None for one a core.
-        pools: Whether workers are runs at a time; else runs follow one another, and workers measure error rates.
+        parallel: Whether workers are runs at a time; else runs follow one another, and workers measure error rates.
     """
 
     summary: str
     make: Callable[[int | None], Executor]
-    pools: bool
+    parallel: bool
 
 
 EXECUTORS: Mapping[str, ExecutorKind] = {
-    "process": ExecutorKind("one run after the other", lambda _workers: ProcessExecutor(), pools=False),
-    "local": ExecutorKind("a pool of processes", LocalExecutor, pools=True),
+    "process": ExecutorKind("one run after the other", lambda _workers: ProcessExecutor(), parallel=False),
+    "local": ExecutorKind("a process for each run", LocalExecutor, parallel=True),
 }
 DEFAULT_EXECUTOR = "process"
 
@@ -40,7 +40,7 @@ def make_executor(name: str, workers: int | None = None) -> Executor:
 
     Args:
         name: One of `EXECUTORS`.
-        workers: Processes for those that have a pool; None for one a core.
+        workers: Runs at a time, where several are carried out at once; None for one a core.
 
     Raises:
         ConfigurationError: unknown name, or workers below 1.

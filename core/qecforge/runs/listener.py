@@ -74,6 +74,13 @@ class RunListener:
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""
 
+    def on_wait(self, plan: RunPlan, run_id: str) -> None:
+        """Another process carries the run out; its end is waited for."""
+
+    def on_stop(self) -> None:
+        """SIGINT or SIGTERM came: runs save their state at their next step, and end. May be called at any time, in a
+        thread of its own."""
+
 
 class ForwardingListener(RunListener):
     """Hands on all that it is told, whatever events there are.

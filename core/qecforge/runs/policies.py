@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qecforge.contracts.closing import closing, closing_on_error
@@ -24,10 +25,10 @@ __all__ = [
     "QUANTIZED_ARTIFACT",
     "build_environment",
     "fill_policy",
-    "keep_policy",
     "kept_files",
     "load_policy",
     "opened_environment",
+    "policy_files",
 ]
 
 P = TypeVar("P", bound=SavedPolicy)
@@ -81,8 +82,8 @@ def opened_environment(
         yield env
 
 
-def keep_policy(store: Store, run_id: str, policy: SavedPolicy) -> None:
-    """File the policy's files as the run's, all of them or none.
+def policy_files(policy: SavedPolicy) -> Mapping[str, bytes | Path]:
+    """The policy's files by name, to be filed as the run's.
 
     Raises:
         PluginError: it gives no files, or names that files cannot have.
@@ -96,7 +97,7 @@ def keep_policy(store: Store, run_id: str, policy: SavedPolicy) -> None:
                 f"{type(policy).__name__}.files() gave the name {name!r}, expected letters, digits, '.', '_' and '-': "
                 "report it to the plugin's authors"
             )
-    store.add_artifacts(run_id, "policy", files)
+    return files
 
 
 def kept_files(store: Store, run_id: str) -> dict[str, bytes]:

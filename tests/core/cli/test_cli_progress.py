@@ -117,7 +117,7 @@ def test_what_the_environment_evaluates_is_said_when_it_begins(listener, lines):
         ("finished", None, "finished in 3 s"),
         ("skipped", None, "was finished before; nothing to do (--force runs it anew)"),
         ("failed", "ValueError: no", "failed: ValueError: no"),
-        ("interrupted", None, "interrupted, its state is saved"),
+        ("interrupted", "stopped at step 8", "interrupted: stopped at step 8"),
     ],
 )
 def test_ends(listener, lines, status, error, words):

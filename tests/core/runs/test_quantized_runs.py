@@ -312,18 +312,3 @@ def test_a_teacher_for_another_task_of_the_same_shape_is_refused(registry, url):
         run = store.runs()[0].id
     said = refused(registry, url, run, MANIFEST.replace("find_at: 40", "find_at: 41"))
     assert "(its environment.find_at is 40, this run's is 41)" in said
-
-
-def test_a_pool_of_processes_reports_teachers_under_their_own_names(registry, url):
-    from qecforge.executors._workers import event_sender
-
-    plan = plan_of(registry, ROUND)
-    sent = []
-
-    class Queue:
-        put = sent.append
-
-    execute(plan, RunOptions(url), event_sender(3, plan.identity, Queue))
-    assert {index for index, *_ in sent} == {3}
-    phases = [(of_teacher, arguments[0]) for _, of_teacher, name, arguments in sent if name == "on_phase"]
-    assert phases == [(False, "teacher"), (True, "train"), (True, "evaluate"), (False, "quantize"), (False, "evaluate")]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.error_rates.sampling import Chunk, draw_chunk
-from qecforge.machine.signals import children_deaf_to_sigint
+from qecforge.machine.signals import children_ignore_sigint
 
 __all__ = ["ChunkPool", "Drawing", "process_pool"]
 
@@ -48,7 +48,7 @@ class _Processes(ChunkPool):
         return self._workers
 
     def submit(self, chunk: Chunk) -> Future[ErrorCounts]:
-        with children_deaf_to_sigint():
+        with children_ignore_sigint():
             return self._pool.submit(draw_chunk, chunk)
 
 
