@@ -60,6 +60,22 @@ ExecutorOption = Annotated[
 ]
 
 
+ExecutorOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--executor-option",
+        metavar="NAME=VALUE",
+        help="An option of the executor. "
+        + ". ".join(
+            f"{name}: {', '.join(kind.options.model_fields)}"
+            for name, kind in EXECUTORS.items()
+            if kind.options.model_fields
+        )
+        + ".",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("run")(run)
@@ -74,6 +90,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
     ] = None,
+    executor_options: ExecutorOptionsOption = None,
     overrides: SetOption = None,
     force: Annotated[bool, typer.Option("--force", help="Run finished and broken runs anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")] = False,
@@ -96,7 +113,7 @@ def run(
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    outcomes = _carry_out(loaded, store, executor, workers, force)
+    outcomes = _carry_out(loaded, store, executor, workers, _pairs(executor_options or ()), force)
     codes = _codes_of(outcomes, store)
     if form is Format.TABLE:
         _report_policies(loaded, outcomes, store)
@@ -136,14 +153,34 @@ def schema() -> None:
     typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
 
-def _carry_out(loaded: Manifest, store: str, executor: str, workers: int | None, force: bool) -> list[RunOutcome]:
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """What `--executor-option` was given, by name."""
+    pairs = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--executor-option: got {each!r}, expected NAME=VALUE, such as num_cpus=2")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _carry_out(
+    loaded: Manifest, store: str, executor: str, workers: int | None, executor_options: dict[str, str], force: bool
+) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
     from qecforge.runs.listener import RunOptions
 
     options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
     with show_progress() as listener:
-        return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=listener)
+        return run_manifest(
+            loaded,
+            options=options,
+            executor=executor,
+            workers=workers,
+            executor_options=executor_options,
+            listener=listener,
+        )
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
