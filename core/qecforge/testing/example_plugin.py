@@ -27,7 +27,7 @@ from qecforge.testing.examples import example_code
 
 __all__ = ["Mishap", "StrollConfig", "StrollerConfig"]
 
-Mishap = Literal["raise", "user_error", "interrupted", "keyboard_interrupt", "exit", "vanish", "kill"]
+Mishap = Literal["raise", "user_error", "interrupted", "keyboard_interrupt", "exit", "vanish", "kill", "hang"]
 """What a run does to itself. `exit`: `sys.exit(0)`; `vanish`: `os._exit(0)`; `kill`: SIGKILL to its own process."""
 
 
@@ -238,6 +238,7 @@ _MISHAPS: Mapping[Mishap, Callable[[], None]] = {
     "exit": lambda: sys.exit(0),
     "vanish": lambda: os._exit(0),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "hang": lambda: time.sleep(3600),
 }
 
 
