@@ -65,6 +65,7 @@ def test_runs_are_carried_out_and_the_output_is_the_commands_own(folder):
     assert filed[0].provenance["command"][1:4] == ["run", "five.yaml", "--executor"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_saves_and_ends(folder, number):
     """What a terminal and a scheduler send; the cluster of this machine is in the group too."""
@@ -90,6 +91,7 @@ def wait_for_metrics(folder, process):
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_driver_that_was_killed_leaves_nothing_and_the_same_command_goes_on(folder):
     with start(folder, *LONG) as process:
         wait_for_checkpoint(folder, process)

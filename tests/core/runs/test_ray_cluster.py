@@ -99,6 +99,7 @@ def test_a_node_that_is_lost_in_mid_sweep_costs_nothing(cluster, registry, tmp_p
         assert list((store.directory / "checkpoints").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_workers_see_neither_the_store_nor_the_drivers_disk(cluster, registry, tmp_path):
     """The only node with cores lives where the driver's folder is another, empty one."""
     private = tmp_path / "private"
@@ -140,14 +141,17 @@ def check_isolated_runs(cluster, registry, private, node):
     assert record_of(url) == record_of(theirs)
 
 
-def test_shots_are_drawn_by_all_nodes_and_add_up_also_where_one_is_lost(cluster):
+@pytest.mark.slow
+def test_shots_are_drawn_by_all_nodes_and_add_up_also_where_one_is_lost(cluster, tmp_path):
     victim = cluster.add_node(num_cpus=1, **SMALL)
     cluster.add_node(num_cpus=1, **SMALL)
     ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
     code = StabilizerCode.from_paulis(["XZZXI", "IXZZX", "XIXZZ", "ZXIXZ"])
     config = LogicalErrorRateConfig.model_validate(
-        {"noise": "depolarizing", "p": [0.001, 0.003], "shots": 60_000, "decoder": "bposd"}
+        {"noise": "depolarizing", "p": [0.001, 0.003], "shots": 15_000, "decoder": "bposd"}
     )
+
+    begun = tmp_path / "begun"
 
     @ray.remote(num_cpus=0)
     def measure():
@@ -160,11 +164,15 @@ def test_shots_are_drawn_by_all_nodes_and_add_up_also_where_one_is_lost(cluster)
 
         def record(task, chunk, counts):
             counted.append((task.task_id, chunk, counts.shots, counts.errors))
+            begun.touch()
 
         return width, module.measure_error_rates(code, config, pool=cluster_pool, record=record), counted
 
     measured = measure.remote()
-    time.sleep(4)
+    deadline = time.monotonic() + 120
+    while not begun.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     cluster.remove_node(victim, allow_graceful=False)
     width, ours, counted = ray.get(measured)
     assert width == 3
