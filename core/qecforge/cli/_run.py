@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.reporting.tables import Column, Table, plain
@@ -113,7 +114,16 @@ def run(
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    outcomes = _carry_out(loaded, store, executor, workers, _pairs(executor_options or ()), force)
+    options = _pairs(executor_options or ())
+    try:
+        outcomes = _carry_out(loaded, store, executor, workers, options, force)
+    except Interrupted as stop:
+        if not force:
+            raise
+        again = _command(manifest, store, executor, workers, executor_options, overrides)
+        raise Interrupted(
+            f"{str(stop).partition(';')[0]}; go on with `{again}`: --force would begin them at step 0 again"
+        ) from stop
     codes = _codes_of(outcomes, store)
     if form is Format.TABLE:
         _report_policies(loaded, outcomes, store)
@@ -181,6 +191,24 @@ def _carry_out(
             executor_options=executor_options,
             listener=listener,
         )
+
+
+def _command(
+    manifest: Path,
+    store: str,
+    executor: str,
+    workers: int | None,
+    executor_options: Sequence[str] | None,
+    overrides: Sequence[str] | None,
+) -> str:
+    """The command line that carries out the same runs, without --force."""
+    words = ["qecforge", "run", str(manifest)]
+    words += ["--store", store] if store != DEFAULT_STORE else []
+    words += ["--executor", executor] if executor != DEFAULT_EXECUTOR else []
+    words += ["--workers", str(workers)] if workers is not None else []
+    words += [word for option in executor_options or () for word in ("--executor-option", option)]
+    words += [word for override in overrides or () for word in ("--set", override)]
+    return shlex.join(words)
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:

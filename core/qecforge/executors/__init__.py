@@ -66,5 +66,6 @@ def run_manifest(
     outcomes = chosen.run(plans, options, listener or RunListener())
     stopped = sum(outcome.status == "interrupted" for outcome in outcomes)
     if stopped:
-        raise Interrupted(f"{stopped} of {len(plans)} runs did not end; the same command goes on with them")
+        again = "without `force` the same call goes on" if options.force else "the same command goes on"
+        raise Interrupted(f"{stopped} of {len(plans)} runs did not end; {again} with them")
     return outcomes

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ORPHAN_SECONDS", "Request", "Said", "main", "start"]
 
-ORPHAN_SECONDS = 8.0
+ORPHAN_SECONDS = 7.0
 """How long a process whose parent is gone may take to save its run; then it ends from its last checkpoint."""
 
 _BOOTSTRAP = (
@@ -108,7 +108,8 @@ def main(descriptor: int) -> None:
         return
     threading.Thread(target=_heed_parent, args=(connection, stop), daemon=True).start()
     said = _carry_out(request, connection, stop)
-    _send(connection, said, stop)
+    if not _send(connection, said, stop):
+        os._exit(1)  # an orphan does not take its time to leave
     with suppress(OSError):
         connection.close()
 
@@ -144,9 +145,11 @@ def _carry_out(request: Request, connection: Connection, stop: threading.Event) 
         return Said("broke", (f"{type(error).__name__}: {one_line(error)}", traceback.format_exc()))
 
 
-def _send(connection: Connection, said: Said, stop: threading.Event) -> None:
-    """Say something; where nobody listens any more, the run is to end."""
+def _send(connection: Connection, said: Said, stop: threading.Event) -> bool:
+    """Say something. Gives whether somebody listens; if not, the run is to end."""
     try:
         connection.send(said)
     except OSError:
         stop.set()
+        return False
+    return True

@@ -65,7 +65,7 @@ class PortablePlan:
         return replace(plan, quantization=replace(plan.quantization, teacher=self.teacher.put_on(teacher)))
 
 
-def event_sender(identity: str, send: Callable[[tuple[str, bool, tuple[Any, ...]]], None]) -> RunListener:
+def event_sender(identity: str, send: Callable[[tuple[str, bool, tuple[Any, ...]]], object]) -> RunListener:
     """Sends what happens in a run, to be told to a listener elsewhere by `tell`.
 
     Args:

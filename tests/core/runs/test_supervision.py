@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -214,6 +215,16 @@ def test_who_asks_three_times_is_told_from_which_step_it_goes_on(folder, argumen
         assert command.group() == []
     assert any("ended without saving its state; the same command goes on from step 36" in line for line in said)
     assert runs(folder)[0].status == "interrupted"
+
+
+def test_a_stopped_force_names_the_command_that_goes_on(folder):
+    with Command(folder, "--force", "--set", "seeds=[0]") as command:
+        wait_until(lambda: trains(folder, 0), "the run")
+        os.kill(command.pid, signal.SIGINT)
+        said = command.end(130)
+    words = shlex.split(said[-1].partition("`")[2].partition("`")[0])
+    assert words == ["qecforge", "run", "stroll.yaml", "--set", "seeds=[0]"]
+    assert "continues from its checkpoint" in finish(folder, *words[3:])[0]
 
 
 def test_a_second_signal_right_after_the_first_changes_nothing(folder):
