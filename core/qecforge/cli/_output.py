@@ -37,6 +37,7 @@ DEFAULT_STORE = "sqlite:///results.db"
 OPTIONS = {
     "directory": "--directory",
     "executor": "--executor",
+    "executor_options": "--executor-option",
     "folder": "--out",
     "force": "--force",
     "overrides": "--set",

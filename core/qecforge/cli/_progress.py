@@ -87,6 +87,10 @@ class _Announcer(RunListener):
         after = time.monotonic() - self._begun.get(plan.identity, time.monotonic())
         self._say(f"{label(plan)}: found {parameters(record)} with {gates} gates after {duration(after)}")
 
+    def on_retry(self, plan: RunPlan, reason: str) -> None:
+        """Say that the run goes on elsewhere."""
+        self._say(f"{label(plan)}: {reason}; the run goes on elsewhere from its last checkpoint")
+
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Say how the run ended, with its last readings."""
         readings = self._readings.pop(plan.identity, None)

@@ -1,14 +1,16 @@
-"""Where runs execute: in this process, or each in a process of its own on this machine."""
+"""Where runs execute: in this process, each in a process of its own on this machine, or as tasks of a cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qecforge.errors import Interrupted
 from qecforge.executors._base import Executor
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
+from qecforge.executors._ray.options import RayOptions
 from qecforge.executors.table import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 
@@ -21,6 +23,7 @@ __all__ = [
     "Executor",
     "LocalExecutor",
     "ProcessExecutor",
+    "RayOptions",
     "make_executor",
     "run_manifest",
 ]
@@ -32,6 +35,7 @@ def run_manifest(
     options: RunOptions | None = None,
     executor: str = DEFAULT_EXECUTOR,
     workers: int | None = None,
+    executor_options: Mapping[str, Any] | None = None,
     listener: RunListener | None = None,
 ) -> list[RunOutcome]:
     """Carry out every run of a manifest.
@@ -41,7 +45,9 @@ def run_manifest(
     Args:
         manifest: Validated, with its plugins resolved.
         executor: One of `EXECUTORS`.
-        workers: Runs at a time, for an executor that carries out several; None for one a core.
+        workers: Runs at a time, for an executor that carries out several; None for one a core, or for as many as a
+            cluster has room for.
+        executor_options: What else there is to choose of the executor: of `ray` the fields of `RayOptions`.
         listener: Told what happens.
 
     Returns:
@@ -54,7 +60,7 @@ def run_manifest(
     from qecforge.store import Store
 
     options = replace(options or RunOptions(), checkpoint_seconds=manifest.checkpoint.every_seconds)
-    chosen = make_executor(executor, workers)
+    chosen = make_executor(executor, workers, executor_options)
     Store(options.store_url).close()
     plans = manifest.runs()
     outcomes = chosen.run(plans, options, listener or RunListener())

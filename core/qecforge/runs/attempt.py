@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qecforge.codes import verify_encoder
 from qecforge.errors import CheckpointError, InfrastructureError, Interrupted, MissingDependency, StoreError, UserError
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
     from qecforge.manifest import RunPlan
     from qecforge.runs.listener import Phase, RunListener, RunOptions
+    from qecforge.runs.workspace import Checkpoint, Workspace
     from qecforge.store import CodeRecord, Store
 
 __all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "PluginFailure", "file_discovery"]
@@ -48,12 +48,39 @@ class Attempt:
 
     plan: RunPlan
     run_id: str
-    store: Store
-    checkpoint: Path
+    workspace: Workspace
+    checkpoint: Checkpoint
     options: RunOptions
     listener: RunListener
-    cancelled: Callable[[], bool]
+    stopped: Callable[[], bool]
     answered: list[Exception] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        """Where the run is filed."""
+        return self.workspace.store
+
+    def has_lost_lock(self) -> bool:
+        """Whether another process took this one for gone, and carries the run out now."""
+        return self.workspace.locks.has_lost(self.run_id)
+
+    def cancelled(self) -> bool:
+        """Whether the attempt is to end: the run was stopped, or it is another process's now."""
+        return self.stopped() or self.has_lost_lock()
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Save the run's checkpoint.
+
+        Raises:
+            Interrupted: the run is another process's now; nothing was written.
+            StoreError: see `save_checkpoint`.
+        """
+        if self.has_lost_lock():
+            raise Interrupted(
+                f"run {self.run_id} was taken over by another process: this one was suspended, or cut off from the "
+                "store, for too long"
+            )
+        self.checkpoint.save(state)
 
     @contextmanager
     def plugin_code(self, *, restores: bool = False) -> Iterator[None]:

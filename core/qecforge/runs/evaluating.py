@@ -167,6 +167,7 @@ def _error_rates(attempt: Attempt, config: LogicalErrorRateConfig, policy: Polic
             known=partial(store.error_counts, found.id),
             record=partial(record, found.id),
             workers=attempt.options.workers or available_cores(),
+            pool=attempt.workspace.chunk_pool,
             should_stop=attempt.cancelled,
             distance=found.distance if found.distance_kind == "exact" else None,
         )

@@ -6,28 +6,27 @@ its last checkpoint, and ends with the record that the uninterrupted run would h
 
 from __future__ import annotations
 
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunBusy, RunFailed, StoreError, UserError, one_line
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt, PluginFailure
-from qecforge.runs.checkpoints import checkpoint_step, load_checkpoint, remove_checkpoint
+from qecforge.runs.checkpoints import checkpoint_step
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
-from qecforge.runs.lock import alone
+from qecforge.runs.lock import RunLocks, alone
 from qecforge.runs.policies import fill_policy, kept_files, opened_environment, policy_files
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
-from qecforge.store import Store
+from qecforge.runs.workspace import Workspace, checkpoint_path, local_workspace
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
+    from qecforge.store import Store
 
 __all__ = ["checkpoint_path", "delete_run", "execute", "file_lost"]
 
@@ -39,11 +38,13 @@ def execute(
     cancelled: Callable[[], bool] = lambda: False,
     *,
     waits: bool = False,
+    opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
 ) -> RunOutcome:
     """Carry out one run in this process.
 
     Args:
         waits: Where another process carries the run out, wait until it is done with it, and do what is left to do.
+        opened: Opens the workspace: the store, the locks of its runs and where their checkpoints lie.
 
     Returns:
         The outcome; a plugin's exception becomes `failed`, with its traceback in the store's events.
@@ -53,7 +54,8 @@ def execute(
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
             scores is out of order.
     """
-    outcome = _execute(plan, options, listener, cancelled, waits=waits)
+    with opened(options) as workspace:
+        outcome = _execute(plan, workspace, options, listener, cancelled, waits=waits)
     listener.on_end(plan, outcome)
     return outcome
 
@@ -65,6 +67,7 @@ def file_lost(
     *,
     traceback: str | None = None,
     status: Literal["failed", "interrupted"] = "failed",
+    opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
 ) -> RunOutcome:
     """File that the process which carried a run out is gone and did not say how the run ended.
 
@@ -77,12 +80,13 @@ def file_lost(
     Raises:
         StoreError: the store cannot be written.
     """
-    with Store(options.store_url) as store:
+    with opened(options) as workspace:
+        store = workspace.store
         run_id = _begin(plan, store)
-        with suppress(RunBusy), alone(checkpoint_path(store, run_id)) as checkpoint:
+        with suppress(RunBusy), alone(workspace.locks, run_id, lambda: False):
             if store.run(run_id).status == "finished":
                 return RunOutcome(run_id, plan.identity, "finished", 0.0)
-            error = f"{error}; the same command goes on from step {checkpoint_step(checkpoint)}"
+            error = f"{error}; the same command goes on from step {checkpoint_step(workspace.checkpoint(run_id).path)}"
             store.add_event(run_id, "lost", {"error": error, "traceback": traceback})
             store.mark_run(run_id, status, error=error)
         return RunOutcome(run_id, plan.identity, status, 0.0, error)
@@ -90,6 +94,7 @@ def file_lost(
 
 def _execute(
     plan: RunPlan,
+    workspace: Workspace,
     options: RunOptions,
     listener: RunListener,
     cancelled: Callable[[], bool],
@@ -100,32 +105,27 @@ def _execute(
     """Carry out a run. One that another process has had meanwhile, or that serves as teacher, is not begun anew once it
     is finished."""
     started = time.monotonic()
-    with Store(options.store_url) as store:
-        run_id = _begin(plan, store)
-        waited = False
+    store, locks, waited = workspace.store, workspace.locks, False
+    run_id = _begin(plan, store)
 
-        def waiting() -> None:
-            nonlocal waited
-            waited = True
-            listener.on_wait(plan, run_id)
+    def waiting() -> None:
+        nonlocal waited
+        waited = True
+        listener.on_wait(plan, run_id)
 
-        try:
-            with alone(checkpoint_path(store, run_id), cancelled if waits else None, waiting) as checkpoint:
-                attempt = Attempt(plan, run_id, store, checkpoint, options, listener, cancelled)
-                finished = store.run(run_id).status == "finished"
-                if options.force and not ((as_teacher or waited) and finished):
-                    _forget(attempt)
-                elif finished:
-                    return RunOutcome(run_id, plan.identity, "skipped", 0.0)
-                status, error = _carry_out(attempt)
-        except Interrupted as stop:  # while it waited: the row is the other process's
-            status, error = "interrupted", str(stop)
-        return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
-
-
-def checkpoint_path(store: Store, run_id: str) -> Path:
-    """Where the checkpoint of a run lies: in a folder of its own beside the store's artifacts."""
-    return store.directory / "checkpoints" / run_id / "training.ckpt"
+    try:
+        with alone(locks, run_id, cancelled, wait=waits, waiting=waiting):
+            finished = store.run(run_id).status == "finished"
+            if finished and (as_teacher or waited or not options.force):
+                return RunOutcome(run_id, plan.identity, "skipped", 0.0)
+            checkpoint = workspace.checkpoint(run_id)
+            attempt = Attempt(plan, run_id, workspace, checkpoint, options, listener, cancelled)
+            if options.force:
+                _forget(attempt)
+            status, error = _carry_out(attempt)
+    except Interrupted as stop:  # while it waited: the row is the other process's
+        status, error = "interrupted", str(stop)
+    return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
 
 
 def delete_run(store: Store, run_id: str) -> None:
@@ -136,9 +136,10 @@ def delete_run(store: Store, run_id: str) -> None:
         UserError: another process is carrying it out.
     """
     run_id = store.run(run_id).id
-    with alone(checkpoint_path(store, run_id)) as checkpoint:
+    with RunLocks(store) as locks, alone(locks, run_id, lambda: False):
+        checkpoint = Workspace(store, locks).checkpoint(run_id)
         store.delete_run(run_id)
-        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        checkpoint.remove()
 
 
 def _begin(plan: RunPlan, store: Store) -> str:
@@ -160,7 +161,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
 def _forget(attempt: Attempt) -> None:
     """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies behind
     metrics and codes which are gone."""
-    remove_checkpoint(attempt.checkpoint)
+    attempt.checkpoint.remove()
     attempt.store.restart_run(attempt.run_id)
 
 
@@ -182,7 +183,8 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
         store.mark_run(run_id, "finished")
     except (Interrupted, KeyboardInterrupt) as stop:
         message = str(stop) or _unsaved(attempt)
-        store.mark_run(run_id, "interrupted", error=message)
+        if not attempt.has_lost_lock():
+            store.mark_run(run_id, "interrupted", error=message)
         return "interrupted", message
     except UserError as error:
         with suppress(StoreError):
@@ -195,23 +197,21 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
             store.add_event(run_id, "error", {"traceback": "".join(traceback.format_exception(cause))})
             store.mark_run(run_id, "failed", error=message)
         return "failed", message
-    shutil.rmtree(attempt.checkpoint.parent, ignore_errors=True)
+    attempt.checkpoint.remove()
     return "finished", None
 
 
 def _unsaved(attempt: Attempt) -> str:
     """What an end at once, in the middle of a step, means for the run."""
-    step = checkpoint_step(attempt.checkpoint)
+    step = checkpoint_step(attempt.checkpoint.path)
     return f"run {attempt.run_id} ended without saving its state; the same command goes on from step {step}"
 
 
 def _restored(attempt: Attempt) -> dict[str, Any] | None:
-    if not attempt.checkpoint.exists():
-        return None
-    state = load_checkpoint(attempt.checkpoint)
-    if state.get("identity") != attempt.plan.identity:
+    state = attempt.checkpoint.load()
+    if state is not None and state.get("identity") != attempt.plan.identity:
         raise CheckpointError(
-            f"{attempt.checkpoint}: belongs to another run: move it away, or start the run anew with `force`"
+            f"{attempt.checkpoint.path}: belongs to another run: move it away, or start the run anew with `force`"
         )
     return state
 
@@ -240,7 +240,9 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
 
 def _teacher_run(attempt: Attempt, plan: RunPlan) -> str:
     """Id of the finished run of a teacher, which is carried out now where it is not finished yet."""
-    outcome = _execute(plan, attempt.options, attempt.listener, attempt.cancelled, waits=True, as_teacher=True)
+    outcome = _execute(
+        plan, attempt.workspace, attempt.options, attempt.listener, attempt.cancelled, waits=True, as_teacher=True
+    )
     if outcome.status != "skipped":
         attempt.listener.on_end(plan, outcome)
     if outcome.status == "failed":

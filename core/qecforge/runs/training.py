@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qecforge.errors import Interrupted
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
-from qecforge.runs.checkpoints import save_checkpoint
 from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
@@ -143,14 +142,13 @@ class RunContext:
         self.flush()
         with self._attempt.plugin_code():
             of_environment, of_agent = self._env.state_dict(), dict(state())
-        save_checkpoint(
-            self._attempt.checkpoint,
+        self._attempt.save(
             {
                 "identity": self._attempt.plan.identity,
                 "step": step,
                 "elapsed": elapsed,
                 "environment": of_environment,
                 "agent": of_agent,
-            },
+            }
         )
         self._saved = time.monotonic()

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.machine.processes import ProcessName
 from qecforge.store._code_records import CodeRecord, Discovery, DistanceKind, ErrorRate, Interval, Row, iso
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Interval",
     "PolicyEvaluation",
     "Run",
+    "RunLock",
     "RunStatus",
     "Series",
 ]
@@ -101,6 +103,22 @@ class Run:
             "seconds": self.seconds,
             "error": self.error,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLock:
+    """That a process carries a run out.
+
+    Attributes:
+        token: What the holder knows it by.
+        beats: How often the holder has said that it is still there: grows every few seconds as long as it is.
+    """
+
+    run_id: str
+    token: str
+    process: ProcessName
+    beats: int
+    taken_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -75,8 +75,8 @@ def test_every_executor_of_the_table_can_be_made(name):
 
 
 def test_workers_are_runs_at_a_time_where_several_are_carried_out():
-    assert {name: kind.parallel for name, kind in EXECUTORS.items()} == {"process": False, "local": True}
-    assert make_executor("local", 3).workers == 3
+    assert {name for name, kind in EXECUTORS.items() if kind.parallel} == {"local", "ray"}
+    assert make_executor("local", 3).workers == make_executor("ray", 3).workers == 3
 
 
 def test_local_carries_out_each_seed_and_skips_what_is_finished(folder):

@@ -83,14 +83,14 @@ def test_a_migration_that_makes_a_table_anew_keeps_what_refers_to_it(tmp_path, m
         run = example_run(store)
         store.add_metrics(run.id, [("x", 0, 1.0, 0.0)])
 
-    def to_0002(connection):
+    def to_next(connection):
         operations = Operations(MigrationContext.configure(connection))
         with operations.batch_alter_table("runs", recreate="always") as table:
             table.add_column(Column("note", Text))
-        connection.execute(text("UPDATE qecforge_schema SET version_num = '0002'"))
+        connection.execute(text("UPDATE qecforge_schema SET version_num = 'next'"))
 
-    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "0002"))
-    monkeypatch.setattr(_schema, "upgrade", to_0002)
+    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "next"))
+    monkeypatch.setattr(_schema, "upgrade", to_next)
     with Store(path) as store, store._database.reading() as connection:
         assert connection.scalar(text("SELECT count(*) FROM metrics WHERE run_id = :id"), {"id": run.id}) == 1
         assert connection.scalar(text("SELECT note FROM runs")) is None
@@ -100,7 +100,7 @@ def test_a_migration_that_makes_a_table_anew_keeps_what_refers_to_it(tmp_path, m
 def test_an_older_store_is_not_migrated_read_only(tmp_path, monkeypatch):
     path = tmp_path / "results.db"
     Store(path).close()
-    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "0002"))
+    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "next"))
     with pytest.raises(StoreError, match="of an older schema, and opened read-only"):
         Store(path, read_only=True)
 
