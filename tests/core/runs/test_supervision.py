@@ -196,6 +196,25 @@ def test_where_the_parent_is_killed_nothing_is_there_ten_seconds_later(folder):
     assert sorted(run.status for run in runs(folder).values()) == ["interrupted", "interrupted"]
 
 
+def test_a_run_whose_process_is_gone_is_shown_as_interrupted(folder):
+    with Command(folder, "--set", "seeds=[0]") as command:
+        wait_until(lambda: trains(folder, 0), "the run")
+        os.kill(command.pid, signal.SIGKILL)
+        command.process.wait()
+    with Store(folder / "results.db", read_only=True) as store:
+        (run,) = store.runs()
+        assert (run.status, run.error) == ("interrupted", "its process is gone; the same command resumes it")
+        assert store.run(run.id) == run
+        assert store.runs(status="interrupted") == [run]
+        assert store.runs(status="running") == []
+    shown = subprocess.run(
+        [sys.executable, "-m", "qecforge", "runs", "list"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert "interrupted" in shown.stdout
+    assert "running" not in shown.stdout
+    finish(folder, "--set", "seeds=[0]")
+
+
 def test_a_run_that_hangs_does_not_outlive_its_parent(folder):
     with Command(folder, *LOCAL, *HANGS) as command:
         wait_until(lambda: saved(folder), "the checkpoint")
