@@ -9,18 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    emit_json,
+    open_store,
+    say,
+    store_option,
+    terminal_width,
+)
 from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
-from qecforge.reporting.tables import Column, Table, plain
+from qecforge.reporting.tables import Column, Table, plain, point
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
     from qecforge.runs.listener import RunOutcome
-    from qecforge.store import CodeRecord
+    from qecforge.store import CodeRecord, Run
 
-__all__ = ["register"]
+__all__ = ["SetOption", "register", "report"]
 
 OTHER_CODES = 10
 
@@ -32,7 +43,7 @@ PLANS = (
     Column("reward"),
     Column("agent"),
     Column("quantizer"),
-    Column("sweep", show=lambda point: ", ".join(f"{path}={value}" for path, value in (point or {}).items())),
+    Column("sweep", show=point),
     Column("evaluations", show=lambda names: ", ".join(names)),
     Column("in_store", "in the store"),
     Column("identity", detail=True),
@@ -124,21 +135,32 @@ def run(
         raise Interrupted(
             f"{str(stop).partition(';')[0]}; go on with `{again}`: --force would begin them at step 0 again"
         ) from stop
-    codes = _codes_of(outcomes, store)
-    if form is Format.TABLE:
-        _report_policies(loaded, outcomes, store)
-        _report_views(loaded, outcomes, store)
-        _report(loaded, outcomes, codes, store, show)
-    else:
-        from qecforge.cli._render import codes_table
-
-        emit(codes_table(codes), form)
+    report(loaded.runs(), outcomes, store, show, form)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+            f"`qecforge runs show {failed[0].run_id}{store_option(store)}` has the traceback"
         )
+
+
+def report(
+    plans: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store: str, show: int, form: Format = Format.TABLE
+) -> None:
+    """What runs found and what was measured of them, on stdout.
+
+    Args:
+        show: Codes to print in full.
+    """
+    codes = _codes_of(outcomes, store)
+    if form is not Format.TABLE:
+        from qecforge.cli._render import codes_table
+
+        emit(codes_table(codes), form)
+        return
+    _report_policies(plans, outcomes, store)
+    _report_views(plans, outcomes, store)
+    _report(plans, outcomes, codes, store, show)
 
 
 def validate(manifest: ManifestArgument, overrides: SetOption = None, form: FormatOption = Format.TABLE) -> None:
@@ -160,7 +182,7 @@ def schema() -> None:
     from qecforge.manifest import manifest_schema
     from qecforge.registry import Registry
 
-    typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
+    emit_json(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
 
 def _pairs(given: Sequence[str]) -> dict[str, str]:
@@ -238,17 +260,22 @@ def _states(plans: Sequence[RunPlan], store_url: str, force: bool) -> dict[str, 
     from qecforge.store.engine import parse_url
 
     url = parse_url(store_url)
-    known: dict[str, str] = {}
+    known: dict[str, Run] = {}
     if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
         with open_store(store_url) as store:
-            known = {run.identity: run.status for run in store.runs()}
-    return {plan.identity: _state(known.get(plan.identity), force) for plan in plans}
+            known = {run.identity: run for run in store.runs()}
+    return {plan.identity: _state(plan, known.get(plan.identity), force) for plan in plans}
 
 
-def _state(status: str | None, force: bool) -> str:
-    if status is None:
+def _state(plan: RunPlan, run: Run | None, force: bool) -> str:
+    from qecforge.runs.execute import missing_evaluations
+
+    if run is None:
         return "new"
-    return f"{status}, will be {'run anew' if force else 'skipped' if status == 'finished' else 'resumed'}"
+    if force or run.status != "finished":
+        return f"{run.status}, will be {'run anew' if force else 'resumed'}"
+    missing = missing_evaluations(plan, run)
+    return f"finished, will be {'evaluated: ' + ', '.join(missing) if missing else 'skipped'}"
 
 
 def _codes_of(outcomes: Sequence[RunOutcome], store_url: str) -> list[CodeRecord]:
@@ -267,27 +294,27 @@ def _rank(record: CodeRecord) -> tuple[int, int, str]:
     return -record.distance, record.gate_count or 0, record.id
 
 
-def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+def _report_policies(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
     """What was measured of the runs' policies: a row for each run that has any of it."""
     from qecforge.cli._render import policies_table
     from qecforge.reporting.tables import to_text
 
-    plans = {plan.identity: plan for plan in loaded.runs()}
+    plans = {plan.identity: plan for plan in runs}
     with open_store(store_url) as store:
         found = [
             (outcome.run_id, plans[outcome.identity], store.policy_evaluations(outcome.run_id)) for outcome in outcomes
         ]
     measured = [each for each in found if each[2]]
     if measured:
-        typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
+        typer.echo(f"\npolicies\n{to_text(policies_table(measured), terminal_width())}")
 
 
-def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
     """The tables of the runs' views, and how to see more of the runs."""
     from qecforge.reporting.tables import to_text
     from qecforge.reporting.views import run_tables, views_of_specs
 
-    plans = {plan.identity: plan for plan in loaded.runs()}
+    plans = {plan.identity: plan for plan in runs}
     of_run = {each.run_id: plans[each.identity] for each in outcomes}
     views = {run_id: views_of_specs(plan.environment.spec, plan.agent.spec) for run_id, plan in of_run.items()}
     with open_store(store_url) as store:
@@ -295,20 +322,15 @@ def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: s
     for line in tables.left_out:
         say(line)
     for name, table in tables.found.items():
-        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, _width())]))
+        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, terminal_width())]))
     if tables.found:
         run_id = outcomes[0].run_id
-        show = f"    qecforge runs show {run_id}{_store_option(store_url)}"
+        show = f"    qecforge runs show {run_id}{store_option(store_url)}"
         typer.echo("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
 
 
 def _figures_line(run_id: str, store_url: str) -> str:
-    return f"    qecforge runs figures {run_id} --out figures{_store_option(store_url)}"
-
-
-def _store_option(store_url: str) -> str:
-    """What a command needs to find the same store."""
-    return "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    return f"    qecforge runs figures {run_id} --out figures{store_option(store_url)}"
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:
@@ -318,25 +340,23 @@ def _looks_for_codes(plan: RunPlan) -> bool:
     return plan.environment.spec.finds_codes and (trains or plan.evaluation.of(SEARCH) is not None)
 
 
-def _width() -> int | None:
-    """Columns of the terminal; None where stdout is none."""
-    console = stdout()
-    return console.width if console.is_terminal else None
-
-
 def _report(
-    loaded: Manifest, outcomes: Sequence[RunOutcome], codes: Sequence[CodeRecord], store_url: str, show: int
+    runs: Sequence[RunPlan],
+    outcomes: Sequence[RunOutcome],
+    codes: Sequence[CodeRecord],
+    store_url: str,
+    show: int,
 ) -> None:
     """The codes found: the best in full, others in a table."""
     from qecforge.cli._render import code_lines, codes_table, query_lines
     from qecforge.reporting.tables import to_text
 
     if not codes:
-        looked = {plan.identity for plan in loaded.runs() if _looks_for_codes(plan)}
+        looked = {plan.identity for plan in runs if _looks_for_codes(plan)}
         if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
             say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
         return
-    width = _width()
+    width = terminal_width()
     with open_store(store_url) as store:
         for record in codes[:show]:
             typer.echo("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
@@ -346,5 +366,5 @@ def _report(
     rest = len(codes) - show - len(others)
     run_id = codes[0].run_ids[0]
     if rest > 0:
-        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{_store_option(store_url)}`")
+        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{store_option(store_url)}`")
     typer.echo("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))

@@ -11,9 +11,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say
+from qecforge.cli._evaluations.evaluate import evaluate_runs
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    emit_json,
+    open_store,
+    say,
+    terminal_width,
+)
 from qecforge.errors import ConfigurationError, StoreError
-from qecforge.reporting.tables import Column, Table, duration, interval, number, percent, plain, to_json_object, to_text
+from qecforge.reporting.tables import (
+    Column,
+    Table,
+    duration,
+    interval,
+    number,
+    percent,
+    plain,
+    point,
+    to_json_object,
+    to_text,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,12 +53,12 @@ COLUMNS = (
     Column("name"),
     Column("seed", show=plain, justify="right"),
     Column("status"),
-    Column("environment"),
-    Column("reward", show=lambda value: value or "native"),
-    Column("agent"),
-    Column("quantizer"),
-    Column("sweep_point", "sweep"),
-    Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " ")),
+    Column("environment", minor=True),
+    Column("reward", show=lambda value: value or "native", minor=True),
+    Column("agent", minor=True),
+    Column("quantizer", minor=True),
+    Column("sweep_point", "sweep", show=point),
+    Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " "), minor=True),
     Column("seconds", "took", show=duration, justify="right"),
     Column("phase", detail=True),
     Column("created_at", detail=True),
@@ -64,6 +86,8 @@ COMPARISONS = (
     Column("low", detail=True),
     Column("high", detail=True),
     Column("missing"),
+    Column("unfinished"),
+    Column("repeated_seeds", "seeds twice"),
     Column("values", detail=True),
 )
 
@@ -121,7 +145,7 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
         if form is Format.CSV:
             emit(Table(COLUMNS, [record.row()]), form)
         elif form is Format.JSON:
-            typer.echo(to_json_object(_everything(opened, record)))
+            emit_json(to_json_object(_everything(opened, record)))
         else:
             typer.echo("\n".join(_lines(opened, record)))
 
@@ -130,11 +154,14 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
 def compare_runs(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, or the beginnings of them.")],
     metric: Annotated[str, typer.Option("--metric", help="A metric, or a number of a policy evaluation.")],
-    confidence: Annotated[float, typer.Option("--confidence", help="Of the bootstrap interval of the mean.")] = 0.95,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of Student's interval of the mean.")] = 0.95,
     store: StoreOption = DEFAULT_STORE,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Compare a metric's last values: a row for each group of runs that differ by the seed alone."""
+    """Compare a metric's last values: a row for each group of runs that differ by the seed alone.
+
+    Runs that are not finished, and seeds that are there twice, count and are named.
+    """
     if len(runs) < 2:
         raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` looks at one")
     with open_store(store) as opened:
@@ -148,7 +175,12 @@ def compare_runs(
         }
         for group in groups
     ]
-    emit(Table(COMPARISONS, rows, title=f"interval: bootstrap, {percent(confidence)}"), form)
+    emit(Table(COMPARISONS, rows, title=f"interval: Student's t, {percent(confidence)}"), form)
+    for line in (note for group in groups for note in group.notes()):
+        say(line)
+
+
+app.command("evaluate")(evaluate_runs)
 
 
 @app.command("delete")
@@ -163,7 +195,7 @@ def delete_runs(
     with open_store(store, write=True) as opened:
         chosen = {record.id: record for record in map(opened.run, runs)}
         if not yes:
-            typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()])))
+            typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()]), terminal_width()))
             typer.confirm(f"Delete {len(chosen)} run(s)?", abort=True)
         for run_id in chosen:
             delete_run(opened, run_id)
@@ -260,13 +292,11 @@ def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: Pol
 
 
 def _float_network(store: Store, run: Run) -> nn.Module:
-    from qecforge.contracts.closing import close
     from qecforge.contracts.policy import Policy
     from qecforge.registry import Registry
-    from qecforge.runs.policies import load_policy
+    from qecforge.runs.policies import kept_files, policy_of_run
 
-    env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
-    close(env, f"environment {run.environment}")
+    policy = policy_of_run(run, kept_files(store, run.id), Registry.load())
     if not isinstance(policy, Policy):
         raise ConfigurationError(f"run {run.id}: its policy answers prompts and has no ONNX form: use --format files")
     try:
@@ -294,7 +324,7 @@ def _everything(store: Store, run: Run) -> dict[str, Any]:
 def _lines(store: Store, run: Run) -> list[str]:
     from qecforge.cli._render import codes_table
 
-    reward = run.reward or "native"
+    reward, width = run.reward or "native", terminal_width()
     lines = [
         f"run {run.id}: {run.name}, seed {run.seed}",
         f"{run.status}{f' in phase {run.phase}' if run.phase and run.status != 'finished' else ''}"
@@ -306,12 +336,12 @@ def _lines(store: Store, run: Run) -> list[str]:
     lines += [f"{path} = {value}" for path, value in sorted(run.sweep_point.items())]
     lines += _provenance_lines(run)
     if metrics := _metric_rows(store, run.id):
-        lines += ["", "metrics", to_text(Table(METRICS, _folded(metrics)))]
+        lines += ["", "metrics", to_text(Table(METRICS, _folded(metrics)), width)]
     if evaluations := store.policy_evaluations(run.id):
         lines += ["", "evaluations of the policy"]
         lines += [f"    {name} = {number(value)}" for each in evaluations for name, value in each.values.items()]
     if codes := store.codes(run=run.id, order_by=("-distance", "gate_count"), limit=10):
-        lines += ["", "codes, best first", to_text(codes_table(codes))]
+        lines += ["", "codes, best first", to_text(codes_table(codes), width)]
     if artifacts := store.artifacts(run.id):
         lines += ["", "artifacts", *(f"    {each.kind} {each.name}, {number(each.size)} bytes" for each in artifacts)]
     for event in store.events(run.id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,11 +20,30 @@ if TYPE_CHECKING:
     from qecforge.runs.listener import Phase, RunListener, RunOptions
     from qecforge.runs.workspace import Checkpoint, Workspace
     from qecforge.store import CodeRecord, Store
+    from qecforge.store.records import RunStatus
 
-__all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "PluginFailure", "file_discovery"]
+__all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "Clock", "PluginFailure", "file_discovery"]
 
 METRIC_FLUSH_SECONDS = 2.0
 PROOF_SECONDS = 600.0
+_TRAINED = "trained"
+"""Kind of the event that a training has ended."""
+
+
+class Clock:
+    """Seconds that are spent on a run.
+
+    Args:
+        before: By earlier attempts.
+    """
+
+    def __init__(self, before: float = 0.0) -> None:
+        self._before, self._started = before, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Until now, earlier attempts included."""
+        return self._before + time.monotonic() - self._started
 
 
 class PluginFailure(Exception):
@@ -43,6 +63,8 @@ class Attempt:
     """One attempt at a run, which may continue where an earlier one was cut off.
 
     Attributes:
+        clock: Of the run, over all attempts.
+        extends: The run is finished and stays so: evaluations are added to it.
         answered: What the core raised in methods that it offers plugins, in order.
     """
 
@@ -53,6 +75,8 @@ class Attempt:
     options: RunOptions
     listener: RunListener
     stopped: Callable[[], bool]
+    clock: Clock = field(default_factory=lambda: Clock())
+    extends: bool = False
     answered: list[Exception] = field(default_factory=list)
 
     @property
@@ -81,6 +105,12 @@ class Attempt:
                 "store, for too long"
             )
         self.checkpoint.save(state)
+        self.mark("running")
+
+    def mark(self, status: RunStatus, *, error: str | None = None, phase: Phase | None = None) -> None:
+        """Set the run's status, and the time that was spent on it. The status of a finished run stays."""
+        if not self.extends:
+            self.store.mark_run(self.run_id, status, error=error, phase=phase, spent=self.clock.seconds)
 
     @contextmanager
     def plugin_code(self, *, restores: bool = False) -> Iterator[None]:
@@ -124,8 +154,21 @@ class Attempt:
 
     def begin_phase(self, phase: Phase) -> None:
         """File that a phase begins, and say so."""
-        self.store.mark_run(self.run_id, "running", phase=phase)
-        self.listener.on_phase(self.plan, phase)
+        self.mark("running", phase=phase)
+        if phase == "evaluate" or not self.extends:
+            self.listener.on_phase(self.plan, phase)
+
+    def trained(self, steps: int) -> None:
+        """File that the agent has done all of its environment steps."""
+        if not self.store.events(self.run_id, kind=_TRAINED):
+            self.store.add_event(self.run_id, _TRAINED, {"steps": steps})
+
+    def trained_steps(self) -> int:
+        """Environment steps that the agent has done."""
+        if events := self.store.events(self.run_id, kind=_TRAINED):
+            return int(events[-1].payload["steps"])
+        series = (self.store.metrics(self.run_id, name) for name in self.store.metric_names(self.run_id))
+        return max((int(each.step[-1]) for each in series if len(each) and each.wall_time[-1] > 0), default=0)
 
     def stop_if_cancelled(self) -> None:
         """Raise `Interrupted` where the run was cancelled."""

@@ -6,15 +6,20 @@ its last checkpoint, and ends with the record that the uninterrupted run would h
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunBusy, RunFailed, StoreError, UserError, one_line
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
+from qecforge.machine.compilation import told_of_compilation
 from qecforge.machine.provenance import provenance
-from qecforge.runs.attempt import Attempt, PluginFailure
+from qecforge.manifest._validation import canonical_json
+from qecforge.runs.attempt import Attempt, Clock, PluginFailure
 from qecforge.runs.checkpoints import checkpoint_step
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
@@ -26,9 +31,9 @@ from qecforge.runs.workspace import Workspace, checkpoint_path, local_workspace
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
-    from qecforge.store import Store
+    from qecforge.store import Run, Store
 
-__all__ = ["checkpoint_path", "delete_run", "execute", "file_lost"]
+__all__ = ["checkpoint_path", "delete_run", "evaluate_run", "execute", "file_lost", "missing_evaluations"]
 
 
 def execute(
@@ -54,7 +59,7 @@ def execute(
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
             scores is out of order.
     """
-    with opened(options) as workspace:
+    with opened(options) as workspace, told_of_compilation(lambda: listener.on_compile(plan)):
         outcome = _execute(plan, workspace, options, listener, cancelled, waits=waits)
     listener.on_end(plan, outcome)
     return outcome
@@ -84,7 +89,10 @@ def file_lost(
         store = workspace.store
         run_id = _begin(plan, store)
         with suppress(RunBusy), alone(workspace.locks, run_id, lambda: False):
-            if store.run(run_id).status == "finished":
+            run = store.run(run_id)
+            if run.status == "finished":  # before the process was gone; or it was evaluated further, and stays so
+                if missing_evaluations(plan, run):
+                    return RunOutcome(run_id, plan.identity, status, 0.0, error)
                 return RunOutcome(run_id, plan.identity, "finished", 0.0)
             error = f"{error}; the same command goes on from step {checkpoint_step(workspace.checkpoint(run_id).path)}"
             store.add_event(run_id, "lost", {"error": error, "traceback": traceback})
@@ -115,14 +123,29 @@ def _execute(
 
     try:
         with alone(locks, run_id, cancelled, wait=waits, waiting=waiting):
-            finished = store.run(run_id).status == "finished"
-            if finished and (as_teacher or waited or not options.force):
+            run = store.run(run_id)
+            extends = run.status == "finished" and (as_teacher or waited or not options.force)
+            missing = missing_evaluations(plan, run)
+            if extends and not missing:
                 return RunOutcome(run_id, plan.identity, "skipped", 0.0)
-            checkpoint = workspace.checkpoint(run_id)
-            attempt = Attempt(plan, run_id, workspace, checkpoint, options, listener, cancelled)
-            if options.force:
-                _forget(attempt)
-            status, error = _carry_out(attempt)
+            clock = Clock(run.spent or 0.0) if extends or not options.force else Clock()
+            attempt = Attempt(
+                plan,
+                run_id,
+                workspace,
+                workspace.checkpoint(run_id),
+                options,
+                listener,
+                cancelled,
+                clock,
+                extends=extends,
+            )
+            if extends:
+                status, error = _carry_out(attempt, lambda: _extend(attempt, run, missing, as_well=_teacher_run))
+            else:
+                if options.force:
+                    _forget(attempt)
+                status, error = _carry_out(attempt, lambda: _whole(attempt, run))
     except Interrupted as stop:  # while it waited: the row is the other process's
         status, error = "interrupted", str(stop)
     return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
@@ -165,37 +188,29 @@ def _forget(attempt: Attempt) -> None:
     attempt.store.restart_run(attempt.run_id)
 
 
-def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interrupted"], str | None]:
-    plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
+def _carry_out(
+    attempt: Attempt, work: Callable[[], None]
+) -> tuple[Literal["finished", "failed", "interrupted"], str | None]:
+    """Do the work, and file how it ended."""
     try:
-        restored = _restored(attempt)
-        store.mark_run(run_id, "running", phase="train" if plan.quantization is None else "teacher")
-        if restored is not None:
-            store.add_event(run_id, "resumed", provenance())
-        attempt.listener.on_start(plan, run_id, restored is not None)
-        if plan.quantization is None:
-            policy, teacher = _trained(attempt, restored), None
-        else:
-            teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
-            policy = quantized_policy(attempt, teacher, restored)
-        attempt.begin_phase("evaluate")
-        evaluate(attempt, policy, teacher)
-        store.mark_run(run_id, "finished")
+        work()
+        attempt.mark("finished")
     except (Interrupted, KeyboardInterrupt) as stop:
         message = str(stop) or _unsaved(attempt)
         if not attempt.has_lost_lock():
-            store.mark_run(run_id, "interrupted", error=message)
+            attempt.mark("interrupted", error=message)
         return "interrupted", message
     except UserError as error:
         with suppress(StoreError):
-            store.mark_run(run_id, "interrupted", error=str(error))
+            attempt.mark("interrupted", error=str(error))
         raise
     except BaseException as raised:  # SystemExit too: what a plugin raises ends its run, not the command
         cause = raised.error if isinstance(raised, PluginFailure) else raised
         message = one_line(f"{type(cause).__name__}: {cause}")
         with suppress(StoreError):
-            store.add_event(run_id, "error", {"traceback": "".join(traceback.format_exception(cause))})
-            store.mark_run(run_id, "failed", error=message)
+            traced = "".join(traceback.format_exception(cause))
+            attempt.store.add_event(attempt.run_id, "error", {"traceback": traced})
+            attempt.mark("failed", error=message)
         return "failed", message
     attempt.checkpoint.remove()
     return "finished", None
@@ -207,9 +222,121 @@ def _unsaved(attempt: Attempt) -> str:
     return f"run {attempt.run_id} ended without saving its state; the same command goes on from step {step}"
 
 
-def _restored(attempt: Attempt) -> dict[str, Any] | None:
+def _whole(attempt: Attempt, run: Run) -> None:
+    """A run from wherever it is to its end."""
+    plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
+    restored = _restored(attempt, run)
+    if run.manifest != plan.canonical:
+        store.replan_run(run_id, plan.canonical, manifest_source=plan.source_text or None)
+    attempt.mark("running", phase="train" if plan.quantization is None else "teacher")
+    if restored is not None:
+        store.add_event(run_id, "resumed", provenance())
+    attempt.listener.on_start(plan, run_id, restored is not None)
+    policy, teacher = _policies(attempt, restored)
+    attempt.begin_phase("evaluate")
+    evaluate(attempt, policy, teacher)
+
+
+def _policies(attempt: Attempt, restored: Mapping[str, Any] | None) -> tuple[Any, Any]:
+    """The run's result and, where that is quantized, its teacher: found among its artifacts, or trained."""
+    if attempt.plan.quantization is None:
+        return _trained(attempt, restored), None
+    teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
+    return quantized_policy(attempt, teacher, restored), teacher
+
+
+def missing_evaluations(plan: RunPlan, run: Run) -> list[str]:
+    """Evaluations that a plan asks for and a run, once it is finished, does not have as the plan sets them.
+
+    Codes that a search adds are among those whose error rates are asked for.
+    """
+    asked = json.loads(plan.canonical)["evaluation"]
+    had = json.loads(run.manifest).get("evaluation", {})
+    missing = [name for name, settings in asked.items() if had.get(name) != settings]
+    if SEARCH.name in missing and LOGICAL_ERROR_RATE.name in asked and LOGICAL_ERROR_RATE.name not in missing:
+        missing.append(LOGICAL_ERROR_RATE.name)
+    return missing
+
+
+def _extend(
+    attempt: Attempt, run: Run, names: Sequence[str], *, as_well: Callable[[Attempt, RunPlan], object] | None = None
+) -> None:
+    """Add evaluations to a finished run, which stays finished: each is filed as its own once it is through.
+
+    Args:
+        as_well: Has its teacher evaluated likewise, where the plan describes it; None: the teacher stays as it is.
+    """
+    plan, content = attempt.plan, json.loads(run.manifest)
+    asked = json.loads(plan.canonical)["evaluation"]
+    attempt.listener.on_extend(plan, attempt.run_id, names)
+    if as_well is not None and plan.quantization is not None and not isinstance(plan.quantization.teacher, str):
+        as_well(attempt, plan.quantization.teacher)
+    policy, teacher = _policies(attempt, None)
+    attempt.begin_phase("evaluate")
+
+    def done(name: str) -> None:
+        content["evaluation"] = {**content.get("evaluation", {}), name: asked[name]}
+        attempt.store.replan_run(attempt.run_id, canonical_json(content), manifest_source=plan.source_text or None)
+
+    evaluate(attempt, policy, teacher, names=names, done=done)
+
+
+def evaluate_run(
+    run_id: str,
+    plan: RunPlan,
+    options: RunOptions,
+    listener: RunListener,
+    cancelled: Callable[[], bool] = lambda: False,
+    *,
+    opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
+) -> RunOutcome:
+    """Add evaluations to a finished run, in this process. Nothing is trained; shots of error rates add up.
+
+    Args:
+        run_id: Of the run.
+        plan: The run's own, with other evaluations (`RunPlan.from_canonical(..., overrides=...)`).
+        opened: As in `execute`.
+
+    Returns:
+        The outcome: `skipped` where the run has all of them. However it ends, the run stays finished, with the
+        evaluations that are through.
+
+    Raises:
+        StoreError: no such run, or it is not finished.
+        UserError: as `execute`.
+    """
+    started = time.monotonic()
+    with opened(options) as workspace:
+        run_id = workspace.store.run(run_id).id
+        with alone(workspace.locks, run_id, cancelled):
+            run = workspace.store.run(run_id)
+            if run.status != "finished":
+                raise StoreError(f"run {run_id} is {run.status}: run its manifest to the end, then evaluate it")
+            missing = missing_evaluations(plan, run)
+            if not missing:
+                return RunOutcome(run_id, plan.identity, "skipped", 0.0)
+            attempt = Attempt(
+                plan,
+                run_id,
+                workspace,
+                workspace.checkpoint(run_id),
+                options,
+                listener,
+                cancelled,
+                Clock(run.seconds or 0.0),
+                extends=True,
+            )
+            status, error = _carry_out(attempt, lambda: _extend(attempt, run, missing))
+            outcome = RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
+    listener.on_end(plan, outcome)
+    return outcome
+
+
+def _restored(attempt: Attempt, run: Run) -> dict[str, Any] | None:
+    """What the checkpoint holds. Up to schema 0003 it named the hash of the whole manifest, evaluations included."""
     state = attempt.checkpoint.load()
-    if state is not None and state.get("identity") != attempt.plan.identity:
+    before = hashlib.sha256(run.manifest.encode()).hexdigest()
+    if state is not None and state.get("identity") not in (attempt.plan.identity, before):
         raise CheckpointError(
             f"{attempt.checkpoint.path}: belongs to another run: move it away, or start the run anew with `force`"
         )
@@ -234,6 +361,7 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
                 context.record_discoveries()
                 context.flush()
             files = policy_files(policy)
+        attempt.trained(context.step)
         store.add_artifacts(attempt.run_id, "policy", files)
     return policy
 

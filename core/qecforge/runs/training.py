@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from qecforge.errors import Interrupted
+from qecforge.runs._watched import count_from
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
 from qecforge.runs.policies import opened_environment
 
@@ -46,6 +47,7 @@ class RunContext:
     ) -> None:
         self.seed = seed
         self.begun: tuple[Any, dict[str, Any]] | None = None
+        self.step = 0
         self._attempt, self._env, self._agent, self._budget, self._restored = attempt, env, agent, budget, restored
         self._made = ExitStack()
         if restored is not None:
@@ -85,6 +87,8 @@ class RunContext:
         self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
     ) -> bool:
         elapsed = self.elapsed
+        count_from(self._env, step)
+        self.step = step
         self._pending.extend((name, step, float(value), elapsed) for name, value in metrics.items())
         self.record_discoveries()
         self._attempt.listener.on_progress(self._attempt.plan, step, total, metrics)

@@ -126,6 +126,7 @@ class RunRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    spent: Mapped[float | None]
 
 
 class RunLockRow(Base):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sqlalchemy.engine import URL
 
-from qecforge.errors import ConfigurationError, MissingDependency, StoreError
+from qecforge.errors import ConfigurationError, StoreError
+from qecforge.machine.extras import missing_dependency
 from qecforge.store._artifacts import ArtifactStore
 from qecforge.store._codes import CodeStore
 from qecforge.store._error_rates import ErrorRateStore
@@ -119,7 +120,7 @@ class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore, LockStore):
         try:
             import pandas
         except ImportError as error:
-            raise MissingDependency("frame: pandas is not installed: pip install 'qecforge[pandas]'") from error
+            raise missing_dependency("frame", "pandas", "pandas") from error
         if name == "metrics":
             return pandas.DataFrame(self._metric_columns(**filters))
         return pandas.DataFrame([record.row() for record in tables[name](**filters)])

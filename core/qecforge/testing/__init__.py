@@ -12,7 +12,7 @@
     from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
 Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds a
-`TrainingContext` and an `EvaluationContext` in memory. Needs `pip install qecforge[test]`.
+`TrainingContext` and an `EvaluationContext` in memory. Needs pytest.
 """
 
 import importlib.util

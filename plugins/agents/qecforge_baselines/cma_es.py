@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.errors import CheckpointError, ConfigurationError, MissingDependency
+from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.machine.extras import missing_dependency
 from qecforge.parameters import GaussianParameters
 from qecforge_baselines.config import CMAESConfig
 from qecforge_baselines.units import Units, own_generator
@@ -156,9 +157,7 @@ def _cma() -> Any:
     try:
         import cma
     except ImportError as error:
-        raise MissingDependency(
-            "agent cma_es: the package cma is not installed: pip install 'qecforge[baselines]'"
-        ) from error
+        raise missing_dependency("agent cma_es", "cma", "baselines") from error
     return cma
 
 

@@ -1,5 +1,6 @@
 """The schema's history: every past database is brought to the present, and the models say what the migrations make."""
 
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -25,7 +26,8 @@ def schema_of(path):
     """Each table and index as SQL, without differences of layout."""
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'qecforge_schema'")
-    schema = {name: sorted(part.strip(", ") for part in sql.replace("\t", "").splitlines()) for name, sql in rows}
+    plain = {name: re.sub(r'TABLE "(\w+)"', r"TABLE \1", sql.replace("\t", "")) for name, sql in rows}
+    schema = {name: sorted(part.strip(", ") for part in sql.splitlines()) for name, sql in plain.items()}
     connection.close()
     return schema
 
