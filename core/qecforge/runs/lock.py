@@ -179,13 +179,9 @@ def alone(
         Interrupted: cancelled while it was waited for.
     """
     told = False
-    told = False
     while (taken := locks.take(run_id)) is not None:
         if taken.certain and not wait:
             raise RunBusy(f"run {run_id} is being carried out by another process ({taken.by}): wait for it, or stop it")
-        if wait and not told:
-            waiting()
-            told = True
         if wait and not told:
             waiting()
             told = True

@@ -53,10 +53,10 @@ def wait_for(happened, process):
         time.sleep(0.05)
 
 
-def interrupt(process, times):
-    """SIGINT to the whole group. Returns stderr once all have ended; none is left behind."""
+def interrupt(process, times, number=signal.SIGINT):
+    """A signal to the whole group. Returns stderr once all have ended; none is left behind."""
     for _ in range(times):
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
     try:
         _, errors = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
@@ -100,13 +100,33 @@ def test_local_saves_and_ends_at_ctrl_c_however_often_it_is_pressed(folder, time
         interrupt(process, 1)
 
 
-def test_ctrl_c_reaches_processes_that_sample_and_leaves_the_run_resumable(folder):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_processes_that_sample_leaves_the_run_resumable(folder, number):
     (folder / "five.yaml").write_text(MANIFEST.replace("2000", "1_000_000") + ERROR_RATES)
     with start(folder, "--workers", "2", "--set", "seeds=[0]") as process:
         wait_for(lambda: "multiprocessing.spawn" in children(process), process)
-        interrupt(process, 1)
+        interrupt(process, 1, number)
     (run,) = runs(folder).values()
     assert (run.status, run.phase) == ("interrupted", "evaluate")
+
+
+def test_processes_that_sample_do_not_outlive_their_parent(folder):
+    (folder / "five.yaml").write_text(MANIFEST.replace("2000", "1_000_000") + ERROR_RATES)
+    with start(folder, "--workers", "2", "--set", "seeds=[0]") as process:
+        wait_for(lambda: "multiprocessing.spawn" in children(process), process)
+        process.kill()
+        process.wait()
+        end = time.monotonic() + 60
+        while members(process.pid):
+            assert time.monotonic() < end, members(process.pid)
+            time.sleep(0.1)
+
+
+def members(group):
+    """Command lines of what is left of a process group; those that have ended are not."""
+    listed = subprocess.run(["ps", "-ww", "-e", "-o", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
+    rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
+    return [arguments for number, state, arguments in rows if int(number) == group and state[0] != "Z"]
 
 
 def children(process):

@@ -122,6 +122,15 @@ def finish(folder, *arguments):
 
 
 LOCAL = ("--executor", "local", "--workers", "2")
+HANGS = tuple(
+    word
+    for value in ("agent.mishap=hang", "agent.mishap_at=40", "seeds=[0]", "checkpoint.every_seconds=0.001")
+    for word in ("--set", value)
+)
+
+
+def saved(folder):
+    return list(folder.glob("results.artifacts/checkpoints/*/training.ckpt"))
 
 
 @pytest.mark.parametrize("to_group", [True, False])
@@ -187,10 +196,29 @@ def test_where_the_parent_is_killed_nothing_is_there_ten_seconds_later(folder):
     assert sorted(run.status for run in runs(folder).values()) == ["interrupted", "interrupted"]
 
 
+def test_a_run_whose_process_is_gone_is_shown_as_interrupted(folder):
+    with Command(folder, "--set", "seeds=[0]") as command:
+        wait_until(lambda: trains(folder, 0), "the run")
+        os.kill(command.pid, signal.SIGKILL)
+        command.process.wait()
+    with Store(folder / "results.db", read_only=True) as store:
+        (run,) = store.runs()
+        assert (run.status, run.error) == ("interrupted", "its process is gone; the same command resumes it")
+        assert store.run(run.id) == run
+        assert store.runs(status="interrupted") == [run]
+        assert store.runs(status="running") == []
+    shown = subprocess.run(
+        [sys.executable, "-m", "qecforge", "runs", "list"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert "interrupted" in shown.stdout
+    assert "running" not in shown.stdout
+    finish(folder, "--set", "seeds=[0]")
+
+
 def test_a_run_that_hangs_does_not_outlive_its_parent(folder):
-    hangs = ("--set", "agent.mishap=hang", "--set", "agent.mishap_at=8", "--set", "seeds=[0]")
-    with Command(folder, *LOCAL, *hangs) as command:
-        wait_until(lambda: command.children() and trains(folder, 0), "the run")
+    with Command(folder, *LOCAL, *HANGS) as command:
+        wait_until(lambda: saved(folder), "the checkpoint")
+        time.sleep(3)  # and the tenth step, in which it hangs
         os.kill(command.pid, signal.SIGKILL)
         killed = time.monotonic()
         while command.children():
@@ -200,11 +228,9 @@ def test_a_run_that_hangs_does_not_outlive_its_parent(folder):
 
 @pytest.mark.parametrize("arguments", [(), LOCAL])
 def test_who_asks_three_times_is_told_from_which_step_it_goes_on(folder, arguments):
-    hangs = ("--set", "agent.mishap=hang", "--set", "agent.mishap_at=40", "--set", "seeds=[0]")
-    hangs += ("--set", "checkpoint.every_seconds=0.001")
-    with Command(folder, *arguments, *hangs) as command:
-        wait_until(lambda: list(folder.glob("results.artifacts/checkpoints/*/training.ckpt")), "the checkpoint")
-        time.sleep(4)  # the tenth step, in which it hangs
+    with Command(folder, *arguments, *HANGS) as command:
+        wait_until(lambda: saved(folder), "the checkpoint")
+        time.sleep(3)  # and the tenth step, in which it hangs
         os.killpg(command.pid, signal.SIGINT)
         time.sleep(5.5)
         assert command.process.poll() is None
