@@ -45,6 +45,7 @@ OPTIONS = {
     "directory": "--directory",
     "examples": "EXAMPLE",
     "executor": "--executor",
+    "executor_options": "--executor-option",
     "folder": "--out",
     "force": "--force",
     "kind": "KIND",

@@ -104,7 +104,7 @@ class _Announcer(RunListener):
     def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
         """Say that the run is finished, and what is added."""
         self._begun[plan.identity] = time.monotonic()
-        self._say(f"{label(plan)}: run {run_id} is finished; evaluates {', '.join(evaluations)}")
+        self._say(f"{self._counted(plan)}: run {run_id} is finished; evaluates {', '.join(evaluations)}")
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """Say so of the phases that a quantizer brings, and which evaluations of the environment's follow."""
@@ -123,6 +123,10 @@ class _Announcer(RunListener):
         after = time.monotonic() - self._begun.get(plan.identity, time.monotonic())
         self._say(f"{label(plan)}: found {parameters(record)} with {gates} gates after {duration(after)}")
 
+    def on_retry(self, plan: RunPlan, reason: str) -> None:
+        """Say that the run goes on elsewhere."""
+        self._say(f"{label(plan)}: {reason}; the run goes on elsewhere from its last checkpoint")
+
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Say how the run ended, with its last readings."""
         readings = self._readings.pop(plan.identity, None)
@@ -131,9 +135,17 @@ class _Announcer(RunListener):
             "finished": f"finished in {duration(outcome.seconds)}{f', {last}' if last else ''}",
             "skipped": "was finished before; nothing to do (--force runs it anew)",
             "failed": f"failed: {outcome.error}",
-            "interrupted": "interrupted, its state is saved",
+            "interrupted": f"interrupted: {outcome.error}",
         }
         self._say(f"{self._counted(plan)}: {words[outcome.status]}")
+
+    def on_wait(self, plan: RunPlan, run_id: str) -> None:
+        """Say that another process has the run."""
+        self._say(f"{label(plan)}: another process carries out run {run_id}; waiting for its end")
+
+    def on_stop(self) -> None:
+        """Say at once that the signal has come."""
+        self._say("stopping: each run saves its state at its next step (three times Ctrl-C: end without saving)")
 
     def _read(self, plan: RunPlan, metrics: Mapping[str, float]) -> Readings:
         """The run's readings, those of this report among them. A view that fails is named, once."""

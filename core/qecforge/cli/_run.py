@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,7 @@ from qecforge.cli._output import (
     store_option,
     terminal_width,
 )
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.reporting.tables import Column, Table, plain, point
@@ -71,6 +72,22 @@ ExecutorOption = Annotated[
 ]
 
 
+ExecutorOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--executor-option",
+        metavar="NAME=VALUE",
+        help="An option of the executor. "
+        + ". ".join(
+            f"{name}: {', '.join(kind.options.model_fields)}"
+            for name, kind in EXECUTORS.items()
+            if kind.options.model_fields
+        )
+        + ".",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("run")(run)
@@ -85,6 +102,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Number of processes; default: one for each core.")
     ] = None,
+    executor_options: ExecutorOptionsOption = None,
     overrides: SetOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Start finished, failed and interrupted runs again from the beginning.")
@@ -109,7 +127,16 @@ def run(
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    outcomes = _carry_out(loaded, store, executor, workers, force)
+    options = _pairs(executor_options or ())
+    try:
+        outcomes = _carry_out(loaded, store, executor, workers, options, force)
+    except Interrupted as stop:
+        if not force:
+            raise
+        again = _command(manifest, store, executor, workers, executor_options, overrides)
+        raise Interrupted(
+            f"{str(stop).partition(';')[0]}; go on with `{again}`: --force would begin them at step 0 again"
+        ) from stop
     report(loaded.runs(), outcomes, store, show, form)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
@@ -160,14 +187,52 @@ def schema() -> None:
     emit_json(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
 
-def _carry_out(loaded: Manifest, store: str, executor: str, workers: int | None, force: bool) -> list[RunOutcome]:
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """What `--executor-option` was given, by name."""
+    pairs = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--executor-option: got {each!r}, expected NAME=VALUE, such as num_cpus=2")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _carry_out(
+    loaded: Manifest, store: str, executor: str, workers: int | None, executor_options: dict[str, str], force: bool
+) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
     from qecforge.runs.listener import RunOptions
 
-    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].pools else workers)
+    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
     with show_progress() as listener:
-        return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=listener)
+        return run_manifest(
+            loaded,
+            options=options,
+            executor=executor,
+            workers=workers,
+            executor_options=executor_options,
+            listener=listener,
+        )
+
+
+def _command(
+    manifest: Path,
+    store: str,
+    executor: str,
+    workers: int | None,
+    executor_options: Sequence[str] | None,
+    overrides: Sequence[str] | None,
+) -> str:
+    """The command line that carries out the same runs, without --force."""
+    words = ["qecforge", "run", str(manifest)]
+    words += ["--store", store] if store != DEFAULT_STORE else []
+    words += ["--executor", executor] if executor != DEFAULT_EXECUTOR else []
+    words += ["--workers", str(workers)] if workers is not None else []
+    words += [word for option in executor_options or () for word in ("--executor-option", option)]
+    words += [word for override in overrides or () for word in ("--set", override)]
+    return shlex.join(words)
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:

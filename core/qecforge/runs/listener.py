@@ -80,6 +80,17 @@ class RunListener:
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""
 
+    def on_wait(self, plan: RunPlan, run_id: str) -> None:
+        """Another process carries the run out; its end is waited for."""
+
+    def on_retry(self, plan: RunPlan, reason: str) -> None:
+        """The process that carried the run out is lost; the run goes on in another, from its last checkpoint. `reason`
+        is one line."""
+
+    def on_stop(self) -> None:
+        """SIGINT or SIGTERM came: runs save their state at their next step, and end. May be called at any time, in a
+        thread of its own."""
+
 
 class ForwardingListener(RunListener):
     """Hands on all that it is told, whatever events there are.
