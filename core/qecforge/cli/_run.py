@@ -13,10 +13,11 @@ from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.reporting.tables import Column, Table, plain
+from qecforge.runs.listeners import SeveralListeners, opened_listeners
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
-    from qecforge.runs.listener import RunOutcome
+    from qecforge.runs.listener import RunListener, RunOutcome
     from qecforge.store import CodeRecord
 
 __all__ = ["register"]
@@ -75,6 +76,14 @@ def run(
         int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
     ] = None,
     overrides: SetOption = None,
+    listeners: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listener",
+            metavar="NAME[:FIELD=VALUE,...]",
+            help="Tell a listener of a plugin, such as a tracker of experiments, what happens; may be given again.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run finished and broken runs anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")] = False,
     show: Annotated[int, typer.Option("--show", min=0, help="How many codes to print in full, best first.")] = 1,
@@ -92,11 +101,13 @@ def run(
         raise ConfigurationError("--show applies to the text report: leave it out, or --format")
     from qecforge.manifest import load_manifest
 
-    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or ())
+    registry = Registry.load()
+    loaded = load_manifest(manifest, registry=registry, overrides=overrides or ())
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    outcomes = _carry_out(loaded, store, executor, workers, force)
+    with opened_listeners(listeners or (), registry, say) as others:
+        outcomes = _carry_out(loaded, store, executor, workers, force, others)
     codes = _codes_of(outcomes, store)
     if form is Format.TABLE:
         _report_policies(loaded, outcomes, store)
@@ -136,14 +147,17 @@ def schema() -> None:
     typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
 
-def _carry_out(loaded: Manifest, store: str, executor: str, workers: int | None, force: bool) -> list[RunOutcome]:
+def _carry_out(
+    loaded: Manifest, store: str, executor: str, workers: int | None, force: bool, others: Sequence[RunListener]
+) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
     from qecforge.runs.listener import RunOptions
 
     options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].pools else workers)
     with show_progress() as listener:
-        return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=listener)
+        everyone = SeveralListeners([listener, *others])
+        return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=everyone)
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:

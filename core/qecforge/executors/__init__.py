@@ -11,6 +11,7 @@ from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
 from qecforge.executors.table import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
+from qecforge.runs.listeners import LoggingListener, SeveralListeners
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest
@@ -58,7 +59,7 @@ def run_manifest(
     chosen = make_executor(executor, workers)
     Store(options.store_url).close()
     plans = manifest.runs()
-    outcomes = chosen.run(plans, options, listener or RunListener())
+    outcomes = chosen.run(plans, options, SeveralListeners([LoggingListener(), listener or RunListener()]))
     ended = sum(outcome.status != "interrupted" for outcome in outcomes)
     if ended < len(plans):
         raise Interrupted(f"{len(plans) - ended} of {len(plans)} runs did not end; their state is saved, run it again")

@@ -74,6 +74,10 @@ class RunListener:
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""
 
+    def close(self) -> None:
+        """End what it has open. Called once, by whoever made it, after all runs; a run that could not be carried on has
+        no `on_end` before."""
+
 
 class ForwardingListener(RunListener):
     """Hands on all that it is told, whatever events there are.
@@ -84,5 +88,5 @@ class ForwardingListener(RunListener):
 
     def __init__(self, send: Callable[..., None]) -> None:
         for name in vars(RunListener):
-            if not name.startswith("_"):
+            if name.startswith("on_"):
                 setattr(self, name, partial(send, name))
