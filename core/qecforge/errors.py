@@ -8,6 +8,7 @@
     │   ├── CodeError             what was given is not a stabilizer code
     │   ├── DecoderError          a decoder that cannot decode this error model, or is not installed
     │   ├── StoreError            a store that cannot be opened, read or written
+    │   │   └── OlderSchema       a store to be migrated, which was opened read-only
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
     │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
     │   └── MissingDependency     an optional package is needed; names what to install
@@ -31,6 +32,7 @@ __all__ = [
     "Interrupted",
     "ManifestError",
     "MissingDependency",
+    "OlderSchema",
     "PluginError",
     "QecforgeError",
     "RunFailed",
@@ -98,6 +100,9 @@ class ManifestError(UserError):
         line, column: 1-based position in the file, where known.
         path: Dotted path inside the manifest, such as `environment.n`.
         parameter: As in `UserError`; given where `source` names it.
+
+    Where several things are wrong with a manifest, the message is of the first and says how many more there are; `all`
+    has them all.
     """
 
     def __init__(
@@ -110,10 +115,35 @@ class ManifestError(UserError):
         path: str | None = None,
         parameter: str | None = None,
     ) -> None:
-        self.source, self.line, self.column, self.path = source, line, column, path
+        self.message, self.source, self.line, self.column, self.path = message, source, line, column, path
+        self._all: tuple[ManifestError, ...] = ()
         place = ":".join(str(part) for part in (source, line, column) if part is not None)
         text = " ".join(part for part in (place, f"{path}:" if path else "", message) if part)
         super().__init__(text, parameter=parameter)
+
+    @property
+    def all(self) -> tuple[ManifestError, ...]:
+        """Everything that is wrong, in the file's order: this error alone, or those that it counts."""
+        return self._all or (self,)
+
+    @classmethod
+    def joined(cls, errors: Iterable[ManifestError]) -> ManifestError:
+        """One error for all of these, each once: with the message of the first, which says how many more there are."""
+        found = {str(each): each for error in errors for each in error.all}
+        first = next(iter(found.values()))
+        if len(found) == 1:
+            return first
+        ordered = sorted(found.values(), key=lambda each: (each.line or 0, each.column or 0))
+        joined = cls(
+            f"{first.message} (and {len(ordered) - 1} more)",
+            source=first.source,
+            line=first.line,
+            column=first.column,
+            path=first.path,
+            parameter=first.parameter,
+        )
+        joined._all = tuple(ordered)
+        return joined
 
 
 class ConfigurationError(UserError, ValueError):
@@ -134,6 +164,10 @@ class DecoderError(UserError):
 
 class StoreError(UserError):
     """A store that cannot be opened, read or written."""
+
+
+class OlderSchema(StoreError):
+    """A store of an older schema that was opened read-only; opened for writing it is migrated."""
 
 
 class CheckpointError(UserError):

@@ -20,7 +20,7 @@ from typer.main import get_group
 
 from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs
 from qecforge.cli._output import in_options, say
-from qecforge.errors import Interrupted, RunFailed, UserError, one_line
+from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NO_READER", "app"]
 
@@ -186,7 +186,8 @@ def _explain(error: Exception) -> int:
         )
         say(f"{message}{_got(error)}; see `{context.command_path if context else 'qecforge'} --help`")
         return BAD_INPUT
-    say(in_options(error))
+    for each in error.all if isinstance(error, ManifestError) else (error,):
+        say(in_options(each))
     return BAD_INPUT if isinstance(error, UserError) else FAILED if isinstance(error, RunFailed) else INTERRUPTED
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qecforge.errors import one_line
+from qecforge.errors import OlderSchema, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,11 +129,16 @@ def working(what: str, *, seconds: float = 10.0) -> Iterator[None]:
 
 
 def open_store(url: str, *, write: bool = False) -> Store:
-    """An existing store; a command that only reads does not make one.
+    """An existing store; a command that only reads does not make one. One of an older schema is migrated first.
 
     Raises:
         StoreError: There is no store at `url`, or it cannot be opened.
     """
     from qecforge.store import Store
 
-    return Store(url, read_only=not write, create=False)
+    try:
+        return Store(url, read_only=not write, create=False)
+    except OlderSchema:
+        say("the store is of an older schema; it is migrated")
+        Store(url, create=False).close()
+    return Store(url, read_only=True, create=False)

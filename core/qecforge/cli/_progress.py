@@ -4,7 +4,7 @@ elsewhere. Both go to stderr."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,11 @@ class _Announcer(RunListener):
         """Say that the run begins."""
         self._begun[plan.identity] = time.monotonic()
         self._say(f"{label(plan)}: run {run_id} {'continues from its checkpoint' if resumed else 'starts'}")
+
+    def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
+        """Say that the run is finished, and what is added."""
+        self._begun[plan.identity] = time.monotonic()
+        self._say(f"{label(plan)}: run {run_id} is finished; evaluates {', '.join(evaluations)}")
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """Say so of the phases that a quantizer brings, and which evaluations of the environment's follow."""

@@ -18,6 +18,7 @@ from qecforge.reporting.tables import (
     number,
     percent,
     plain,
+    point,
     to_json_object,
     to_text,
 )
@@ -60,6 +61,7 @@ POLICIES = (
     Column("run"),
     Column("name"),
     Column("seed", show=plain, justify="right"),
+    Column("sweep", show=point),
     Column("quantizer", show=lambda name: name or "none"),
     Column("top1_agreement", "top-1 %", show=percent, justify="right"),
     Column("kendall_tau", "Kendall tau", show=number, justify="right"),
@@ -135,6 +137,7 @@ def policies_table(
     rows = []
     for run_id, plan, evaluations in runs:
         row: dict[str, Any] = {"run": run_id, "name": plan.name, "seed": plan.seed}
+        row["sweep"] = dict(plan.sweep_point) or None
         row["quantizer"] = plan.quantization.quantizer.spec.name if plan.quantization else None
         for each in evaluations:
             row |= each.values
@@ -225,7 +228,8 @@ def _encoder_lines(record: CodeRecord, width: int | None) -> list[str]:
     else:
         text = record.best.encoder
         gates = f"{record.best.gate_count} gates, {record.best.two_qubit_gate_count} of them on two qubits"
-        found = f"found by run {record.best.run_id} at step {number(record.best.step)}"
+        when = "when it searched, " if record.best.attributes.get("found_in") == "search" else ""
+        found = f"found by run {record.best.run_id} {when}at step {number(record.best.step)}"
         title = f"encoder, {gates}; {found}, {duration(record.best.wall_time)} after its start; checked by stim"
     inputs = "qubit 0 takes" if record.k == 1 else f"qubits 0..{record.k - 1} take"
     how = f"{inputs} the logical input, the others start in |0>" if record.k else "all qubits start in |0>"

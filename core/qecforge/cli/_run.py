@@ -12,15 +12,15 @@ from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOptio
 from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
-from qecforge.reporting.tables import Column, Table, plain
+from qecforge.reporting.tables import Column, Table, plain, point
 from qecforge.runs.listeners import SeveralListeners, opened_listeners
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
     from qecforge.runs.listener import RunListener, RunOutcome
-    from qecforge.store import CodeRecord
+    from qecforge.store import CodeRecord, Run
 
-__all__ = ["register"]
+__all__ = ["SetOption", "register", "report"]
 
 OTHER_CODES = 10
 
@@ -32,7 +32,7 @@ PLANS = (
     Column("reward"),
     Column("agent"),
     Column("quantizer"),
-    Column("sweep", show=lambda point: ", ".join(f"{path}={value}" for path, value in (point or {}).items())),
+    Column("sweep", show=point),
     Column("evaluations", show=lambda names: ", ".join(names)),
     Column("in_store", "in the store"),
     Column("identity", detail=True),
@@ -108,21 +108,32 @@ def run(
         return
     with opened_listeners(listeners or (), registry, say) as others:
         outcomes = _carry_out(loaded, store, executor, workers, force, others)
-    codes = _codes_of(outcomes, store)
-    if form is Format.TABLE:
-        _report_policies(loaded, outcomes, store)
-        _report_views(loaded, outcomes, store)
-        _report(loaded, outcomes, codes, store, show)
-    else:
-        from qecforge.cli._render import codes_table
-
-        emit(codes_table(codes), form)
+    report(loaded.runs(), outcomes, store, show, form)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
             f"`qecforge runs show {failed[0].run_id}` has the traceback"
         )
+
+
+def report(
+    plans: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store: str, show: int, form: Format = Format.TABLE
+) -> None:
+    """What runs found and what was measured of them, on stdout.
+
+    Args:
+        show: Codes to print in full.
+    """
+    codes = _codes_of(outcomes, store)
+    if form is not Format.TABLE:
+        from qecforge.cli._render import codes_table
+
+        emit(codes_table(codes), form)
+        return
+    _report_policies(plans, outcomes, store)
+    _report_views(plans, outcomes, store)
+    _report(plans, outcomes, codes, store, show)
 
 
 def validate(manifest: ManifestArgument, overrides: SetOption = None, form: FormatOption = Format.TABLE) -> None:
@@ -187,17 +198,22 @@ def _states(plans: Sequence[RunPlan], store_url: str, force: bool) -> dict[str, 
     from qecforge.store.engine import parse_url
 
     url = parse_url(store_url)
-    known: dict[str, str] = {}
+    known: dict[str, Run] = {}
     if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
         with open_store(store_url) as store:
-            known = {run.identity: run.status for run in store.runs()}
-    return {plan.identity: _state(known.get(plan.identity), force) for plan in plans}
+            known = {run.identity: run for run in store.runs()}
+    return {plan.identity: _state(plan, known.get(plan.identity), force) for plan in plans}
 
 
-def _state(status: str | None, force: bool) -> str:
-    if status is None:
+def _state(plan: RunPlan, run: Run | None, force: bool) -> str:
+    from qecforge.runs.execute import missing_evaluations
+
+    if run is None:
         return "new"
-    return f"{status}, will be {'run anew' if force else 'skipped' if status == 'finished' else 'resumed'}"
+    if force or run.status != "finished":
+        return f"{run.status}, will be {'run anew' if force else 'resumed'}"
+    missing = missing_evaluations(plan, run)
+    return f"finished, will be {'evaluated: ' + ', '.join(missing) if missing else 'skipped'}"
 
 
 def _codes_of(outcomes: Sequence[RunOutcome], store_url: str) -> list[CodeRecord]:
@@ -216,12 +232,12 @@ def _rank(record: CodeRecord) -> tuple[int, int, str]:
     return -record.distance, record.gate_count or 0, record.id
 
 
-def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+def _report_policies(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
     """What was measured of the runs' policies: a row for each run that has any of it."""
     from qecforge.cli._render import policies_table
     from qecforge.reporting.tables import to_text
 
-    plans = {plan.identity: plan for plan in loaded.runs()}
+    plans = {plan.identity: plan for plan in runs}
     with open_store(store_url) as store:
         found = [
             (outcome.run_id, plans[outcome.identity], store.policy_evaluations(outcome.run_id)) for outcome in outcomes
@@ -231,12 +247,12 @@ def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url
         typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
 
 
-def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
     """The tables of the runs' views, and how to see more of the runs."""
     from qecforge.reporting.tables import to_text
     from qecforge.reporting.views import run_tables, views_of_specs
 
-    plans = {plan.identity: plan for plan in loaded.runs()}
+    plans = {plan.identity: plan for plan in runs}
     of_run = {each.run_id: plans[each.identity] for each in outcomes}
     views = {run_id: views_of_specs(plan.environment.spec, plan.agent.spec) for run_id, plan in of_run.items()}
     with open_store(store_url) as store:
@@ -274,14 +290,18 @@ def _width() -> int | None:
 
 
 def _report(
-    loaded: Manifest, outcomes: Sequence[RunOutcome], codes: Sequence[CodeRecord], store_url: str, show: int
+    runs: Sequence[RunPlan],
+    outcomes: Sequence[RunOutcome],
+    codes: Sequence[CodeRecord],
+    store_url: str,
+    show: int,
 ) -> None:
     """The codes found: the best in full, others in a table."""
     from qecforge.cli._render import code_lines, codes_table, query_lines
     from qecforge.reporting.tables import to_text
 
     if not codes:
-        looked = {plan.identity for plan in loaded.runs() if _looks_for_codes(plan)}
+        looked = {plan.identity for plan in runs if _looks_for_codes(plan)}
         if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
             say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
         return

@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qecforge.cli._evaluations.evaluate import evaluate_runs
 from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say
 from qecforge.errors import ConfigurationError, StoreError
-from qecforge.reporting.tables import Column, Table, duration, interval, number, percent, plain, to_json_object, to_text
+from qecforge.reporting.tables import (
+    Column,
+    Table,
+    duration,
+    interval,
+    number,
+    percent,
+    plain,
+    point,
+    to_json_object,
+    to_text,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +47,7 @@ COLUMNS = (
     Column("reward", show=lambda value: value or "native"),
     Column("agent"),
     Column("quantizer"),
-    Column("sweep_point", "sweep"),
+    Column("sweep_point", "sweep", show=point),
     Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " ")),
     Column("seconds", "took", show=duration, justify="right"),
     Column("phase", detail=True),
@@ -64,6 +76,8 @@ COMPARISONS = (
     Column("low", detail=True),
     Column("high", detail=True),
     Column("missing"),
+    Column("unfinished"),
+    Column("repeated_seeds", "seeds twice"),
     Column("values", detail=True),
 )
 
@@ -130,11 +144,14 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
 def compare_runs(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, or the beginnings of them.")],
     metric: Annotated[str, typer.Option("--metric", help="A metric, or a number of a policy evaluation.")],
-    confidence: Annotated[float, typer.Option("--confidence", help="Of the bootstrap interval of the mean.")] = 0.95,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of Student's interval of the mean.")] = 0.95,
     store: StoreOption = DEFAULT_STORE,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Compare a metric's last values: a row for each group of runs that differ by the seed alone."""
+    """Compare a metric's last values: a row for each group of runs that differ by the seed alone.
+
+    Runs that are not finished, and seeds that are there twice, count and are named.
+    """
     if len(runs) < 2:
         raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` looks at one")
     with open_store(store) as opened:
@@ -148,7 +165,12 @@ def compare_runs(
         }
         for group in groups
     ]
-    emit(Table(COMPARISONS, rows, title=f"interval: bootstrap, {percent(confidence)}"), form)
+    emit(Table(COMPARISONS, rows, title=f"interval: Student's t, {percent(confidence)}"), form)
+    for line in (note for group in groups for note in group.notes()):
+        say(line)
+
+
+app.command("evaluate")(evaluate_runs)
 
 
 @app.command("delete")
@@ -260,13 +282,11 @@ def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: Pol
 
 
 def _float_network(store: Store, run: Run) -> nn.Module:
-    from qecforge.contracts.closing import close
     from qecforge.contracts.policy import Policy
     from qecforge.registry import Registry
-    from qecforge.runs.policies import load_policy
+    from qecforge.runs.policies import kept_files, policy_of_run
 
-    env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
-    close(env, f"environment {run.environment}")
+    policy = policy_of_run(run, kept_files(store, run.id), Registry.load())
     if not isinstance(policy, Policy):
         raise ConfigurationError(f"run {run.id}: its policy answers prompts and has no ONNX form: use --format files")
     try:

@@ -31,6 +31,7 @@ __all__ = [
     "number",
     "percent",
     "plain",
+    "point",
     "speed",
     "to_csv",
     "to_json",
@@ -99,6 +100,16 @@ def moment(value: datetime | None) -> str:
 def bound(kind: str) -> str:
     """The sign before a distance that is `exact`, an `upper_bound` or a `lower_bound`."""
     return {"exact": "", "upper_bound": "<=", "lower_bound": ">="}.get(kind, f"{kind} ")
+
+
+def point(values: Mapping[str, Any] | None) -> str:
+    """A point of a sweep: `agent.learning_rate=0.001, seed=1`; texts without quotes, the rest as JSON."""
+    words = ((path, value if isinstance(value, str) else _json_text(value)) for path, value in (values or {}).items())
+    return ", ".join(f"{path}={word}" for path, word in words)
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(_jsonable(value), ensure_ascii=False)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from qecforge.codes import verify_encoder
 from qecforge.errors import Interrupted
@@ -15,30 +15,103 @@ if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
     from qecforge.manifest import RunPlan
     from qecforge.runs.listener import Phase, RunListener, RunOptions
+    from qecforge.runs.workspace import Checkpoint, Workspace
     from qecforge.store import CodeRecord, Store
+    from qecforge.store.records import RunStatus
 
-__all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "file_discovery"]
+__all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "Clock", "file_discovery"]
 
 METRIC_FLUSH_SECONDS = 2.0
 PROOF_SECONDS = 600.0
+_TRAINED = "trained"
+"""Kind of the event that a training has ended."""
+
+
+class Clock:
+    """Seconds that are spent on a run.
+
+    Args:
+        before: By earlier attempts.
+    """
+
+    def __init__(self, before: float = 0.0) -> None:
+        self._before, self._started = before, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Until now, earlier attempts included."""
+        return self._before + time.monotonic() - self._started
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at a run, which may continue where an earlier one was cut off."""
+    """One attempt at a run, which may continue where an earlier one was cut off.
+
+    Attributes:
+        clock: Of the run, over all attempts.
+        extends: The run is finished and stays so: evaluations are added to it.
+    """
 
     plan: RunPlan
     run_id: str
-    store: Store
-    checkpoint: Path
+    workspace: Workspace
+    checkpoint: Checkpoint
     options: RunOptions
     listener: RunListener
-    cancelled: Callable[[], bool]
+    stopped: Callable[[], bool]
+    clock: Clock = field(default_factory=lambda: Clock())
+    extends: bool = False
+
+    @property
+    def store(self) -> Store:
+        """Where the run is filed."""
+        return self.workspace.store
+
+    def has_lost_lock(self) -> bool:
+        """Whether another process took this one for gone, and carries the run out now."""
+        return self.workspace.locks.has_lost(self.run_id)
+
+    def cancelled(self) -> bool:
+        """Whether the attempt is to end: the run was stopped, or it is another process's now."""
+        return self.stopped() or self.has_lost_lock()
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Save the run's checkpoint.
+
+        Raises:
+            Interrupted: the run is another process's now; nothing was written.
+            StoreError: see `save_checkpoint`.
+        """
+        if self.has_lost_lock():
+            raise Interrupted(
+                f"run {self.run_id} was taken over by another process: this one was suspended, or cut off from the "
+                "store, for too long"
+            )
+        self.checkpoint.save(state)
+        self.mark("running")
+
+    def mark(self, status: RunStatus, *, error: str | None = None, phase: Phase | None = None) -> None:
+        """Set the run's status, and the time that was spent on it. The status of a finished run stays."""
+        if not self.extends:
+            self.store.mark_run(self.run_id, status, error=error, phase=phase, spent=self.clock.seconds)
 
     def begin_phase(self, phase: Phase) -> None:
         """File that a phase begins, and say so."""
-        self.store.mark_run(self.run_id, "running", phase=phase)
-        self.listener.on_phase(self.plan, phase)
+        self.mark("running", phase=phase)
+        if phase == "evaluate" or not self.extends:
+            self.listener.on_phase(self.plan, phase)
+
+    def trained(self, steps: int) -> None:
+        """File that the agent has done all of its environment steps."""
+        if not self.store.events(self.run_id, kind=_TRAINED):
+            self.store.add_event(self.run_id, _TRAINED, {"steps": steps})
+
+    def trained_steps(self) -> int:
+        """Environment steps that the agent has done."""
+        if events := self.store.events(self.run_id, kind=_TRAINED):
+            return int(events[-1].payload["steps"])
+        series = (self.store.metrics(self.run_id, name) for name in self.store.metric_names(self.run_id))
+        return max((int(each.step[-1]) for each in series if len(each) and each.wall_time[-1] > 0), default=0)
 
     def stop_if_cancelled(self) -> None:
         """Raise `Interrupted` where the run was cancelled."""

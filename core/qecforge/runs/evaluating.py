@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import MappingProxyType
@@ -31,22 +31,37 @@ if TYPE_CHECKING:
 __all__ = ["CARRIED_OUT_BY", "evaluate"]
 
 
-def evaluate(attempt: Attempt, policy: Policy, teacher: Policy | None) -> None:
+def evaluate(
+    attempt: Attempt,
+    policy: Policy,
+    teacher: Policy | None,
+    *,
+    names: Collection[str] | None = None,
+    done: Callable[[str], None] = lambda name: None,
+) -> None:
     """Everything that the manifest asks for: what the core brings, in the order of its table, then what plugins do.
 
     Args:
         policy: The run's result; where there is a `teacher`, the integer policy made from it.
+        names: Only these evaluations; None for all.
+        done: Told the name of each evaluation that is through.
     """
     asked = attempt.plan.evaluation
     for evaluation, config in asked.built_in:
+        if names is not None and evaluation.name not in names:
+            continue
         attempt.stop_if_cancelled()
         CARRIED_OUT_BY[evaluation.name](attempt, config, policy, teacher)
+        done(evaluation.name)
     for spec, settings in asked.others:
+        if names is not None and spec.name not in names:
+            continue
         attempt.stop_if_cancelled()
         context = RunEvaluation(attempt, spec.name)
         with _environment(attempt) as env:
             spec.evaluate(env, policy, settings, context)
         context.flush()
+        done(spec.name)
 
 
 def _environment(attempt: Attempt, num_envs: int | None = None) -> AbstractContextManager[Environment]:
@@ -113,6 +128,7 @@ def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Pol
     with _runtime(policy, config) as (actor, report):
         with _environment(attempt, config.num_envs) as env:
             warm_up(env, actor)
+        before, steps = attempt.clock.seconds, attempt.trained_steps()
         with _environment(attempt, config.num_envs) as env:
             found = search_codes(
                 env,
@@ -124,8 +140,9 @@ def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Pol
             )
     attempt.stop_if_cancelled()
     for code, seconds in found.discoveries:
-        marked = dataclasses.replace(code, attributes={**code.attributes, "found_in": "search"})
-        file_discovery(attempt, marked, seconds)
+        attributes = {**code.attributes, "found_in": "search"}
+        marked = dataclasses.replace(code, step=steps + code.step, attributes=attributes)
+        file_discovery(attempt, marked, before + seconds)
     attempt.store.add_policy_evaluation(
         attempt.run_id, "search", found.values(), payload=found.to_payload() | {"runtime": report}
     )
@@ -165,6 +182,7 @@ def _error_rates(attempt: Attempt, config: LogicalErrorRateConfig, policy: Polic
             known=partial(store.error_counts, found.id),
             record=partial(record, found.id),
             workers=attempt.options.workers or available_cores(),
+            pool=attempt.workspace.chunk_pool,
             should_stop=attempt.cancelled,
             distance=found.distance if found.distance_kind == "exact" else None,
         )

@@ -28,6 +28,7 @@ class RunEvaluation:
         self.seed = attempt.seed(f"evaluation {name}")
         self._attempt, self._name = attempt, name
         self._pending: list[tuple[str, int, float, float]] = []
+        self._begun: set[str] = set()
         self._flushed, self._told = time.monotonic(), float("-inf")
 
     def record(self, metric: str, step: int, value: float) -> None:
@@ -64,7 +65,9 @@ class RunEvaluation:
     def flush(self) -> None:
         """Write the numbers that wait."""
         if self._pending:
-            self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
+            anew = {name for name, *_ in self._pending} - self._begun
+            self._attempt.store.add_metrics(self._attempt.run_id, self._pending, anew=sorted(anew))
+            self._begun |= anew
             self._pending = []
         self._flushed = time.monotonic()
 

@@ -6,36 +6,46 @@ its last checkpoint, and ends with the record that the uninterrupted run would h
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
 from qecforge.machine.provenance import provenance
-from qecforge.runs.attempt import Attempt
-from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
+from qecforge.manifest._validation import canonical_json
+from qecforge.runs.attempt import Attempt, Clock
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
-from qecforge.runs.lock import alone
+from qecforge.runs.lock import RunLocks, alone
 from qecforge.runs.policies import fill_policy, keep_policy, kept_files, opened_environment
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
-from qecforge.store import Store
+from qecforge.runs.workspace import Workspace, checkpoint_path, local_workspace
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
+    from qecforge.store import Run, Store
 
-__all__ = ["checkpoint_path", "delete_run", "execute"]
+__all__ = ["checkpoint_path", "delete_run", "evaluate_run", "execute", "missing_evaluations"]
 
 
 def execute(
-    plan: RunPlan, options: RunOptions, listener: RunListener, cancelled: Callable[[], bool] = lambda: False
+    plan: RunPlan,
+    options: RunOptions,
+    listener: RunListener,
+    cancelled: Callable[[], bool] = lambda: False,
+    *,
+    opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
 ) -> RunOutcome:
     """Carry out one run in this process.
+
+    Args:
+        opened: Opens the workspace: the store, the locks of its runs and where their checkpoints lie.
 
     Returns:
         The outcome; a plugin's exception becomes `failed`, with its traceback in the store's events.
@@ -44,13 +54,15 @@ def execute(
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
             scores is out of order.
     """
-    outcome = _execute(plan, options, listener, cancelled)
+    with opened(options) as workspace:
+        outcome = _execute(plan, workspace, options, listener, cancelled)
     listener.on_end(plan, outcome)
     return outcome
 
 
 def _execute(
     plan: RunPlan,
+    workspace: Workspace,
     options: RunOptions,
     listener: RunListener,
     cancelled: Callable[[], bool],
@@ -60,22 +72,40 @@ def _execute(
     """Carry out a run. One that serves as teacher is waited for where another process has it, and is not begun anew
     once it is finished."""
     started = time.monotonic()
-    with Store(options.store_url) as store:
-        run_id = _begin(plan, store)
-        with alone(checkpoint_path(store, run_id), cancelled if as_teacher else None) as checkpoint:
-            attempt = Attempt(plan, run_id, store, checkpoint, options, listener, cancelled)
-            finished = store.run(run_id).status == "finished"
-            if options.force and not (as_teacher and finished):
-                _forget(attempt)
-            elif finished:
+    store = workspace.store
+    run_id = _begin(plan, store)
+    locks = workspace.locks
+    try:
+        with alone(locks, run_id, cancelled, wait=as_teacher):
+            run = store.run(run_id)
+            finished = run.status == "finished"
+            extends = finished and (as_teacher or not options.force)
+            missing = missing_evaluations(plan, run)
+            if extends and not missing:
                 return RunOutcome(run_id, plan.identity, "skipped", 0.0)
-            status, error = _carry_out(attempt)
+            clock = Clock(run.spent or 0.0) if extends or not options.force else Clock()
+            attempt = Attempt(
+                plan,
+                run_id,
+                workspace,
+                workspace.checkpoint(run_id),
+                options,
+                listener,
+                cancelled,
+                clock,
+                extends=extends,
+            )
+            if extends:
+                status, error = _carry_out(attempt, lambda: _extend(attempt, run, missing, as_well=_teacher_run))
+            else:
+                if options.force:
+                    _forget(attempt)
+                status, error = _carry_out(attempt, lambda: _whole(attempt, run))
             return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
-
-
-def checkpoint_path(store: Store, run_id: str) -> Path:
-    """Where the checkpoint of a run lies: in a folder of its own beside the store's artifacts."""
-    return store.directory / "checkpoints" / run_id / "training.ckpt"
+    except Interrupted as stopped:  # before it began
+        if as_teacher:
+            raise
+        return RunOutcome(run_id, plan.identity, "interrupted", 0.0, str(stopped))
 
 
 def delete_run(store: Store, run_id: str) -> None:
@@ -86,9 +116,10 @@ def delete_run(store: Store, run_id: str) -> None:
         UserError: another process is carrying it out.
     """
     run_id = store.run(run_id).id
-    with alone(checkpoint_path(store, run_id)) as checkpoint:
+    with RunLocks(store) as locks, alone(locks, run_id, lambda: False):
+        checkpoint = Workspace(store, locks).checkpoint(run_id)
         store.delete_run(run_id)
-        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        checkpoint.remove()
 
 
 def _begin(plan: RunPlan, store: Store) -> str:
@@ -110,51 +141,153 @@ def _begin(plan: RunPlan, store: Store) -> str:
 def _forget(attempt: Attempt) -> None:
     """Make the run as if it had never been begun. A kill in between must not leave a checkpoint that lies behind
     metrics and codes which are gone."""
-    remove_checkpoint(attempt.checkpoint)
+    attempt.checkpoint.remove()
     attempt.store.restart_run(attempt.run_id)
 
 
-def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interrupted"], str | None]:
-    plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
+def _carry_out(
+    attempt: Attempt, work: Callable[[], None]
+) -> tuple[Literal["finished", "failed", "interrupted"], str | None]:
+    """Do the work, and file how it ended."""
     try:
-        restored = _restored(attempt)
-        store.mark_run(run_id, "running", phase="train" if plan.quantization is None else "teacher")
-        if restored is not None:
-            store.add_event(run_id, "resumed", provenance())
-        attempt.listener.on_start(plan, run_id, restored is not None)
-        if plan.quantization is None:
-            policy, teacher = _trained(attempt, restored), None
-        else:
-            teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
-            policy = quantized_policy(attempt, teacher, restored)
-        attempt.begin_phase("evaluate")
-        evaluate(attempt, policy, teacher)
-        store.mark_run(run_id, "finished")
+        work()
+        attempt.mark("finished")
     except (Interrupted, KeyboardInterrupt) as stop:
         message = str(stop) or "interrupted"
-        store.mark_run(run_id, "interrupted", error=message)
+        if not attempt.has_lost_lock():
+            attempt.mark("interrupted", error=message)
         return "interrupted", message
     except UserError as error:
         with suppress(StoreError):
-            store.mark_run(run_id, "interrupted", error=str(error))
+            attempt.mark("interrupted", error=str(error))
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {error}".splitlines()[0]
         with suppress(StoreError):
-            store.add_event(run_id, "error", {"traceback": traceback.format_exc()})
-            store.mark_run(run_id, "failed", error=message)
+            attempt.store.add_event(attempt.run_id, "error", {"traceback": traceback.format_exc()})
+            attempt.mark("failed", error=message)
         return "failed", message
-    shutil.rmtree(attempt.checkpoint.parent, ignore_errors=True)
+    attempt.checkpoint.remove()
     return "finished", None
 
 
-def _restored(attempt: Attempt) -> dict[str, Any] | None:
-    if not attempt.checkpoint.exists():
-        return None
-    state = load_checkpoint(attempt.checkpoint)
-    if state.get("identity") != attempt.plan.identity:
+def _whole(attempt: Attempt, run: Run) -> None:
+    """A run from wherever it is to its end."""
+    plan, run_id, store = attempt.plan, attempt.run_id, attempt.store
+    restored = _restored(attempt, run)
+    if run.manifest != plan.canonical:
+        store.replan_run(run_id, plan.canonical, manifest_source=plan.source_text or None)
+    attempt.mark("running", phase="train" if plan.quantization is None else "teacher")
+    if restored is not None:
+        store.add_event(run_id, "resumed", provenance())
+    attempt.listener.on_start(plan, run_id, restored is not None)
+    policy, teacher = _policies(attempt, restored)
+    attempt.begin_phase("evaluate")
+    evaluate(attempt, policy, teacher)
+
+
+def _policies(attempt: Attempt, restored: Mapping[str, Any] | None) -> tuple[Any, Any]:
+    """The run's result and, where that is quantized, its teacher: found among its artifacts, or trained."""
+    if attempt.plan.quantization is None:
+        return _trained(attempt, restored), None
+    teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
+    return quantized_policy(attempt, teacher, restored), teacher
+
+
+def missing_evaluations(plan: RunPlan, run: Run) -> list[str]:
+    """Evaluations that a plan asks for and a run, once it is finished, does not have as the plan sets them.
+
+    Codes that a search adds are among those whose error rates are asked for.
+    """
+    asked = json.loads(plan.canonical)["evaluation"]
+    had = json.loads(run.manifest).get("evaluation", {})
+    missing = [name for name, settings in asked.items() if had.get(name) != settings]
+    if SEARCH.name in missing and LOGICAL_ERROR_RATE.name in asked and LOGICAL_ERROR_RATE.name not in missing:
+        missing.append(LOGICAL_ERROR_RATE.name)
+    return missing
+
+
+def _extend(
+    attempt: Attempt, run: Run, names: Sequence[str], *, as_well: Callable[[Attempt, RunPlan], object] | None = None
+) -> None:
+    """Add evaluations to a finished run, which stays finished: each is filed as its own once it is through.
+
+    Args:
+        as_well: Has its teacher evaluated likewise, where the plan describes it; None: the teacher stays as it is.
+    """
+    plan, content = attempt.plan, json.loads(run.manifest)
+    asked = json.loads(plan.canonical)["evaluation"]
+    attempt.listener.on_extend(plan, attempt.run_id, names)
+    if as_well is not None and plan.quantization is not None and not isinstance(plan.quantization.teacher, str):
+        as_well(attempt, plan.quantization.teacher)
+    policy, teacher = _policies(attempt, None)
+    attempt.begin_phase("evaluate")
+
+    def done(name: str) -> None:
+        content["evaluation"] = {**content.get("evaluation", {}), name: asked[name]}
+        attempt.store.replan_run(attempt.run_id, canonical_json(content), manifest_source=plan.source_text or None)
+
+    evaluate(attempt, policy, teacher, names=names, done=done)
+
+
+def evaluate_run(
+    run_id: str,
+    plan: RunPlan,
+    options: RunOptions,
+    listener: RunListener,
+    cancelled: Callable[[], bool] = lambda: False,
+    *,
+    opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
+) -> RunOutcome:
+    """Add evaluations to a finished run, in this process. Nothing is trained; shots of error rates add up.
+
+    Args:
+        run_id: Of the run.
+        plan: The run's own, with other evaluations (`RunPlan.from_canonical(..., overrides=...)`).
+        opened: As in `execute`.
+
+    Returns:
+        The outcome: `skipped` where the run has all of them. However it ends, the run stays finished, with the
+        evaluations that are through.
+
+    Raises:
+        StoreError: no such run, or it is not finished.
+        UserError: as `execute`.
+    """
+    started = time.monotonic()
+    with opened(options) as workspace:
+        run_id = workspace.store.run(run_id).id
+        with alone(workspace.locks, run_id, cancelled):
+            run = workspace.store.run(run_id)
+            if run.status != "finished":
+                raise StoreError(f"run {run_id} is {run.status}: run its manifest to the end, then evaluate it")
+            missing = missing_evaluations(plan, run)
+            if not missing:
+                return RunOutcome(run_id, plan.identity, "skipped", 0.0)
+            attempt = Attempt(
+                plan,
+                run_id,
+                workspace,
+                workspace.checkpoint(run_id),
+                options,
+                listener,
+                cancelled,
+                Clock(run.seconds or 0.0),
+                extends=True,
+            )
+            status, error = _carry_out(attempt, lambda: _extend(attempt, run, missing))
+            outcome = RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
+    listener.on_end(plan, outcome)
+    return outcome
+
+
+def _restored(attempt: Attempt, run: Run) -> dict[str, Any] | None:
+    """What the checkpoint holds. Up to schema 0003 it named the hash of the whole manifest, evaluations included."""
+    state = attempt.checkpoint.load()
+    before = hashlib.sha256(run.manifest.encode()).hexdigest()
+    if state is not None and state.get("identity") not in (attempt.plan.identity, before):
         raise CheckpointError(
-            f"{attempt.checkpoint}: belongs to another run: move it away, or start the run anew with `force`"
+            f"{attempt.checkpoint.path}: belongs to another run: move it away, or start the run anew with `force`"
         )
     return state
 
@@ -171,13 +304,14 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
             policy = agent.train(env, context)
             context.record_discoveries()
             context.flush()
+        attempt.trained(context.step)
         keep_policy(store, attempt.run_id, policy)
     return policy
 
 
 def _teacher_run(attempt: Attempt, plan: RunPlan) -> str:
     """Id of the finished run of a teacher, which is carried out now where it is not finished yet."""
-    outcome = _execute(plan, attempt.options, attempt.listener, attempt.cancelled, as_teacher=True)
+    outcome = _execute(plan, attempt.workspace, attempt.options, attempt.listener, attempt.cancelled, as_teacher=True)
     if outcome.status != "skipped":
         attempt.listener.on_end(plan, outcome)
     if outcome.status == "failed":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -55,6 +55,9 @@ class RunListener:
 
     def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
         """The run begins, or continues from a checkpoint."""
+
+    def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
+        """A finished run is evaluated further; comes in the place of `on_start`."""
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A phase begins."""

@@ -12,12 +12,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qecforge.contracts.policy import WEIGHTS, weights_of
-from qecforge.errors import ConfigurationError, PluginError, StoreError
+from qecforge.errors import ConfigurationError, PluginError, StoreError, UserError
 from qecforge.machine.threads import torch_threads
 from qecforge.manifest._validation import unfit_teacher
+from qecforge.registry import Registry
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.policies import QUANTIZED_ARTIFACT, fill_policy, kept_files, opened_environment
+from qecforge.runs.policies import (
+    QUANTIZED_ARTIFACT,
+    fill_policy,
+    kept_files,
+    opened_environment,
+    plan_of_installed,
+    policy_of_run,
+)
 from qecforge.runs.training import RunContext
+from qecforge.store.records import Run
 
 if TYPE_CHECKING:
     from qecforge.contracts.policy import Policy
@@ -43,19 +52,20 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
             policy.
     """
     attempt.begin_phase("teacher")
-    quantization, store = _quantization(attempt), attempt.store
-    plan = _teacher_plan(attempt)
-    agent = plan.agent.spec.make(plan.agent.config)
+    store, plan = attempt.store, _teacher_plan(attempt)
     kept = store.artifacts(attempt.run_id, kind="teacher")
     if not kept:
-        named = quantization.teacher
-        run_id = store.run(named).id if isinstance(named, str) else carry_out(plan)
+        run_id = plan.id if isinstance(plan, Run) else carry_out(plan)
         files = {_COPIED.get(name, name): content for name, content in kept_files(store, run_id).items()}
         kept = store.add_artifacts(attempt.run_id, "teacher", files)
         store.add_event(attempt.run_id, "teacher", {"run": run_id})
+    names = {copied: name for name, copied in _COPIED.items()}
+    files = {names.get(each.name, each.name): store.read_artifact(each) for each in kept}
+    if isinstance(plan, Run):
+        found: Policy = policy_of_run(plan, files, Registry.load())
+        return found
+    agent = plan.agent.spec.make(plan.agent.config)
     with opened_environment(plan, agent, num_envs=1) as env:
-        names = {copied: name for name, copied in _COPIED.items()}
-        files = {names.get(each.name, each.name): store.read_artifact(each) for each in kept}
         policy: Policy = fill_policy(agent.build_policy(env), files)
     return policy
 
@@ -91,22 +101,32 @@ def _quantization(attempt: Attempt) -> Quantization:
     return attempt.plan.quantization
 
 
-def _teacher_plan(attempt: Attempt) -> RunPlan:
-    """What the teacher was, or is to be, trained by."""
+def _teacher_plan(attempt: Attempt) -> RunPlan | Run:
+    """What the teacher is trained by; the run of the store, where the manifest names one."""
     plan, teacher = attempt.plan, _quantization(attempt).teacher
     named = "the manifest's run"
+    found: RunPlan | Run
     if isinstance(teacher, str):
-        named, teacher = _stored_teacher(attempt.store, teacher)
-    if (reason := unfit_teacher(teacher.canonical, plan.canonical)) is not None:
+        found = _stored_teacher(attempt.store, teacher)
+        named, theirs = f"run {found.id}", _as_of_today(found)
+    else:
+        found, theirs = teacher, teacher.canonical
+    if (reason := unfit_teacher(theirs, plan.canonical)) is not None:
         raise ConfigurationError(f"quantizer.teacher: {named} {reason}")
-    return teacher
+    return found
 
 
-def _stored_teacher(store: Store, run_id: str) -> tuple[str, RunPlan]:
-    """The run of the store that the manifest names: how messages name it, and its plan."""
-    from qecforge.manifest import RunPlan
-    from qecforge.registry import Registry
+def _as_of_today(run: Run) -> str:
+    """The run's canonical text by the plugins that are installed, with the defaults of their new settings; its own
+    where they cannot say."""
+    try:
+        return plan_of_installed(run, Registry.load()).canonical
+    except UserError:
+        return run.manifest
 
+
+def _stored_teacher(store: Store, run_id: str) -> Run:
+    """The run of the store that the manifest names."""
     run = store.run(run_id)
     if run.quantizer is not None:
         raise ConfigurationError(
@@ -114,7 +134,7 @@ def _stored_teacher(store: Store, run_id: str) -> tuple[str, RunPlan]:
         )
     if not store.artifacts(run.id, kind="policy"):
         raise StoreError(f"quantizer.teacher: run {run.id} ({run.status}) left no policy: run its manifest to the end")
-    return f"run {run.id}", RunPlan.from_canonical(run.manifest, Registry.load())
+    return run
 
 
 def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
@@ -137,6 +157,7 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
         student = agent.train(env, context, policy=student, extra_loss=extra_loss)
         context.record_discoveries()
         context.flush()
+        attempt.trained(context.step)
     attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", weights_of(student))
     return student
 

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from qecforge.errors import Interrupted
+from qecforge.runs._watched import count_from
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
-from qecforge.runs.checkpoints import save_checkpoint
 from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class RunContext:
     ) -> None:
         self.seed = seed
         self.begun: tuple[Any, dict[str, Any]] | None = None
+        self.step = 0
         self._attempt, self._env, self._agent, self._budget, self._restored = attempt, env, agent, budget, restored
         self._made = ExitStack()
         if restored is not None:
@@ -82,6 +83,8 @@ class RunContext:
     ) -> bool:
         """See `qecforge.contracts.agent.TrainingContext.advance`."""
         elapsed = self.elapsed
+        count_from(self._env, step)
+        self.step = step
         self._pending.extend((name, step, float(value), elapsed) for name, value in metrics.items())
         self.record_discoveries()
         self._attempt.listener.on_progress(self._attempt.plan, step, total, metrics)
@@ -131,15 +134,14 @@ class RunContext:
 
     def _save(self, step: int, elapsed: float, agent_state: Mapping[str, Any]) -> None:
         self.flush()
-        save_checkpoint(
-            self._attempt.checkpoint,
+        self._attempt.save(
             {
                 "identity": self._attempt.plan.identity,
                 "step": step,
                 "elapsed": elapsed,
                 "environment": self._env.state_dict(),
                 "agent": dict(agent_state),
-            },
+            }
         )
         self._saved = time.monotonic()
         logger.info("run %s: checkpoint of step %d saved", self._attempt.run_id, step)

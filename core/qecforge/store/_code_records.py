@@ -38,7 +38,8 @@ class Discovery:
 
     Attributes:
         encoder: Text of a stim circuit; qubits 0..k-1 carry the logical input, the others start in |0>.
-        step: Environment steps until then; `wall_time`: seconds since the run began.
+        step: Environment steps of the run until then; those of a search that follows the training are counted after the
+            training's. `wall_time`: seconds that were spent on the run until then.
         attributes: The environment's own words.
         proof: How distance and encoder were checked.
     """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from qecforge.errors import ConfigurationError
 from qecforge.store import _sql
+from qecforge.store._comparing import comparisons
 from qecforge.store._runs import RunStore
 from qecforge.store.models import EventRow, MetricRow, PolicyEvaluationRow, RunRow
 from qecforge.store.records import Comparison, Event, PolicyEvaluation, Run, Series
@@ -21,8 +23,14 @@ __all__ = ["MetricStore"]
 class MetricStore(RunStore):
     """The part of `Store` that keeps metrics, policy evaluations and events."""
 
-    def add_metrics(self, run_id: str, values: Iterable[tuple[str, int, float, float]]) -> None:
-        """Append (name, step, value, wall_time) to a run's series. A step that a series has already is passed over."""
+    def add_metrics(
+        self, run_id: str, values: Iterable[tuple[str, int, float, float]], *, anew: Collection[str] = ()
+    ) -> None:
+        """Append (name, step, value, wall_time) to a run's series. A step that a series has already is passed over.
+
+        Args:
+            anew: Series that begin anew: what was filed of them without a wall time, by an evaluation, goes first.
+        """
         rows = [
             {
                 "name": name,
@@ -34,6 +42,9 @@ class MetricStore(RunStore):
         ]
         with self._database.writing() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
+            if anew:
+                of_series = (MetricRow.run_id == run_id, MetricRow.name.in_(anew), MetricRow.wall_time == 0.0)
+                connection.execute(delete(MetricRow).where(*of_series))
             _sql.insert_ignore(connection, MetricRow, [{**row, "run_id": run_id} for row in rows])
 
     def metrics(self, run_id: str, name: str) -> Series:
@@ -113,41 +124,42 @@ class MetricStore(RunStore):
         metric: str,
         *,
         confidence: float = 0.95,
-        resamples: int = 10_000,
-        seed: int = 0,
+        resamples: int | None = None,
+        seed: int | None = None,
     ) -> list[Comparison]:
-        """Mean, deviation and bootstrap interval of a metric in each group of runs.
+        """Mean, deviation and interval of a metric in each group of runs.
 
-        Runs of the same name and sweep point, that differ by seed, are a group. A run's value is the last of its
-        series `metric`, else the number of this name in its policy evaluations.
+        Runs whose canonical manifests differ by the seed alone are a group, whatever they are called. A run's value is
+        the last of its series `metric`, else the number of this name in its policy evaluations. Unfinished runs and
+        repeated seeds count like others, and are named.
 
         Args:
-            runs: Ids, unique prefixes of ids, or `Run`s.
-            confidence, resamples, seed: Of the percentile bootstrap of the mean; the same seed gives the same interval.
+            runs: Ids, unique prefixes of ids, or `Run`s; one that is given twice counts once.
+            confidence: Of Student's interval of the mean.
+            resamples, seed: Of the bootstrap, which it was before. Without effect; they warn.
 
         Raises:
             ConfigurationError: no run has the metric; the message names those that there are.
         """
-        if not 0 < confidence < 1 or resamples < 1:
-            raise ConfigurationError(
-                f"compare: got confidence={confidence}, resamples={resamples}; "
-                "expected 0 < confidence < 1 and resamples >= 1"
-            )
-        groups: dict[str, dict[str, float | None]] = {}
+        if resamples is not None or seed is not None:
+            warnings.warn("compare: resamples and seed have no effect any more", DeprecationWarning, stacklevel=2)
+        if not 0 < confidence < 1:
+            raise ConfigurationError(f"compare: got confidence={confidence}, expected a number between 0 and 1")
+        found: dict[str, Run] = {}
+        values: dict[str, float | None] = {}
         names: set[str] = set()
         with self._database.reading() as connection:
             for reference in runs:
                 run_id = reference.id if isinstance(reference, Run) else reference
                 run = self._load_run(connection, _sql.find_id(connection, RunRow, run_id))
-                values = _last_values(connection, run.id)
-                names.update(values)
-                groups.setdefault(run.group, {})[run.id] = values.get(metric)
+                last = _last_values(connection, run.id)
+                names.update(last)
+                found[run.id], values[run.id] = run, last.get(metric)
         if metric not in names:
             raise ConfigurationError(
                 f"metric {metric!r}: none of these runs has it; they have: {', '.join(sorted(names)) or 'no metrics'}"
             )
-        rng = np.random.default_rng(seed)
-        return [_comparison(group, metric, values, confidence, resamples, rng) for group, values in groups.items()]
+        return comparisons(list(found.values()), values, metric, confidence)
 
 
 def _series(connection: Connection, run_id: str, name: str) -> Series:
@@ -180,30 +192,3 @@ def _last_values(connection: Connection, run_id: str) -> dict[str, float]:
         values.update(row[0])
     values.update({row.name: math.nan if row.value is None else row.value for row in connection.execute(query)})
     return values
-
-
-def _comparison(
-    group: str,
-    metric: str,
-    values: Mapping[str, float | None],
-    confidence: float,
-    resamples: int,
-    rng: np.random.Generator,
-) -> Comparison:
-    present = {run_id: value for run_id, value in values.items() if value is not None}
-    sample = np.array(list(present.values()), dtype=np.float64)
-    low = high = math.nan
-    if len(sample) > 1:
-        means = sample[rng.integers(0, len(sample), (resamples, len(sample)))].mean(axis=1)
-        low, high = (float(q) for q in np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]))
-    return Comparison(
-        group=group,
-        metric=metric,
-        values=present,
-        mean=float(sample.mean()) if len(sample) else math.nan,
-        std=float(sample.std(ddof=1)) if len(sample) > 1 else math.nan,
-        low=low,
-        high=high,
-        confidence=confidence,
-        missing=tuple(run_id for run_id, value in values.items() if value is None),
-    )

@@ -46,7 +46,7 @@ class RunStore(StoreBase):
         """File a run as `pending`. The run of this identity that is there already is returned as it is.
 
         Args:
-            identity: SHA-256 (hex) of the canonical manifest.
+            identity: SHA-256 (hex) of the canonical manifest without its evaluations.
             manifest: The canonical manifest, JSON; `manifest_source` the file as the user wrote it.
             reward: None for the environment's native one.
             provenance: Versions, git revision, machine, threads; JSON values.
@@ -77,8 +77,20 @@ class RunStore(StoreBase):
                 found = connection.execute(known).one()
         return _run(found)
 
-    def mark_run(self, run_id: str, status: RunStatus, *, error: str | None = None, phase: str | None = None) -> Run:
-        """Set a run's status, and with it `started_at`, `ended_at`, `error` and (where given) `phase`."""
+    def mark_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        error: str | None = None,
+        phase: str | None = None,
+        spent: float | None = None,
+    ) -> Run:
+        """Set a run's status, and with it `started_at`, `ended_at`, `error` and (where given) `phase` and `spent`.
+
+        Args:
+            spent: Seconds that were spent on it so far, in all attempts.
+        """
         if status not in RUN_STATUSES:
             raise ConfigurationError(f"status: got {status!r}, expected one of {', '.join(RUN_STATUSES)}")
         time = _sql.now()
@@ -91,10 +103,25 @@ class RunStore(StoreBase):
             }
             if phase is not None:
                 values["phase"] = phase
+            if spent is not None:
+                values["spent"] = spent
             connection.execute(update(RunRow).where(RunRow.id == run_id).values(values))
             if status == "running":
                 started = update(RunRow).where(RunRow.id == run_id, RunRow.started_at.is_(None))
                 connection.execute(started.values(started_at=time))
+            return self._load_run(connection, run_id)
+
+    def replan_run(self, run_id: str, manifest: str, *, manifest_source: str | None = None) -> Run:
+        """Give a run the manifest by which it is, or was, evaluated. What it trains is the same.
+
+        Args:
+            manifest: Canonical.
+            manifest_source: The file as the user wrote it; None: it stays.
+        """
+        values = {"manifest": manifest} | ({} if manifest_source is None else {"manifest_source": manifest_source})
+        with self._database.writing() as connection:
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            connection.execute(update(RunRow).where(RunRow.id == run_id).values(values))
             return self._load_run(connection, run_id)
 
     def restart_run(self, run_id: str) -> Run:
@@ -107,7 +134,8 @@ class RunStore(StoreBase):
             for model in (MetricRow, PolicyEvaluationRow, ArtifactRow, EventRow):
                 connection.execute(delete(model).where(model.run_id == run_id))
             self._delete_discoveries(connection, run_id)
-            fresh = {"status": "pending", "phase": None, "error": None, "started_at": None, "ended_at": None}
+            nothing = dict.fromkeys(("phase", "error", "started_at", "ended_at", "spent"))
+            fresh = {"status": "pending", **nothing}
             connection.execute(update(RunRow).where(RunRow.id == run_id).values(fresh))
             run = self._load_run(connection, run_id)
         self._remove_unused_files(files)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from qecforge.errors import StoreError
+from qecforge.errors import OlderSchema, StoreError
 from qecforge.machine.extras import missing_dependency
 from qecforge.store import _schema, _sqlite
 
@@ -138,10 +138,13 @@ class Database:
     def _prepare(self) -> None:
         with self.reading() as connection:
             current = _schema.is_current(connection, self.place)
+            empty = not current and _schema.is_empty(connection)
         if self.read_only:
+            if empty:
+                raise StoreError(f"{self.place}: empty, and opened read-only: open it once without read_only")
             if not current:
-                raise StoreError(
-                    f"{self.place}: empty, or of an older schema, and opened read-only: open it once without read_only"
+                raise OlderSchema(
+                    f"{self.place}: of an older schema, and opened read-only: open it once without read_only"
                 )
             return
         with self._errors():

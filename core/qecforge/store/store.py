@@ -15,6 +15,7 @@ from qecforge.machine.extras import missing_dependency
 from qecforge.store._artifacts import ArtifactStore
 from qecforge.store._codes import CodeStore
 from qecforge.store._error_rates import ErrorRateStore
+from qecforge.store._locks import LockStore
 from qecforge.store._metrics import MetricStore
 from qecforge.store.engine import Database, parse_url
 
@@ -28,7 +29,7 @@ class _HasRow(Protocol):
     def row(self) -> dict[str, Any]: ...
 
 
-class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore):
+class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore, LockStore):
     """Every result of every run: an SQL database, and a folder beside it for files.
 
         with Store("sqlite:///results.db") as store:

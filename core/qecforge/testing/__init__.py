@@ -38,6 +38,7 @@ if importlib.util.find_spec("pytest"):
         "text.agents",
         "text.environments",
         "store._codes",
+        "store._locks",
         "store._runs",
         "store._sharing",
         "checks.views",

@@ -66,5 +66,6 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
             actions="discrete",
             shows=TABLEAU,
             finds_codes=True,
+            can_peek=True,
         )
     ]

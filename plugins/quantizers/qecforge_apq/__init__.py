@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from qecforge.contracts import Quantizer
 from qecforge.hookspecs import QuantizerSpec, ReproductionSpec, hookimpl
-from qecforge_apq.config import ApqConfig, check_components
+from qecforge_apq.config import ApqConfig, check_components, needs_lookahead
 from qecforge_apq.reproduction.spec import REPRODUCTION
 
 __all__ = ["ApqConfig", "make_apq", "qecforge_quantizers", "qecforge_reproductions"]
@@ -35,6 +35,7 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
             make=make_apq,
             kind="training_aware",
             check=check_components,
+            needs_lookahead=needs_lookahead,
         )
     ]
 

@@ -10,7 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, WrapSerializer, model
 from qecforge.learning.schedules import Schedule
 from qecforge_lsq import LsqConfig
 
-__all__ = ["ApqConfig", "check_components"]
+__all__ = ["ApqConfig", "check_components", "needs_lookahead"]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -168,3 +168,13 @@ def check_components(components: Sequence[str] | None, config: ApqConfig) -> Non
             f"residual_component is {config.residual_component!r}, expected one of the reward's, {', '.join(known)}: "
             "name one of these, or set safe to none"
         )
+
+
+def needs_lookahead(config: ApqConfig) -> str | None:
+    """What of the configuration needs an environment that looks ahead, and how to do without; None where nothing."""
+    if config.safe == "none" or (config.residual_change, config.residual_component) == ("sensitivity", "reward"):
+        return None
+    return (
+        f"safe: {config.safe} needs that: set safe to none, or residual_change to sensitivity with residual_component "
+        "reward"
+    )

@@ -13,7 +13,7 @@ from qecforge.errors import ConfigurationError, PluginError, StoreError
 from qecforge.evaluation import DecisionFidelity
 from qecforge.inference.policy import QuantizedPolicy
 from qecforge.runs.execute import checkpoint_path, execute
-from qecforge.runs.lock import alone
+from qecforge.runs.lock import RunLocks, alone
 
 MANIFEST = """\
 qecforge: 1
@@ -223,11 +223,10 @@ def test_a_teacher_that_another_process_trains_is_waited_for(registry, url):
     execute(plan.quantization.teacher, RunOptions(url), RunListener())
     with Store(url) as store:
         teacher = store.runs()[0].id
-        path = checkpoint_path(store, teacher)
     held, done, outcomes = threading.Event(), threading.Event(), []
 
     def hold():
-        with alone(path):
+        with Store(url) as store, RunLocks(store) as locks, alone(locks, teacher, done.is_set):
             held.set()
             done.wait(30)
 
@@ -252,9 +251,7 @@ def test_a_teacher_that_another_process_trains_is_waited_for(registry, url):
 def test_waiting_for_a_teacher_ends_when_the_run_is_cancelled(registry, url):
     plan = plan_of(registry, ROUND)
     execute(plan.quantization.teacher, RunOptions(url), RunListener())
-    with Store(url) as store:
-        path = checkpoint_path(store, store.runs()[0].id)
-    with alone(path):
+    with Store(url) as store, RunLocks(store) as locks, alone(locks, store.runs()[0].id, lambda: False):
         assert execute(plan, RunOptions(url), RunListener(), lambda: True).status == "interrupted"
 
 
