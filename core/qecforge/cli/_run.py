@@ -12,8 +12,8 @@ from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOptio
 from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
+from qecforge.executors.listeners import SeveralListeners, opened_listeners
 from qecforge.reporting.tables import Column, Table, plain, point
-from qecforge.runs.listeners import SeveralListeners, opened_listeners
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan

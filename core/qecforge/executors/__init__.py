@@ -9,9 +9,9 @@ from qecforge.errors import Interrupted
 from qecforge.executors._base import Executor, stop_signals
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
+from qecforge.executors.listeners import LoggingListener, SeveralListeners
 from qecforge.executors.table import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
-from qecforge.runs.listeners import LoggingListener, SeveralListeners
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest

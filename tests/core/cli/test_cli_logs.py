@@ -38,7 +38,7 @@ def test_the_log_goes_to_stderr_and_to_a_file(manifest):
     result = invoke("run", "walk.yaml", "-v", "--log-file", "log.txt")
     assert result.exit_code == 0, result.stderr
     written = (manifest.parent / "log.txt").read_text()
-    assert "qecforge.runs.listeners: run " in written
+    assert "qecforge.executors.listeners: run " in written
     assert "plugin toy of unknown 0" in written
     again = invoke("run", "walk.yaml")
     assert again.exit_code == 0

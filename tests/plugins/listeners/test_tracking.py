@@ -9,8 +9,8 @@ import pytest
 from qecforge import Registry, RunListener, RunOptions, Store, load_manifest
 from qecforge.errors import ConfigurationError, MissingDependency
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
+from qecforge.executors.listeners import SeveralListeners, make_listener
 from qecforge.runs.execute import execute
-from qecforge.runs.listeners import SeveralListeners, make_listener
 
 MANIFEST = """\
 qecforge: 1

@@ -36,7 +36,7 @@ class SeveralListeners(ForwardingListener):
 
 
 class LoggingListener(RunListener):
-    """Writes what happens into the log of `qecforge.runs.listeners`."""
+    """Writes what happens into the log of `qecforge.executors.listeners`."""
 
     def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
         """At INFO."""

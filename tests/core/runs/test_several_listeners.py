@@ -9,9 +9,9 @@ import pytest
 from qecforge import Registry, RunListener, RunOptions, load_manifest, run_manifest
 from qecforge.contracts import PluginConfig
 from qecforge.errors import MissingDependency, PluginError
+from qecforge.executors.listeners import SeveralListeners, make_listener, opened_listeners
 from qecforge.hookspecs import ListenerSpec, hookimpl
 from qecforge.machine.logs import write_logs
-from qecforge.runs.listeners import SeveralListeners, make_listener, opened_listeners
 
 MANIFEST = """\
 qecforge: 1
@@ -120,7 +120,7 @@ def test_the_log_says_what_happens(registry, tmp_path, silence, capsys):
     (outcome,) = carry_out(registry, f"sqlite:///{tmp_path}/a.db", None)
     shown, written = capsys.readouterr().err, (tmp_path / "log.txt").read_text()
     for text in (shown, written):
-        assert f"INFO    qecforge.runs.listeners: run {outcome.run_id} (walk seed 5) starts" in text
+        assert f"INFO    qecforge.executors.listeners: run {outcome.run_id} (walk seed 5) starts" in text
         assert f"run {outcome.run_id} finished after" in text
         assert "phase train" in text
         assert f"INFO    qecforge.runs.training: run {outcome.run_id}: checkpoint of step 400 saved" in text
