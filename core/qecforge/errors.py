@@ -10,6 +10,7 @@
     │   ├── StoreError            a store that cannot be opened, read or written
     │   │   └── OlderSchema       a store to be migrated, which was opened read-only
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
+    │   ├── RunBusy               a run that another process carries out at this moment
     │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
     │   └── MissingDependency     an optional package is needed; names what to install
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
@@ -35,6 +36,7 @@ __all__ = [
     "OlderSchema",
     "PluginError",
     "QecforgeError",
+    "RunBusy",
     "RunFailed",
     "StoreError",
     "UserError",
@@ -174,6 +176,10 @@ class CheckpointError(UserError):
     """A checkpoint that is damaged, or belongs to another run. `force` starts the run anew."""
 
     parameter = "force"
+
+
+class RunBusy(UserError):
+    """A run that another process carries out at this moment."""
 
 
 class InfrastructureError(UserError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import traceback
@@ -21,6 +20,7 @@ from typer.main import get_group
 from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs
 from qecforge.cli._output import in_options, say
 from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
+from qecforge.machine.streams import mute, write_error
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NO_READER", "app"]
 
@@ -57,8 +57,11 @@ class Application(TyperGroup):
                 traceback.print_exception(error)
             logger.debug("ends with an error", exc_info=error)
             code = _explain(error)
-        except BrokenPipeError:
-            code = _leave_quietly()
+        except (OSError, SystemExit):  # typer ends by itself where a pipe is closed
+            lost = write_error(sys.stdout)
+            if lost is None:
+                raise
+            code = _lose_output(lost)
         if standalone_mode:
             sys.exit(code)
         return code
@@ -69,8 +72,6 @@ class Application(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted") from error
-        except BrokenPipeError as error:
-            raise typer.Exit(_leave_quietly()) from error
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by name; plugins are loaded only where the name is none of ours."""
@@ -200,7 +201,10 @@ def _got(error: Exception) -> str:
     return "" if first["type"] == "value_error" else f", got {first['input']!r}"
 
 
-def _leave_quietly() -> int:
-    """Whoever read our output has gone (`| head`): write nothing more, not even at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return NO_READER
+def _lose_output(error: OSError) -> int:
+    """Say why stdout takes no more, unless its reader has gone (`| head`), and write nothing more, not even at exit."""
+    mute(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return NO_READER
+    say(f"standard output cannot be written ({error.strerror}); send it elsewhere")
+    return BAD_INPUT

@@ -17,9 +17,10 @@ from qecforge.cli._output import (
     FormatOption,
     StoreOption,
     emit,
+    emit_json,
     open_store,
     say,
-    stdout,
+    terminal_width,
     working,
 )
 from qecforge.errors import ConfigurationError, RunFailed
@@ -144,13 +145,12 @@ def show_code(code: CodeArgument, store: StoreOption = DEFAULT_STORE, form: Form
         record = opened.code(code)
         rates = opened.error_rates(record.id)
     if form is Format.JSON:
-        typer.echo(code_document(record, rates))
+        emit_json(code_document(record, rates))
     elif form is Format.CSV:
         emit(rates_table(rates), form)
     else:
-        console = stdout()
-        width = console.width if console.is_terminal else None
-        typer.echo("\n".join([*code_lines(record, rates, width=width), "", *query_lines(record, store)]))
+        lines = code_lines(record, rates, width=terminal_width())
+        typer.echo("\n".join([*lines, "", *query_lines(record, store)]))
 
 
 @app.command("export")
@@ -231,7 +231,7 @@ def import_code(
 
     started = time.perf_counter()
     if file is not None and hx is None and hz is None:
-        given = sys.stdin.buffer.read() if str(file) == "-" else file
+        given = _stdin() if str(file) == "-" else file
         loaded = load_code(
             given, form.value if form else None, k=k, drop_redundant=drop_redundant, symplectic=symplectic
         )
@@ -248,6 +248,13 @@ def import_code(
     with Store(store) as opened:
         record = opened.add_code(loaded, distance, source=source or origin)
     typer.echo("\n".join(code_lines(record, [], circuit=False)))
+
+
+def _stdin() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise ConfigurationError(f"stdin cannot be read ({error.strerror}); name a file") from error
 
 
 def _check_distance(record: CodeRecord, budget: float) -> dict[str, Any]:

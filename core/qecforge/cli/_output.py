@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qecforge.errors import OlderSchema, one_line
+from qecforge.machine.compilation import COMPILING, told_of_compilation
+from qecforge.machine.streams import mute
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from qecforge.reporting.tables import Table
     from qecforge.store import Store
 
@@ -25,10 +30,12 @@ __all__ = [
     "FormatOption",
     "StoreOption",
     "emit",
+    "emit_json",
     "in_options",
     "open_store",
     "say",
-    "stdout",
+    "store_option",
+    "terminal_width",
     "working",
 ]
 
@@ -38,6 +45,7 @@ OPTIONS = {
     "directory": "--directory",
     "examples": "EXAMPLE",
     "executor": "--executor",
+    "executor_options": "--executor-option",
     "folder": "--out",
     "force": "--force",
     "kind": "KIND",
@@ -69,18 +77,21 @@ def in_options(error: Exception) -> str:
 
 
 def say(line: str) -> None:
-    """A line for people, on stderr; stdout is for results."""
-    typer.echo(line, err=True)
+    """A line for people, on stderr; stdout is for results. Where nobody can read stderr the work goes on without."""
+    try:
+        typer.echo(line, err=True)
+    except OSError:
+        mute(sys.stderr)
 
 
-def stdout() -> Console:
-    """A rich console on stdout. Where that is not a terminal nothing is wrapped, cut or coloured."""
-    from rich.console import Console
+def on_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100_000)
-    return console
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None where it is none, and lines may be of any length."""
+    return shutil.get_terminal_size().columns if on_terminal() else None
 
 
 def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
@@ -88,22 +99,37 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
     from qecforge.reporting import tables
 
     if form is Format.JSON:
-        typer.echo(tables.to_json(table))
+        emit_json(tables.to_json(table))
     elif form is Format.CSV:
         typer.echo(tables.to_csv(table))
     elif not table.rows:
         say(empty)
     else:
-        console = stdout()
-        if console.is_terminal:
-            console.print(tables.to_rich(table))
-        else:
-            typer.echo(tables.to_text(table))
+        typer.echo(tables.to_text(table, terminal_width()))
+
+
+def emit_json(document: str) -> None:
+    """Write JSON to stdout, in ASCII where its encoding does not have every character."""
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        document = re.sub(r"[^\x00-\x7f]", lambda match: json.dumps(match[0])[1:-1], document)
+    typer.echo(document)
+
+
+def store_option(store_url: str) -> str:
+    """What a command that is printed needs to find the same store, quoted for a shell."""
+    return "" if store_url == DEFAULT_STORE else f" --store {shlex.quote(store_url)}"
 
 
 @contextmanager
 def working(what: str, *, seconds: float = 10.0) -> Iterator[None]:
-    """Say that long work goes on: a spinner on a terminal, elsewhere a line on stderr every `seconds`."""
+    """Say that long work goes on: a spinner on a terminal, elsewhere a line on stderr every `seconds`. That kernels are
+    compiled is said too."""
+    with told_of_compilation(lambda: say(COMPILING)), _reminding(what, seconds):
+        yield
+
+
+@contextmanager
+def _reminding(what: str, seconds: float) -> Iterator[None]:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import Format, FormatOption, emit, say, stdout
+from qecforge.cli._output import Format, FormatOption, emit, emit_json, say
 from qecforge.reporting.fields import config_schema, fields_table, nested_tables
 from qecforge.reporting.tables import Column, Table
 
@@ -74,15 +74,11 @@ def show_plugin(
     of_kind, found = _find(Registry.load(), name, kind)
     described = config_schema(found.spec.options if of_kind == Kind.REPRODUCTION else found.spec.config)
     if schema:
-        typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        emit_json(json.dumps(described, indent=2, ensure_ascii=False))
         return
     if form is Format.TABLE:
-        console = stdout()
-        console.print(f"{of_kind} {found.spec.name}: {found.spec.summary}", markup=False)
-        console.print(f"from {found.distribution} {found.version}", markup=False)
-        for line in _nature(found.spec):
-            console.print(line, markup=False)
-        console.print()
+        about = f"{of_kind} {found.spec.name}: {found.spec.summary}"
+        typer.echo("\n".join([about, f"from {found.distribution} {found.version}", *_nature(found.spec), ""]))
     emit(fields_table(described), form, empty=f"{name} has no settings")
     for title, table in nested_tables(described).items() if form is Format.TABLE else ():
         typer.echo(f"\n{title}")

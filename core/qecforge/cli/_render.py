@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qecforge.cli._output import DEFAULT_STORE
+from qecforge.cli._output import store_option
 from qecforge.evaluation.built_in import RETURNS, SEARCH
+from qecforge.reporting.layout import wrapped
 from qecforge.reporting.tables import (
     Column,
     Table,
@@ -161,7 +162,7 @@ def code_lines(
     """
     from qecforge.codes._pauli import format_pauli
 
-    lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record)]
+    lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record), *_literature_lines(record)]
     lines += _labelled("stabilizers", list(record.code.stabilizers))
     lines += _labelled("logical X", [format_pauli(row) for row in record.code.logical_x])
     lines += _labelled("logical Z", [format_pauli(row) for row in record.code.logical_z])
@@ -194,11 +195,11 @@ def circuit_lines(encoder: str, width: int | None = None) -> list[str]:
 
 def query_lines(record: CodeRecord, store_url: str) -> list[str]:
     """Python and shell that give this code back."""
-    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    option = store_option(store_url)
     return [
         "in Python",
         "    from qecforge import Store",
-        f'    with Store("{store_url}") as store:',
+        f"    with Store({json.dumps(store_url, ensure_ascii=False)}) as store:",
         f'        record = store.code("{record.id}")   # record.code, .encoder, .distance',
         "        rates = store.error_rates(record.id)",
         f"        similar = store.codes(n={record.n}, k={record.k}, min_distance={record.distance}, "
@@ -222,6 +223,18 @@ def _distance_lines(record: CodeRecord) -> list[str]:
     return lines
 
 
+def _literature_lines(record: CodeRecord) -> list[str]:
+    """Which code of the literature it is, or is not."""
+    from qecforge.codes.equivalence import known_equivalents
+
+    how = "up to the order of qubits and single-qubit Clifford gates"
+    known = known_equivalents(record.code)
+    same = [name for name, equivalent in known.items() if equivalent]
+    if same:
+        return [f"equivalent to {same[0]} {how}"]
+    return [f"not equivalent to {' or '.join(known)} {how}"] if known else []
+
+
 def _encoder_lines(record: CodeRecord, width: int | None) -> list[str]:
     if record.best is None:
         text, title = str(record.code.encoder()), "encoder, synthesised from the tableau"
@@ -233,7 +246,7 @@ def _encoder_lines(record: CodeRecord, width: int | None) -> list[str]:
         title = f"encoder, {gates}; {found}, {duration(record.best.wall_time)} after its start; checked by stim"
     inputs = "qubit 0 takes" if record.k == 1 else f"qubits 0..{record.k - 1} take"
     how = f"{inputs} the logical input, the others start in |0>" if record.k else "all qubits start in |0>"
-    return ["", title, how, *circuit_lines(text, width)]
+    return ["", *wrapped(title, width), how, *circuit_lines(text, width)]
 
 
 def _labelled(label: str, values: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,11 +22,12 @@ from qecforge.cli._output import (
     emit,
     open_store,
     say,
-    stdout,
+    store_option,
+    terminal_width,
     working,
 )
 from qecforge.errors import ConfigurationError, RunFailed, one_line
-from qecforge.reporting.tables import Column, Table, to_rich, to_text
+from qecforge.reporting.tables import Column, Table, to_text
 
 if TYPE_CHECKING:
     from qecforge.contracts.config import PluginConfig
@@ -229,7 +230,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         return
     outcomes = []
     if not asked.tables_only:
-        from qecforge.cli._progress import show_progress
+        from qecforge.cli._progress import RunCount, show_progress
 
         outcomes = carry_out(
             spec,
@@ -238,7 +239,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
             store_url=asked.store,
             executor="local",
             workers=asked.workers,
-            listening=show_progress,
+            listening=partial(show_progress, RunCount(each.plan for each in planned)),
             measuring=lambda: working(f"measurements of {spec.name}"),
         )
     notes = [f"{spec.summary.rstrip('.')}.", f"Source: {spec.source.rstrip('.')}."]
@@ -259,18 +260,13 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+            f"`qecforge runs show {failed[0].run_id}{store_option(asked.store)}` has the traceback"
         )
 
 
 def _show(tables: Mapping[str, Table]) -> None:
-    console = stdout()
     for table in tables.values():
-        if console.is_terminal:
-            console.print(to_rich(table))
-        else:
-            typer.echo(to_text(table))
-        typer.echo()
+        typer.echo(f"{to_text(table, terminal_width())}\n")
 
 
 def _show_plans(planned: Sequence[PlannedRun], store: str) -> None:

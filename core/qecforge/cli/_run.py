@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    emit_json,
+    open_store,
+    say,
+    store_option,
+    terminal_width,
+)
+from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.executors.listeners import SeveralListeners, opened_listeners
@@ -61,6 +73,22 @@ ExecutorOption = Annotated[
 ]
 
 
+ExecutorOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--executor-option",
+        metavar="NAME=VALUE",
+        help="An option of the executor. "
+        + ". ".join(
+            f"{name}: {', '.join(kind.options.model_fields)}"
+            for name, kind in EXECUTORS.items()
+            if kind.options.model_fields
+        )
+        + ".",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("run")(run)
@@ -75,6 +103,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
     ] = None,
+    executor_options: ExecutorOptionsOption = None,
     overrides: SetOption = None,
     listeners: Annotated[
         list[str] | None,
@@ -106,14 +135,23 @@ def run(
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    with opened_listeners(listeners or (), registry, say) as others:
-        outcomes = _carry_out(loaded, store, executor, workers, force, others)
+    options = _pairs(executor_options or ())
+    try:
+        with opened_listeners(listeners or (), registry, say) as others:
+            outcomes = _carry_out(loaded, store, executor, workers, options, force, others)
+    except Interrupted as stop:
+        if not force:
+            raise
+        again = _command(manifest, store, executor, workers, executor_options, overrides)
+        raise Interrupted(
+            f"{str(stop).partition(';')[0]}; go on with `{again}`: --force would begin them at step 0 again"
+        ) from stop
     report(loaded.runs(), outcomes, store, show, form)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+            f"`qecforge runs show {failed[0].run_id}{store_option(store)}` has the traceback"
         )
 
 
@@ -155,20 +193,62 @@ def schema() -> None:
     from qecforge.manifest import manifest_schema
     from qecforge.registry import Registry
 
-    typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
+    emit_json(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """What `--executor-option` was given, by name."""
+    pairs = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--executor-option: got {each!r}, expected NAME=VALUE, such as num_cpus=2")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _carry_out(
-    loaded: Manifest, store: str, executor: str, workers: int | None, force: bool, others: Sequence[RunListener]
+    loaded: Manifest,
+    store: str,
+    executor: str,
+    workers: int | None,
+    executor_options: dict[str, str],
+    force: bool,
+    others: Sequence[RunListener],
 ) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
     from qecforge.runs.listener import RunOptions
 
-    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].pools else workers)
+    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
     with show_progress() as listener:
         everyone = SeveralListeners([listener, *others])
-        return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=everyone)
+        return run_manifest(
+            loaded,
+            options=options,
+            executor=executor,
+            workers=workers,
+            executor_options=executor_options,
+            listener=everyone,
+        )
+
+
+def _command(
+    manifest: Path,
+    store: str,
+    executor: str,
+    workers: int | None,
+    executor_options: Sequence[str] | None,
+    overrides: Sequence[str] | None,
+) -> str:
+    """The command line that carries out the same runs, without --force."""
+    words = ["qecforge", "run", str(manifest)]
+    words += ["--store", store] if store != DEFAULT_STORE else []
+    words += ["--executor", executor] if executor != DEFAULT_EXECUTOR else []
+    words += ["--workers", str(workers)] if workers is not None else []
+    words += [word for option in executor_options or () for word in ("--executor-option", option)]
+    words += [word for override in overrides or () for word in ("--set", override)]
+    return shlex.join(words)
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
@@ -244,7 +324,7 @@ def _report_policies(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], st
         ]
     measured = [each for each in found if each[2]]
     if measured:
-        typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
+        typer.echo(f"\npolicies\n{to_text(policies_table(measured), terminal_width())}")
 
 
 def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
@@ -260,20 +340,15 @@ def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store
     for line in tables.left_out:
         say(line)
     for name, table in tables.found.items():
-        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, _width())]))
+        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, terminal_width())]))
     if tables.found:
         run_id = outcomes[0].run_id
-        show = f"    qecforge runs show {run_id}{_store_option(store_url)}"
+        show = f"    qecforge runs show {run_id}{store_option(store_url)}"
         typer.echo("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
 
 
 def _figures_line(run_id: str, store_url: str) -> str:
-    return f"    qecforge runs figures {run_id} --out figures{_store_option(store_url)}"
-
-
-def _store_option(store_url: str) -> str:
-    """What a command needs to find the same store."""
-    return "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    return f"    qecforge runs figures {run_id} --out figures{store_option(store_url)}"
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:
@@ -281,12 +356,6 @@ def _looks_for_codes(plan: RunPlan) -> bool:
     none."""
     trains = plan.quantization is None or plan.quantization.fine_tuning is not None
     return plan.environment.spec.finds_codes and (trains or plan.evaluation.of(SEARCH) is not None)
-
-
-def _width() -> int | None:
-    """Columns of the terminal; None where stdout is none."""
-    console = stdout()
-    return console.width if console.is_terminal else None
 
 
 def _report(
@@ -305,7 +374,7 @@ def _report(
         if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
             say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
         return
-    width = _width()
+    width = terminal_width()
     with open_store(store_url) as store:
         for record in codes[:show]:
             typer.echo("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
@@ -315,5 +384,5 @@ def _report(
     rest = len(codes) - show - len(others)
     run_id = codes[0].run_ids[0]
     if rest > 0:
-        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{_store_option(store_url)}`")
+        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{store_option(store_url)}`")
     typer.echo("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qecforge.cli._evaluations.evaluate import evaluate_runs
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    emit_json,
+    open_store,
+    say,
+    terminal_width,
+)
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.reporting.tables import (
     Column,
@@ -43,12 +53,12 @@ COLUMNS = (
     Column("name"),
     Column("seed", show=plain, justify="right"),
     Column("status"),
-    Column("environment"),
-    Column("reward", show=lambda value: value or "native"),
-    Column("agent"),
-    Column("quantizer"),
+    Column("environment", minor=True),
+    Column("reward", show=lambda value: value or "native", minor=True),
+    Column("agent", minor=True),
+    Column("quantizer", minor=True),
     Column("sweep_point", "sweep", show=point),
-    Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " ")),
+    Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " "), minor=True),
     Column("seconds", "took", show=duration, justify="right"),
     Column("phase", detail=True),
     Column("created_at", detail=True),
@@ -135,7 +145,7 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
         if form is Format.CSV:
             emit(Table(COLUMNS, [record.row()]), form)
         elif form is Format.JSON:
-            typer.echo(to_json_object(_everything(opened, record)))
+            emit_json(to_json_object(_everything(opened, record)))
         else:
             typer.echo("\n".join(_lines(opened, record)))
 
@@ -185,7 +195,7 @@ def delete_runs(
     with open_store(store, write=True) as opened:
         chosen = {record.id: record for record in map(opened.run, runs)}
         if not yes:
-            typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()])))
+            typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()]), terminal_width()))
             typer.confirm(f"Delete {len(chosen)} run(s)?", abort=True)
         for run_id in chosen:
             delete_run(opened, run_id)
@@ -314,7 +324,7 @@ def _everything(store: Store, run: Run) -> dict[str, Any]:
 def _lines(store: Store, run: Run) -> list[str]:
     from qecforge.cli._render import codes_table
 
-    reward = run.reward or "native"
+    reward, width = run.reward or "native", terminal_width()
     lines = [
         f"run {run.id}: {run.name}, seed {run.seed}",
         f"{run.status}{f' in phase {run.phase}' if run.phase and run.status != 'finished' else ''}"
@@ -326,12 +336,12 @@ def _lines(store: Store, run: Run) -> list[str]:
     lines += [f"{path} = {value}" for path, value in sorted(run.sweep_point.items())]
     lines += _provenance_lines(run)
     if metrics := _metric_rows(store, run.id):
-        lines += ["", "metrics", to_text(Table(METRICS, _folded(metrics)))]
+        lines += ["", "metrics", to_text(Table(METRICS, _folded(metrics)), width)]
     if evaluations := store.policy_evaluations(run.id):
         lines += ["", "evaluations of the policy"]
         lines += [f"    {name} = {number(value)}" for each in evaluations for name, value in each.values.items()]
     if codes := store.codes(run=run.id, order_by=("-distance", "gate_count"), limit=10):
-        lines += ["", "codes, best first", to_text(codes_table(codes))]
+        lines += ["", "codes, best first", to_text(codes_table(codes), width)]
     if artifacts := store.artifacts(run.id):
         lines += ["", "artifacts", *(f"    {each.kind} {each.name}, {number(each.size)} bytes" for each in artifacts)]
     for event in store.events(run.id):

@@ -66,6 +66,10 @@ class LoggingListener(RunListener):
         """At DEBUG."""
         logger.debug("%s seed %d: evaluation %s, %d of %d", plan.name, plan.seed, name, done, total)
 
+    def on_retry(self, plan: RunPlan, reason: str) -> None:
+        """At WARNING."""
+        logger.warning("%s seed %d goes on in another process: %s", plan.name, plan.seed, reason)
+
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """At INFO; at ERROR where the run failed."""
         level = logging.ERROR if outcome.status == "failed" else logging.INFO

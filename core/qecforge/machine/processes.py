@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
+import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["ProcessName", "is_running", "this_process"]
+__all__ = ["ProcessName", "end_with_parent", "is_running", "this_process"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,20 @@ def is_running(process: ProcessName) -> bool | None:
     except PermissionError:
         return True
     return True
+
+
+def end_with_parent() -> None:
+    """In a process that `multiprocessing` has started: end it once its parent is gone, whatever it is doing then. One
+    that waits for work would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="ends with its parent", daemon=True).start()
 
 
 @cache

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qecforge.codes import verify_encoder
-from qecforge.errors import Interrupted
+from qecforge.errors import CheckpointError, InfrastructureError, Interrupted, MissingDependency, StoreError, UserError
 from qecforge.learning.generators import seed_for
+from qecforge.machine.signals import GaveUp
 
 if TYPE_CHECKING:
     from qecforge.codes import DiscoveredCode
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from qecforge.store import CodeRecord, Store
     from qecforge.store.records import RunStatus
 
-__all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "Clock", "file_discovery"]
+__all__ = ["METRIC_FLUSH_SECONDS", "PROOF_SECONDS", "Attempt", "Clock", "PluginFailure", "file_discovery"]
 
 METRIC_FLUSH_SECONDS = 2.0
 PROOF_SECONDS = 600.0
@@ -43,6 +46,18 @@ class Clock:
         return self._before + time.monotonic() - self._started
 
 
+class PluginFailure(Exception):
+    """A plugin raised what means something else where the core raises it: bad input, an interruption, an exit.
+
+    Args:
+        error: What it raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One attempt at a run, which may continue where an earlier one was cut off.
@@ -50,6 +65,7 @@ class Attempt:
     Attributes:
         clock: Of the run, over all attempts.
         extends: The run is finished and stays so: evaluations are added to it.
+        answered: What the core raised in methods that it offers plugins, in order.
     """
 
     plan: RunPlan
@@ -61,6 +77,7 @@ class Attempt:
     stopped: Callable[[], bool]
     clock: Clock = field(default_factory=lambda: Clock())
     extends: bool = False
+    answered: list[Exception] = field(default_factory=list)
 
     @property
     def store(self) -> Store:
@@ -94,6 +111,46 @@ class Attempt:
         """Set the run's status, and the time that was spent on it. The status of a finished run stays."""
         if not self.extends:
             self.store.mark_run(self.run_id, status, error=error, phase=phase, spent=self.clock.seconds)
+
+    @contextmanager
+    def plugin_code(self, *, restores: bool = False) -> Iterator[None]:
+        """A block in which plugins work. What they raise is their failure, of whatever type it is; what the core raised
+        in answer to them, and what the contracts have them raise, stays what it is.
+
+        Args:
+            restores: They are given stored state, of which they may say that it is damaged.
+
+        Raises:
+            PluginFailure: in place of an error that would be taken for the user's, or for an interruption.
+            Interrupted: a plugin went on although it was told that the run is cancelled.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, UserError | Interrupted) and isinstance(error, Exception):
+                raise
+            if self._is_theirs(error, restores):
+                raise PluginFailure(error) from error
+            raise
+        for answer in self.answered:
+            if isinstance(answer, Interrupted):
+                raise answer
+
+    def _is_theirs(self, error: BaseException, restores: bool) -> bool:
+        if isinstance(error, KeyboardInterrupt):
+            return not isinstance(error, GaveUp) and signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        of_the_contract = isinstance(error, InfrastructureError | MissingDependency)
+        damaged = restores and isinstance(error, CheckpointError)
+        return not (of_the_contract or damaged or any(error is each for each in self.answered))
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """A block of the core's that a plugin has called: its interruption, its failing store are not the plugin's."""
+        try:
+            yield
+        except (Interrupted, StoreError) as error:
+            self.answered.append(error)
+            raise
 
     def begin_phase(self, phase: Phase) -> None:
         """File that a phase begins, and say so."""

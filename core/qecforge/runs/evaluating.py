@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -58,7 +58,7 @@ def evaluate(
             continue
         attempt.stop_if_cancelled()
         context = RunEvaluation(attempt, spec.name)
-        with _environment(attempt) as env:
+        with attempt.plugin_code(), _environment(attempt) as env:
             spec.evaluate(env, policy, settings, context)
         context.flush()
         done(spec.name)
@@ -82,7 +82,7 @@ def _decision_fidelity(
             continue
         attempt.stop_if_cancelled()
         suffix = "" if whose == "teacher" else "_student"
-        with _environment(attempt) as env, torch_threads(1):
+        with attempt.plugin_code(), _environment(attempt) as env, torch_threads(1):
             visited = collect_states(
                 env,
                 actor,
@@ -105,10 +105,12 @@ def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: P
     from qecforge.evaluation.policies.returns import evaluate_policy
 
     plan = attempt.plan
-    agent = plan.agent.spec.make(plan.agent.config)
     context = RunEvaluation(attempt, RETURNS.name)
-    members = min(agent.num_envs, config.episodes)
-    with torch_threads(1), opened_environment(plan, agent, num_envs=members) as env:
+    with ExitStack() as opened, attempt.plugin_code():
+        opened.enter_context(torch_threads(1))
+        agent = plan.agent.spec.make(plan.agent.config)
+        members = min(agent.num_envs, config.episodes)
+        env = opened.enter_context(opened_environment(plan, agent, num_envs=members))
         played = evaluate_policy(
             env,
             policy,
@@ -125,7 +127,7 @@ def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: P
 def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Policy | None) -> None:
     from qecforge.evaluation.policies.search import search_codes, warm_up
 
-    with _runtime(policy, config) as (actor, report):
+    with attempt.plugin_code(), _runtime(policy, config) as (actor, report):
         with _environment(attempt, config.num_envs) as env:
             warm_up(env, actor)
         before, steps = attempt.clock.seconds, attempt.trained_steps()

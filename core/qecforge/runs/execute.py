@@ -11,18 +11,20 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
+from qecforge.errors import CheckpointError, Interrupted, RunBusy, RunFailed, StoreError, UserError, one_line
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
+from qecforge.machine.compilation import told_of_compilation
 from qecforge.machine.provenance import provenance
 from qecforge.manifest._validation import canonical_json
-from qecforge.runs.attempt import Attempt, Clock
+from qecforge.runs.attempt import Attempt, Clock, PluginFailure
+from qecforge.runs.checkpoints import checkpoint_step
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import RunLocks, alone
-from qecforge.runs.policies import fill_policy, keep_policy, kept_files, opened_environment
+from qecforge.runs.policies import fill_policy, kept_files, opened_environment, policy_files
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
 from qecforge.runs.workspace import Workspace, checkpoint_path, local_workspace
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.store import Run, Store
 
-__all__ = ["checkpoint_path", "delete_run", "evaluate_run", "execute", "missing_evaluations"]
+__all__ = ["checkpoint_path", "delete_run", "evaluate_run", "execute", "file_lost", "missing_evaluations"]
 
 
 def execute(
@@ -40,24 +42,62 @@ def execute(
     listener: RunListener,
     cancelled: Callable[[], bool] = lambda: False,
     *,
+    waits: bool = False,
     opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
 ) -> RunOutcome:
     """Carry out one run in this process.
 
     Args:
+        waits: Where another process carries the run out, wait until it is done with it, and do what is left to do.
         opened: Opens the workspace: the store, the locks of its runs and where their checkpoints lie.
 
     Returns:
         The outcome; a plugin's exception becomes `failed`, with its traceback in the store's events.
 
     Raises:
+        RunBusy: another process carries the run out, and it is not waited for.
         UserError: input that cannot be used was met (damaged checkpoint, decoder that does not fit, full disk), or what
             scores is out of order.
     """
-    with opened(options) as workspace:
-        outcome = _execute(plan, workspace, options, listener, cancelled)
+    with opened(options) as workspace, told_of_compilation(lambda: listener.on_compile(plan)):
+        outcome = _execute(plan, workspace, options, listener, cancelled, waits=waits)
     listener.on_end(plan, outcome)
     return outcome
+
+
+def file_lost(
+    plan: RunPlan,
+    options: RunOptions,
+    error: str,
+    *,
+    traceback: str | None = None,
+    status: Literal["failed", "interrupted"] = "failed",
+    opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
+) -> RunOutcome:
+    """File that the process which carried a run out is gone and did not say how the run ended.
+
+    Args:
+        error: One line: what became of the process.
+
+    Returns:
+        The outcome: `status`, or `finished` where the process still got so far.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    with opened(options) as workspace:
+        store = workspace.store
+        run_id = _begin(plan, store)
+        with suppress(RunBusy), alone(workspace.locks, run_id, lambda: False):
+            run = store.run(run_id)
+            if run.status == "finished":  # before the process was gone; or it was evaluated further, and stays so
+                if missing_evaluations(plan, run):
+                    return RunOutcome(run_id, plan.identity, status, 0.0, error)
+                return RunOutcome(run_id, plan.identity, "finished", 0.0)
+            error = f"{error}; the same command goes on from step {checkpoint_step(workspace.checkpoint(run_id).path)}"
+            store.add_event(run_id, "lost", {"error": error, "traceback": traceback})
+            store.mark_run(run_id, status, error=error)
+        return RunOutcome(run_id, plan.identity, status, 0.0, error)
 
 
 def _execute(
@@ -67,23 +107,28 @@ def _execute(
     listener: RunListener,
     cancelled: Callable[[], bool],
     *,
+    waits: bool,
     as_teacher: bool = False,
 ) -> RunOutcome:
-    """Carry out a run. One that serves as teacher is waited for where another process has it, and is not begun anew
-    once it is finished."""
+    """Carry out a run. One that another process has had meanwhile, or that serves as teacher, is not begun anew once it
+    is finished."""
     started = time.monotonic()
-    store = workspace.store
+    store, locks, waited = workspace.store, workspace.locks, False
     run_id = _begin(plan, store)
-    locks = workspace.locks
+
+    def waiting() -> None:
+        nonlocal waited
+        waited = True
+        listener.on_wait(plan, run_id)
+
     try:
-        with alone(locks, run_id, cancelled, wait=as_teacher):
+        with alone(locks, run_id, cancelled, wait=waits, waiting=waiting):
             run = store.run(run_id)
-            finished = run.status == "finished"
-            extends = finished and (as_teacher or not options.force)
+            extends = run.status == "finished" and (as_teacher or waited or not options.force)
             missing = missing_evaluations(plan, run)
             if extends and not missing:
                 return RunOutcome(run_id, plan.identity, "skipped", 0.0)
-            clock = Clock(run.spent or 0.0) if extends or not options.force else Clock()
+            before = 0.0 if options.force and not extends else run.seconds if extends else run.spent
             attempt = Attempt(
                 plan,
                 run_id,
@@ -92,7 +137,7 @@ def _execute(
                 options,
                 listener,
                 cancelled,
-                clock,
+                Clock(before or 0.0),
                 extends=extends,
             )
             if extends:
@@ -101,11 +146,9 @@ def _execute(
                 if options.force:
                     _forget(attempt)
                 status, error = _carry_out(attempt, lambda: _whole(attempt, run))
-            return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
-    except Interrupted as stopped:  # before it began
-        if as_teacher:
-            raise
-        return RunOutcome(run_id, plan.identity, "interrupted", 0.0, str(stopped))
+    except Interrupted as stop:  # while it waited: the row is the other process's
+        status, error = "interrupted", str(stop)
+    return RunOutcome(run_id, plan.identity, status, time.monotonic() - started, error)
 
 
 def delete_run(store: Store, run_id: str) -> None:
@@ -153,7 +196,7 @@ def _carry_out(
         work()
         attempt.mark("finished")
     except (Interrupted, KeyboardInterrupt) as stop:
-        message = str(stop) or "interrupted"
+        message = str(stop) or _unsaved(attempt)
         if not attempt.has_lost_lock():
             attempt.mark("interrupted", error=message)
         return "interrupted", message
@@ -161,14 +204,22 @@ def _carry_out(
         with suppress(StoreError):
             attempt.mark("interrupted", error=str(error))
         raise
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}".splitlines()[0]
+    except BaseException as raised:  # SystemExit too: what a plugin raises ends its run, not the command
+        cause = raised.error if isinstance(raised, PluginFailure) else raised
+        message = one_line(f"{type(cause).__name__}: {cause}")
         with suppress(StoreError):
-            attempt.store.add_event(attempt.run_id, "error", {"traceback": traceback.format_exc()})
+            traced = "".join(traceback.format_exception(cause))
+            attempt.store.add_event(attempt.run_id, "error", {"traceback": traced})
             attempt.mark("failed", error=message)
         return "failed", message
     attempt.checkpoint.remove()
     return "finished", None
+
+
+def _unsaved(attempt: Attempt) -> str:
+    """What an end at once, in the middle of a step, means for the run."""
+    step = checkpoint_step(attempt.checkpoint.path)
+    return f"run {attempt.run_id} ended without saving its state; the same command goes on from step {step}"
 
 
 def _whole(attempt: Attempt, run: Run) -> None:
@@ -295,23 +346,31 @@ def _restored(attempt: Attempt, run: Run) -> dict[str, Any] | None:
 def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
     """The float policy of the run, of arrays or of text: found among its artifacts, or trained."""
     plan, store = attempt.plan, attempt.store
-    agent = plan.agent.spec.make(plan.agent.config)
-    with opened_environment(plan, agent) as env:
+    with ExitStack() as opened:
+        with attempt.plugin_code():
+            agent = plan.agent.spec.make(plan.agent.config)
+            env = opened.enter_context(opened_environment(plan, agent))
         if trained := kept_files(store, attempt.run_id):
-            return fill_policy(agent.build_policy(env), trained)
+            with attempt.plugin_code(restores=True):
+                return fill_policy(agent.build_policy(env), trained)
         attempt.listener.on_phase(plan, "train")
-        with RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored) as context:
-            policy = agent.train(env, context)
-            context.record_discoveries()
-            context.flush()
+        with attempt.plugin_code(restores=restored is not None):
+            context = RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored)
+            with context:
+                policy = agent.train(env, context)
+                context.record_discoveries()
+                context.flush()
+            files = policy_files(policy)
         attempt.trained(context.step)
-        keep_policy(store, attempt.run_id, policy)
+        store.add_artifacts(attempt.run_id, "policy", files)
     return policy
 
 
 def _teacher_run(attempt: Attempt, plan: RunPlan) -> str:
     """Id of the finished run of a teacher, which is carried out now where it is not finished yet."""
-    outcome = _execute(plan, attempt.workspace, attempt.options, attempt.listener, attempt.cancelled, as_teacher=True)
+    outcome = _execute(
+        plan, attempt.workspace, attempt.options, attempt.listener, attempt.cancelled, waits=True, as_teacher=True
+    )
     if outcome.status != "skipped":
         attempt.listener.on_end(plan, outcome)
     if outcome.status == "failed":

@@ -62,6 +62,9 @@ class RunListener:
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A phase begins."""
 
+    def on_compile(self, plan: RunPlan) -> None:
+        """Kernels are compiled, which later runs on this machine take from a cache. Told once in each attempt."""
+
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """The agent has done `step` of `total` environment steps."""
 
@@ -76,6 +79,17 @@ class RunListener:
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""
+
+    def on_wait(self, plan: RunPlan, run_id: str) -> None:
+        """Another process carries the run out; its end is waited for."""
+
+    def on_retry(self, plan: RunPlan, reason: str) -> None:
+        """The process that carried the run out is lost; the run goes on in another, from its last checkpoint. `reason`
+        is one line."""
+
+    def on_stop(self) -> None:
+        """SIGINT or SIGTERM came: runs save their state at their next step, and end. May be called at any time, in a
+        thread of its own."""
 
     def close(self) -> None:
         """End what it has open. Called once, by whoever made it, after all runs; a run that could not be carried on has

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from qecforge.errors import Interrupted, StoreError, UserError
+from qecforge.errors import Interrupted, RunBusy, StoreError
 from qecforge.machine.processes import ProcessName, is_running, this_process
 
 if TYPE_CHECKING:
@@ -158,23 +158,33 @@ class RunLocks:
 
 
 @contextmanager
-def alone(locks: LockTaker, run_id: str, cancelled: Callable[[], bool], *, wait: bool = False) -> Iterator[None]:
+def alone(
+    locks: LockTaker,
+    run_id: str,
+    cancelled: Callable[[], bool],
+    *,
+    wait: bool = False,
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Hold the run's lock, so that two processes never carry out the same run.
 
     Args:
         cancelled: Asked while the lock is waited for.
         wait: Wait for a process that holds it; else one is refused. One on another machine is watched, for at most
             `GONE_SECONDS`, before it counts as gone.
+        waiting: Called once, where the lock has to be waited for.
 
     Raises:
-        UserError: another process holds it.
+        RunBusy: another process holds it, and it is not waited for.
         Interrupted: cancelled while it was waited for.
     """
+    told = False
     while (taken := locks.take(run_id)) is not None:
         if taken.certain and not wait:
-            raise UserError(
-                f"run {run_id} is being carried out by another process ({taken.by}): wait for it, or stop it"
-            )
+            raise RunBusy(f"run {run_id} is being carried out by another process ({taken.by}): wait for it, or stop it")
+        if wait and not told:
+            waiting()
+            told = True
         if cancelled():
             raise Interrupted(f"stopped while {taken.by} carries out run {run_id}")
         time.sleep(_ASK_SECONDS)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qecforge.contracts.closing import closing, closing_on_error
@@ -26,11 +27,11 @@ __all__ = [
     "QUANTIZED_ARTIFACT",
     "build_environment",
     "fill_policy",
-    "keep_policy",
     "kept_files",
     "load_policy",
     "opened_environment",
     "plan_of_installed",
+    "policy_files",
     "policy_of_run",
 ]
 
@@ -87,8 +88,8 @@ def opened_environment(
         yield env
 
 
-def keep_policy(store: Store, run_id: str, policy: SavedPolicy) -> None:
-    """File the policy's files as the run's, all of them or none.
+def policy_files(policy: SavedPolicy) -> Mapping[str, bytes | Path]:
+    """The policy's files by name, to be filed as the run's.
 
     Raises:
         PluginError: it gives no files, or names that files cannot have.
@@ -102,7 +103,7 @@ def keep_policy(store: Store, run_id: str, policy: SavedPolicy) -> None:
                 f"{type(policy).__name__}.files() gave the name {name!r}, expected letters, digits, '.', '_' and '-': "
                 "report it to the plugin's authors"
             )
-    store.add_artifacts(run_id, "policy", files)
+    return files
 
 
 def kept_files(store: Store, run_id: str) -> dict[str, bytes]:

@@ -64,9 +64,10 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
     if isinstance(plan, Run):
         found: Policy = policy_of_run(plan, files, Registry.load())
         return found
-    agent = plan.agent.spec.make(plan.agent.config)
-    with opened_environment(plan, agent, num_envs=1) as env:
-        policy: Policy = fill_policy(agent.build_policy(env), files)
+    with attempt.plugin_code(restores=True):
+        agent = plan.agent.spec.make(plan.agent.config)
+        with opened_environment(plan, agent, num_envs=1) as env:
+            policy: Policy = fill_policy(agent.build_policy(env), files)
     return policy
 
 
@@ -74,7 +75,7 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
     """The integer policy of the run: found among its artifacts, or made.
 
     Raises:
-        PluginError: the quantizer gives something else than an integer policy.
+        PluginFailure: the quantizer fails, or gives something else than an integer policy.
         Interrupted: the run was cancelled; its state is saved.
     """
     from qecforge.inference.policy import load_quantized
@@ -82,17 +83,23 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
     kept = attempt.store.artifacts(attempt.run_id, kind="quantized")
     if not kept:
         choice = _quantization(attempt).quantizer
-        quantizer = choice.spec.make(choice.config)
+        with attempt.plugin_code():
+            quantizer = choice.spec.make(choice.config)
         if choice.spec.kind == "training_aware":
             student = _fine_tuned(attempt, quantizer, teacher, restored)
             attempt.begin_phase("quantize")
-            with torch_threads(1):
-                policy = quantizer.convert(student)
+            with attempt.plugin_code(), torch_threads(1):
+                converted = quantizer.convert(student)
         else:
             attempt.begin_phase("quantize")
             attempt.stop_if_cancelled()
-            policy = _post_training(attempt, quantizer, teacher)
-        kept = [_keep(attempt, policy)]
+            with attempt.plugin_code():
+                converted = _post_training(attempt, quantizer, teacher)
+        with attempt.plugin_code():
+            policy = _of_integers(attempt, converted)
+            weights = weights_of(policy)
+        attempt.store.add_event(attempt.run_id, "quantized", asdict(policy.runtime_report()))
+        kept = [attempt.store.add_artifact(attempt.run_id, "quantized", QUANTIZED_ARTIFACT, weights)]
     return load_quantized(attempt.store.read_artifact(kept[-1]))
 
 
@@ -140,14 +147,15 @@ def _stored_teacher(store: Store, run_id: str) -> Run:
 def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
     """The student, fine-tuned against the frozen teacher by the agent; resumed where it was cut off."""
     plan = attempt.plan
-    agent = plan.agent.spec.make(_quantization(attempt).fine_tuning)
-    with ExitStack() as opened:
+    with ExitStack() as opened, attempt.plugin_code(restores=restored is not None):
+        agent = plan.agent.spec.make(_quantization(attempt).fine_tuning)
         # The quantizer may play in `aside`, as long as its loss is in use; the training's own is not touched.
         aside = opened.enter_context(opened_environment(plan, agent))
         with torch_threads(1):
             student: Policy = quantizer.prepare(teacher, aside)
             extra_loss = quantizer.extra_loss(teacher, student, aside)
-        attempt.begin_phase("fine_tune")
+        with attempt.answering():
+            attempt.begin_phase("fine_tune")
         env = opened.enter_context(opened_environment(plan, agent))
         # The teacher has found codes already: one more does not end the fine-tuning.
         budget = plan.budget.model_copy(update={"stop_at_first_code": False})
@@ -157,8 +165,9 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
         student = agent.train(env, context, policy=student, extra_loss=extra_loss)
         context.record_discoveries()
         context.flush()
-        attempt.trained(context.step)
-    attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", weights_of(student))
+        weights = weights_of(student)
+    attempt.trained(context.step)
+    attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", weights)
     return student
 
 
@@ -172,7 +181,8 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
         return quantizer.quantize(teacher, visited.observations)
 
 
-def _keep(attempt: Attempt, policy: Policy) -> Any:
+def _of_integers(attempt: Attempt, policy: Policy) -> QuantizedPolicy:
+    """The policy. Raises `PluginError` where it is none of integers."""
     from qecforge.inference.policy import QuantizedPolicy
 
     if not isinstance(policy, QuantizedPolicy):
@@ -181,5 +191,4 @@ def _keep(attempt: Attempt, policy: Policy) -> Any:
             f"quantizer {name} gave a {type(policy).__name__}, expected a qecforge.inference.policy.QuantizedPolicy: "
             "report it to the plugin's authors"
         )
-    attempt.store.add_event(attempt.run_id, "quantized", asdict(policy.runtime_report()))
-    return attempt.store.add_artifact(attempt.run_id, "quantized", QUANTIZED_ARTIFACT, weights_of(policy))
+    return policy

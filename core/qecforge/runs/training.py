@@ -58,7 +58,8 @@ class RunContext:
         self._elapsed_before = float(restored["elapsed"]) if restored else 0.0
         self._started = self._saved = self._flushed = time.monotonic()
         self._pending: list[tuple[str, int, float, float]] = []
-        self._found_code = bool(attempt.store.codes(run=attempt.run_id, limit=1))
+        with attempt.answering():
+            self._found_code = bool(attempt.store.codes(run=attempt.run_id, limit=1))
 
     def __enter__(self) -> RunContext:
         return self
@@ -82,6 +83,12 @@ class RunContext:
         self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
     ) -> bool:
         """See `qecforge.contracts.agent.TrainingContext.advance`."""
+        with self._attempt.answering():
+            return self._advance(step, total, metrics, state)
+
+    def _advance(
+        self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
+    ) -> bool:
         elapsed = self.elapsed
         count_from(self._env, step)
         self.step = step
@@ -92,11 +99,13 @@ class RunContext:
         cancelled = self._attempt.cancelled()
         now = time.monotonic()
         if step >= total or spent or cancelled or now - self._saved >= self._attempt.options.checkpoint_seconds:
-            self._save(step, elapsed, state())
+            self._save(step, elapsed, state)
         elif now - self._flushed >= METRIC_FLUSH_SECONDS:
             self.flush()
         if cancelled:
-            raise Interrupted(f"run {self._attempt.run_id} stopped at step {step}; the same command resumes it")
+            raise Interrupted(
+                f"run {self._attempt.run_id} stopped at step {step}, its state is saved; the same command resumes it"
+            )
         return step < total and not spent
 
     def make_environment(self, purpose: str, num_envs: int | None = None) -> Any:
@@ -107,14 +116,18 @@ class RunContext:
 
     def record_discoveries(self) -> None:
         """Verify, prove and file what the environment has found since the last call."""
-        for found in self._env.take_discoveries():
-            file_discovery(self._attempt, found, self.elapsed)
-            self._found_code = True
+        with self._attempt.answering():
+            with self._attempt.plugin_code():
+                found = self._env.take_discoveries()
+            for each in found:
+                file_discovery(self._attempt, each, self.elapsed)
+                self._found_code = True
 
     def flush(self) -> None:
         """Write the metrics that wait."""
         if self._pending:
-            self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
+            with self._attempt.answering():
+                self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
             self._pending = []
         self._flushed = time.monotonic()
 
@@ -132,15 +145,17 @@ class RunContext:
             return True
         return self._budget.stop_at_first_code and self._found_code
 
-    def _save(self, step: int, elapsed: float, agent_state: Mapping[str, Any]) -> None:
+    def _save(self, step: int, elapsed: float, state: Callable[[], Mapping[str, Any]]) -> None:
         self.flush()
+        with self._attempt.plugin_code():
+            of_environment, of_agent = self._env.state_dict(), dict(state())
         self._attempt.save(
             {
                 "identity": self._attempt.plan.identity,
                 "step": step,
                 "elapsed": elapsed,
-                "environment": self._env.state_dict(),
-                "agent": dict(agent_state),
+                "environment": of_environment,
+                "agent": of_agent,
             }
         )
         self._saved = time.monotonic()

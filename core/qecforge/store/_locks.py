@@ -6,7 +6,9 @@ for `qecforge.runs.lock` to judge; here a lock is taken, kept and given back, ea
 
 from __future__ import annotations
 
-from sqlalchemy import Row, delete, select, update
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Row, delete, select, update
 
 from qecforge.machine.processes import ProcessName
 from qecforge.store import _sql
@@ -14,7 +16,7 @@ from qecforge.store._base import StoreBase
 from qecforge.store.models import RunLockRow, RunRow
 from qecforge.store.records import RunLock
 
-__all__ = ["LockStore"]
+__all__ = ["LockStore", "locks_of"]
 
 
 class LockStore(StoreBase):
@@ -68,6 +70,12 @@ class LockStore(StoreBase):
         with self._database.reading() as connection:
             rows = connection.execute(select(RunLockRow.__table__).order_by(RunLockRow.run_id))
             return [_lock(row) for row in rows]
+
+
+def locks_of(connection: Connection, run_ids: Iterable[str]) -> list[RunLock]:
+    """The locks of these runs."""
+    query = select(RunLockRow.__table__).where(RunLockRow.run_id.in_(list(run_ids)))
+    return [_lock(row) for row in connection.execute(query)]
 
 
 def _lock(row: Row[tuple[object, ...]]) -> RunLock:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from qecforge.errors import ConfigurationError
+from qecforge.machine.processes import is_running
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._locks import locks_of
 from qecforge.store.models import (
     RUN_STATUSES,
     ArtifactRow,
@@ -168,11 +171,12 @@ class RunStore(StoreBase):
         seed: int | None = None,
         limit: int | None = None,
     ) -> list[Run]:
-        """Runs that match every filter given, newest first."""
+        """Runs that match every filter given, newest first. One that is filed as `running` by a process of this machine
+        which is gone is `interrupted`."""
         statuses = [status] if isinstance(status, str) else status
         if unknown := set(statuses or ()) - set(RUN_STATUSES):
             raise ConfigurationError(f"status: got {sorted(unknown)}, expected of {', '.join(RUN_STATUSES)}")
-        query = select(RunRow.__table__).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
+        query = select(RunRow.__table__).order_by(RunRow.created_at.desc(), RunRow.id)
         wanted = {
             RunRow.name: name,
             RunRow.environment: environment,
@@ -184,14 +188,18 @@ class RunStore(StoreBase):
         for attribute, value in wanted.items():
             if value is not None:
                 query = query.where(attribute == value)
-        if statuses is not None:
-            query = query.where(RunRow.status.in_(statuses))
+        if statuses is None:
+            query = query.limit(limit)
+        else:
+            query = query.where(RunRow.status.in_({*statuses, *(["running"] if "interrupted" in statuses else [])}))
         with self._database.reading() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            runs = _as_seen(connection, [_run(row) for row in connection.execute(query)])
+        return [run for run in runs if statuses is None or run.status in statuses][:limit]
 
     @staticmethod
     def _load_run(connection: Connection, run_id: str) -> Run:
-        return _run(connection.execute(select(RunRow.__table__).where(RunRow.id == run_id)).one())
+        row = connection.execute(select(RunRow.__table__).where(RunRow.id == run_id)).one()
+        return _as_seen(connection, [_run(row)])[0]
 
     @staticmethod
     def _files_of(connection: Connection, run_id: str) -> Sequence[str]:
@@ -207,6 +215,18 @@ class RunStore(StoreBase):
             # The lock first: on a server another run may be filing the same code just now.
             connection.execute(select(CodeRow.id).where(CodeRow.id == code_id).with_for_update())
             connection.execute(delete(CodeRow).where(CodeRow.id == code_id, CodeRow.source.is_(None), ~elsewhere))
+
+
+def _as_seen(connection: Connection, runs: Sequence[Run]) -> Sequence[Run]:
+    """The runs; those whose process is gone without having filed their end as interrupted."""
+    locks = locks_of(connection, running) if (running := [run.id for run in runs if run.status == "running"]) else []
+    gone = {lock.run_id for lock in locks if is_running(lock.process) is False}
+    return [
+        replace(run, status="interrupted", error="its process is gone; the same command resumes it")
+        if run.id in gone
+        else run
+        for run in runs
+    ]
 
 
 def _run(row: Row[Any]) -> Run:

@@ -34,10 +34,16 @@ __all__ = [
     "Series",
 ]
 
+
+def _text(value: Any) -> str | None:
+    """Of a row's value, in a notebook."""
+    return None if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 RunStatus: TypeAlias = Literal["pending", "running", "interrupted", "failed", "finished"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Run:
     """One run: what was asked for, with what it was carried out, how it ended.
 
@@ -75,6 +81,20 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
     spent: float | None = None
+
+    def __repr__(self) -> str:
+        error = f": {self.error}" if self.error else ""
+        return f"<Run {self.id} {self.group}, seed {self.seed}, {self.status}{error}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it was and how it ended, its manifest below."""
+        from qecforge.notebooks import run_html
+
+        row = self.row()
+        title = f"run {row.pop('id')}, {row.pop('name')}"
+        return run_html(
+            title, {name.replace("_", " "): _text(value) for name, value in row.items()}, self.manifest_source
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -129,7 +149,7 @@ class RunLock:
     taken_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Series:
     """One metric of one run, in order of step.
 
@@ -148,6 +168,16 @@ class Series:
     def __len__(self) -> int:
         return len(self.step)
 
+    def __repr__(self) -> str:
+        ends = f", steps {self.step[0]} to {self.step[-1]}, last {self.last:g}" if len(self) else ""
+        return f"<Series {self.name} of run {self.run_id}, {len(self)} values{ends}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: its course as a small drawing."""
+        from qecforge.notebooks import series_html
+
+        return series_html(f"{self.name} of run {self.run_id}", self.step, self.value)
+
     @property
     def last(self) -> float:
         """The value at the largest step; NaN for an empty series."""
@@ -161,7 +191,7 @@ class PolicyEvaluation:
     run_id: str
     name: str
     values: Mapping[str, float]
-    payload: Mapping[str, Any] | None
+    payload: Mapping[str, Any] | None = field(repr=False)
     created_at: datetime
 
     def row(self) -> Row:
@@ -199,7 +229,7 @@ class Event:
     id: int
     run_id: str
     kind: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] = field(repr=False)
     created_at: datetime
 
     def row(self) -> Row:

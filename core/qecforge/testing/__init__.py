@@ -1,9 +1,10 @@
-"""Contract suites: what every plugin and store must keep, ours or a third party's, as pytest classes.
+"""Contract suites: what every plugin, store and executor must keep, ours or a third party's, as pytest classes.
 
     from qecforge.testing.agents import AgentContract
     from qecforge.testing.continuous import ContinuousAgentContract
     from qecforge.testing.environments import EnvironmentContract
     from qecforge.testing.evaluations import EvaluationContract
+    from qecforge.testing.executors import ExecutorContract
     from qecforge.testing.quantizers import QuantizerContract
     from qecforge.testing.reproductions import ReproductionContract
     from qecforge.testing.rewards import RewardContract
@@ -30,6 +31,12 @@ if importlib.util.find_spec("pytest"):
         "continuous",
         "environments",
         "evaluations",
+        "executors",
+        "executors._example",
+        "executors._failures",
+        "executors._records",
+        "executors._sharing",
+        "executors._stopping",
         "parameters",
         "quantizers",
         "reproductions",

@@ -32,7 +32,7 @@ def evaluate_runs(
     """
     from qecforge.cli._progress import show_progress
     from qecforge.cli._run import report
-    from qecforge.executors import stop_signals
+    from qecforge.machine.signals import stop_signals
     from qecforge.manifest import RunPlan
     from qecforge.registry import Registry
     from qecforge.runs.execute import evaluate_run
@@ -58,7 +58,7 @@ def evaluate_runs(
         for run in chosen.values()
     }
     options, outcomes = RunOptions(store_url=store, workers=workers), []
-    with show_progress() as listener, stop_signals() as stop:
+    with show_progress() as listener, stop_signals(listener.on_stop) as stop:
         for run_id, plan in plans.items():
             outcomes.append(evaluate_run(run_id, plan, options, listener, stop.is_set))
             if stop.is_set():

@@ -6,13 +6,14 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal, TypeAlias
 
 from qecforge.codes import StabilizerCode
-from qecforge.errors import ConfigurationError
+from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
 from qecforge.evaluation.error_rates.circuits.extraction import ExtractionRound, extraction_round
 from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, coupled_qubits, measured_code
@@ -286,6 +287,8 @@ def measure_error_rates(
 
 _SECONDS_BEFORE_POOL = 5.0
 """What is drawn within this time does not repay starting processes."""
+_SECONDS_BETWEEN_SIGNALS = 1.0
+"""A signal to a group reaches its processes one after the other; this one may be the last."""
 
 
 class _Tally:
@@ -366,6 +369,23 @@ def _draw_here(tallies: Sequence[_Tally], stop: Callable[[], bool], seconds: flo
 
 def _draw_in_pool(tallies: Sequence[_Tally], stop: Callable[[], bool], pool: ChunkPool) -> None:
     """As `_draw_here`, with chunks drawn ahead of their turn elsewhere.
+
+    Raises:
+        RunFailed: a process of the pool was ended by others. A signal to stop, which every process of a group gets,
+            ends them too: then what is counted so far stands.
+    """
+    try:
+        _draw_ahead(tallies, stop, pool)
+    except BrokenExecutor as error:
+        end = time.monotonic() + _SECONDS_BETWEEN_SIGNALS
+        while not stop():
+            if time.monotonic() > end:
+                raise RunFailed("a process that draws shots was killed (out of memory?)") from error
+            time.sleep(0.01)
+
+
+def _draw_ahead(tallies: Sequence[_Tally], stop: Callable[[], bool], pool: ChunkPool) -> None:
+    """Draw until all chunks are there or `stop` says so.
 
     Chunks are taken in the same order all the same; one that the stopping rule turns out not to want is thrown away
     unrecorded.

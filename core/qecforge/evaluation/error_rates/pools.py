@@ -11,7 +11,8 @@ from typing import Protocol
 
 from qecforge.evaluation.error_rates.records import ErrorCounts
 from qecforge.evaluation.error_rates.sampling import Chunk, draw_chunk
-from qecforge.machine.signals import children_deaf_to_sigint
+from qecforge.machine.processes import end_with_parent
+from qecforge.machine.signals import children_ignore_sigint
 
 __all__ = ["ChunkPool", "Drawing", "process_pool"]
 
@@ -48,7 +49,7 @@ class _Processes(ChunkPool):
         return self._workers
 
     def submit(self, chunk: Chunk) -> Future[ErrorCounts]:
-        with children_deaf_to_sigint():
+        with children_ignore_sigint():
             return self._pool.submit(draw_chunk, chunk)
 
 
@@ -57,7 +58,8 @@ def process_pool(workers: int) -> Iterator[ChunkPool]:
     """So many processes on this machine, at most one a core."""
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(min(workers, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+    processes = min(workers, os.cpu_count() or 1)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         try:
             yield _Processes(pool, workers)
         finally:
