@@ -43,6 +43,12 @@ class LoggingListener(RunListener):
         what = "continues" if resumed else "starts"
         logger.info("run %s (%s seed %d) %s, identity %s", run_id, plan.name, plan.seed, what, plan.identity)
 
+    def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
+        """At INFO."""
+        logger.info(
+            "run %s (%s seed %d) is evaluated further: %s", run_id, plan.name, plan.seed, ", ".join(evaluations)
+        )
+
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """At INFO."""
         logger.info("%s seed %d: phase %s", plan.name, plan.seed, phase)

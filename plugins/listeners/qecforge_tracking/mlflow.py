@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qecforge.machine.extras import missing_dependency
@@ -57,6 +57,10 @@ class MlflowListener(RunListener):
         else:
             self._client.set_terminated(known, "RUNNING")
         self._runs[plan.identity] = known
+
+    def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
+        """Take up the run of the training, or begin one where MLflow has none."""
+        self.on_start(plan, run_id, resumed=True)
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """A metric each, in one request."""

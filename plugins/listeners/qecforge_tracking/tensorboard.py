@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,10 @@ class TensorBoardListener(RunListener):
         """Name the folder; it is made with the first number, whose step says from where a resumed run goes on."""
         self._folders[plan.identity] = self._directory / f"{plan.name}-{run_id}", resumed
 
+    def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
+        """Go on in the folder of the finished run."""
+        self.on_start(plan, run_id, resumed=False)
+
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """A scalar for each metric."""
         # Agents may report the step of the checkpoint once more, with its metrics or without.
@@ -56,12 +60,12 @@ class TensorBoardListener(RunListener):
         """Distance and gates, at the last step."""
         step = self._steps.get(plan.identity, 0)
         for name, value in code_numbers(record):
-            self._writer(plan, step).add_scalar(name, value, step)
+            self._writer(plan).add_scalar(name, value, step)
 
     def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
         """The rate over all shots so far; its step is their number."""
         name, shots, rate = self._rates.setdefault(plan.identity, RatesSoFar()).add(task, counts)
-        self._writer(plan, self._steps.get(plan.identity, 0)).add_scalar(name, rate, shots)
+        self._writer(plan).add_scalar(name, rate, shots)
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Close the run's files."""
@@ -75,8 +79,8 @@ class TensorBoardListener(RunListener):
             writer.close()
         self._writers = {}
 
-    def _writer(self, plan: RunPlan, step: int) -> Any:
-        """That of the run; made with `step` as the first that is not there yet."""
+    def _writer(self, plan: RunPlan, step: int | None = None) -> Any:
+        """That of the run. Where training is resumed, `step` is the first that is not to be seen from before."""
         if plan.identity not in self._writers:
             folder, resumed = self._folders[plan.identity]
             purge = step if resumed else None

@@ -88,6 +88,29 @@ def test_tensorboard_has_every_metric_once(registry, tmp_path):
     assert [each.value for each in found.Scalars("code/distance")] == [3.0]
 
 
+def test_tensorboard_keeps_the_training_where_only_the_evaluation_goes_on(registry, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (plan,) = load_manifest(MANIFEST, registry=registry).runs()
+    for begin in ("on_start", "on_extend"):
+        folder = tmp_path / begin
+        for part in range(2):
+            listener = make_listener(f"tensorboard:directory={folder}", registry)
+            if part == 0:
+                listener.on_start(plan, "r", False)
+                listener.on_progress(plan, 4, 8, {"reward": 1.5})
+            else:
+                getattr(listener, begin)(plan, "r", True if begin == "on_start" else ["count"])
+                listener.on_measure(plan, TASK, ErrorCounts(shots=100, errors=1, seconds=0.1))
+            listener.close()
+        found = EventAccumulator(str(folder / "walk-r"))
+        found.Reload()
+        assert [(each.step, each.value) for each in found.Scalars("reward")] == [(4, 1.5)]
+        assert [(each.step, each.value) for each in found.Scalars("error_rate/c0ffee012345/p=0.01")] == [
+            (100, pytest.approx(0.01))
+        ]
+
+
 def test_mlflow_has_one_run_with_settings_metrics_and_status(registry, tmp_path, monkeypatch):
     from mlflow.tracking import MlflowClient
 
