@@ -62,7 +62,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
     return [
         EnvironmentSpec(
             name="code_discovery",
-            summary="Build an encoder gate by gate until the code has the distance sought",
+            summary="Build an encoding circuit gate by gate until the code has the target distance",
             config=CodeDiscoveryConfig,
             make=make,
             actions="discrete",
