@@ -77,8 +77,8 @@ class Application(TyperGroup):
 app = typer.Typer(
     cls=Application,
     name="qecforge",
-    help="Find quantum error-correcting codes with reinforcement learning, prove them, measure them, keep them.",
-    epilog="Exit codes: 0 done, 1 a run failed, 2 bad input, 130 interrupted (state saved).",
+    help="Optimise quantum error correction with reinforcement learning; verify, measure and store the results.",
+    epilog="Exit codes: 0 done, 1 a run failed, 2 bad input, 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -89,8 +89,10 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error; goes anywhere.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of an error. May stand anywhere on the line.")
+    ] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as installed

@@ -64,8 +64,8 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to write the listing.")]
-StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store, as an SQLAlchemy URL.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
+StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store: an SQLAlchemy URL.")]
 
 
 def in_options(error: Exception) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="See what is installed.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List the installed plugins and their settings.", no_args_is_help=True, rich_markup_mode=None)
 
 
 class Kind(StrEnum):
@@ -43,9 +43,11 @@ COLUMNS = (
 @app.command("list")
 def list_plugins(
     form: FormatOption = Format.TABLE,
-    full: Annotated[bool, typer.Option("--traceback", help="The whole traceback of each broken plugin.")] = False,
+    full: Annotated[
+        bool, typer.Option("--traceback", help="Print the traceback of each plugin that cannot be loaded.")
+    ] = False,
 ) -> None:
-    """Every plugin that is installed; broken ones with the reason."""
+    """List the installed plugins. For a plugin that cannot be loaded, the reason is given."""
     from qecforge.registry import Registry
 
     registry = Registry.load()
@@ -60,12 +62,14 @@ def list_plugins(
 
 @app.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(help="As in a manifest's `plugin:`, or of a reproduction.")],
-    kind: Annotated[Kind | None, typer.Option("--kind", help="Where plugins of two kinds share the name.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the plugin, as after `plugin:` in a manifest.")],
+    kind: Annotated[
+        Kind | None, typer.Option("--kind", help="Needed where plugins of two kinds have the same name.")
+    ] = None,
     form: FormatOption = Format.TABLE,
-    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of its settings instead.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of its settings instead.")] = False,
 ) -> None:
-    """A plugin's summary, and the settings that a manifest may give it, or the options of a reproduction."""
+    """Show a plugin: its summary and its settings in a manifest, or the options of a reproduction."""
     import json
 
     from qecforge.registry import Registry

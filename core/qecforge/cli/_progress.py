@@ -104,7 +104,7 @@ class _Announcer(RunListener):
     def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
         """Say that the run is finished, and what is added."""
         self._begun[plan.identity] = time.monotonic()
-        self._say(f"{label(plan)}: run {run_id} is finished; evaluates {', '.join(evaluations)}")
+        self._say(f"{self._counted(plan)}: run {run_id} is finished; evaluates {', '.join(evaluations)}")
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """Say so of the phases that a quantizer brings, and which evaluations of the environment's follow."""

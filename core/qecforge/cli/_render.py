@@ -42,7 +42,7 @@ __all__ = [
 CODES = (
     Column("id", "code"),
     Column("parameters"),
-    Column("distance_kind", "distance is"),
+    Column("distance_kind", "distance known as", show=lambda kind: kind.replace("_", " ")),
     Column("gate_count", "gates"),
     Column("two_qubit_gate_count", "two-qubit"),
     Column("step", "found at step"),

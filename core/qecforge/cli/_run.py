@@ -49,7 +49,7 @@ PLANS = (
     Column("identity", detail=True),
 )
 
-ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="A YAML file.")]
+ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest, a YAML file.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the manifest, such as agent.total_steps=1000."),
@@ -100,20 +100,22 @@ def run(
     store: StoreOption = DEFAULT_STORE,
     executor: ExecutorOption = DEFAULT_EXECUTOR,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
+        int | None, typer.Option("--workers", min=1, help="Number of processes; default: one for each core.")
     ] = None,
     executor_options: ExecutorOptionsOption = None,
     overrides: SetOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Run finished and broken runs anew.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")] = False,
-    show: Annotated[int, typer.Option("--show", min=0, help="How many codes to print in full, best first.")] = 1,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start finished, failed and interrupted runs again from the beginning.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")] = False,
+    show: Annotated[int, typer.Option("--show", min=0, help="Number of codes to print in full, best first.")] = 1,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Carry out the runs of a manifest.
 
-    Finished runs are skipped, broken ones resumed.
+    Finished runs are skipped; interrupted and failed runs are resumed.
 
-    --format writes the runs of --dry-run, or the codes found, as a listing.
+    --format writes a table of the codes found or, with --dry-run, of the runs.
     """
     from qecforge.registry import Registry
 
@@ -164,7 +166,7 @@ def report(
 
 
 def validate(manifest: ManifestArgument, overrides: SetOption = None, form: FormatOption = Format.TABLE) -> None:
-    """Check a manifest and list its runs. Nothing is run and no store is opened."""
+    """Check a manifest and list its runs. Nothing is run, and no store is opened."""
     from qecforge.manifest import load_manifest
     from qecforge.registry import Registry
 
@@ -175,7 +177,7 @@ def validate(manifest: ManifestArgument, overrides: SetOption = None, form: Form
 def schema() -> None:
     """Print the JSON Schema of manifests.
 
-    It covers the plugins that are installed; editors complete and check manifests with it.
+    It covers the installed plugins. Editors use it to complete and check manifests.
     """
     import json
 

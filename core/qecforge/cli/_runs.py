@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Look at runs, compare them, take out policies, delete runs.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, compare and delete runs; export their policies.", no_args_is_help=True, rich_markup_mode=None
 )
 
 COLUMNS = (
@@ -110,21 +110,21 @@ class PolicyFormat(StrEnum):
     FILES = "files"
 
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its first characters.")]
 
 
 @app.command("list")
 def list_runs(
     store: StoreOption = DEFAULT_STORE,
-    name: Annotated[str | None, typer.Option("--name", help="Only runs of manifests of this name.")] = None,
-    status: Annotated[Status | None, typer.Option("--status", help="Only runs that are this far.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Only runs whose manifest has this name.")] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Only runs with this status.")] = None,
     environment: Annotated[str | None, typer.Option("--environment", help="Only runs in this environment.")] = None,
     agent: Annotated[str | None, typer.Option("--agent", help="Only runs of this agent.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Only runs of this seed.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Only runs with this seed.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of rows.")] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Runs, newest first."""
+    """List the runs in the store, newest first."""
     with open_store(store) as opened:
         runs = opened.runs(
             name=name,
@@ -139,7 +139,7 @@ def list_runs(
 
 @app.command("show")
 def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatOption = Format.TABLE) -> None:
-    """One run: how it went, what it found, with what it was made."""
+    """Show one run: status, metrics, codes, artifacts, versions and machine, manifest."""
     with open_store(store) as opened:
         record = opened.run(run)
         if form is Format.CSV:
@@ -152,9 +152,13 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
 
 @app.command("compare")
 def compare_runs(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, or the beginnings of them.")],
-    metric: Annotated[str, typer.Option("--metric", help="A metric, or a number of a policy evaluation.")],
-    confidence: Annotated[float, typer.Option("--confidence", help="Of Student's interval of the mean.")] = 0.95,
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="Ids of the runs, or their first characters.")
+    ],
+    metric: Annotated[str, typer.Option("--metric", help="Name of a metric, or of a value of a policy evaluation.")],
+    confidence: Annotated[
+        float, typer.Option("--confidence", help="Confidence level of Student's interval of the mean.")
+    ] = 0.95,
     store: StoreOption = DEFAULT_STORE,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -163,7 +167,7 @@ def compare_runs(
     Runs that are not finished, and seeds that are there twice, count and are named.
     """
     if len(runs) < 2:
-        raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` looks at one")
+        raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` shows one")
     with open_store(store) as opened:
         groups = opened.compare(runs, metric, confidence=confidence)
     rows = [
@@ -185,11 +189,11 @@ app.command("evaluate")(evaluate_runs)
 
 @app.command("delete")
 def delete_runs(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or the beginnings of them.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of the runs, or their first characters.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Delete runs with all that only they brought: metrics, artifacts, codes that no other run found."""
+    """Delete runs, with their metrics and artifacts and with codes that no other run found."""
     from qecforge.runs.execute import delete_run
 
     with open_store(store, write=True) as opened:
@@ -209,25 +213,30 @@ def export_policy(
         PolicyFormat,
         typer.Option(
             "--format",
-            help="onnx for any ONNX runtime; safetensors is what we load; files: all of them, into a folder.",
+            help="onnx: for ONNX runtimes; safetensors: for qecforge; files: all files of the policy, in a folder.",
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PATH", help="File, or folder of files; stdout if not given.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="PATH", help="File to write, or folder with --format files. Default: standard output."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write the policy that a run left: the integer one where it has a quantizer, else the float one."""
+    """Export the policy of a run: the integer policy where it has a quantizer, else the float policy."""
     if form is PolicyFormat.FILES and out is None:
-        raise ConfigurationError("--out: a policy's files need a folder: name one")
+        raise ConfigurationError("--out: is missing; --format files needs a folder to write to")
     if out is None and _to_terminal():
-        raise ConfigurationError("--out: a policy is no text for a terminal: name a file, or send the output to one")
+        raise ConfigurationError(
+            "--out: a policy is binary and is not written to a terminal: give a file, or redirect the output"
+        )
     with open_store(store) as opened:
         record = opened.run(run)
         found = opened.artifacts(record.id, kind="quantized") or opened.artifacts(record.id, kind="policy")
         if not found:
-            raise StoreError(f"run {record.id} ({record.status}) left no policy: run its manifest to the end")
+            raise StoreError(f"run {record.id} ({record.status}) has no policy: run its manifest to the end")
         if form is PolicyFormat.FILES:
             contents = {each.name: opened.read_artifact(each) for each in found}
         else:
@@ -252,7 +261,9 @@ def _write_folder(folder: Path, contents: Mapping[str, bytes], force: bool) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"--out: {folder} is no folder ({error.strerror}); name another one") from error
+        raise ConfigurationError(
+            f"--out: {folder} cannot be used as a folder ({error.strerror}); name another one"
+        ) from error
     for name, content in contents.items():
         _write(folder / name, content, force)
 
@@ -276,7 +287,7 @@ def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: Pol
     if len(found) > 1 or not found[0].name.endswith(".safetensors"):
         names = ", ".join(each.name for each in found)
         raise ConfigurationError(
-            f"run {run.id}: its policy consists of {names}, which --format {form.value} cannot hold: use --format files"
+            f"run {run.id}: its policy is several files ({names}), and {form.value} is one: use --format files"
         )
     content = store.read_artifact(found[-1])
     if form is PolicyFormat.SAFETENSORS:
@@ -298,7 +309,9 @@ def _float_network(store: Store, run: Run) -> nn.Module:
 
     policy = policy_of_run(run, kept_files(store, run.id), Registry.load())
     if not isinstance(policy, Policy):
-        raise ConfigurationError(f"run {run.id}: its policy answers prompts and has no ONNX form: use --format files")
+        raise ConfigurationError(
+            f"run {run.id}: its policy generates text and cannot be written as ONNX: use --format files"
+        )
     try:
         return policy.module
     except ConfigurationError as error:
@@ -349,7 +362,7 @@ def _lines(store: Store, run: Run) -> list[str]:
     return [
         *lines,
         "",
-        "manifest, as in its file (with what --set changed: --format json)",
+        "manifest, as in its file (--format json shows it with the values of --set)",
         run.manifest_source.rstrip(),
     ]
 

@@ -56,7 +56,7 @@ class ModulePolicy(Policy):
         """Actions (B,) int64: the most likely ones, or drawn with `rng` (Gumbel-max).
 
         Raises:
-            ConfigurationError: They shall be drawn, and `rng` is missing.
+            ConfigurationError: Actions are to be sampled, and `rng` is None.
         """
         logits = self.logits(observations)
         return choose_actions(logits, action_mask=action_mask, deterministic=deterministic, rng=rng, start=self.start)

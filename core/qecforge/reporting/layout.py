@@ -1,4 +1,4 @@
-"""How a table of texts is laid out in so many columns of a terminal. No text is ever cut.
+"""Layout of a table of texts for a terminal of a given width. No text is ever cut.
 
 Where a table is too wide, in this order: columns that say the same in every row stand above the table, empty ones go;
 headings and cells continue on the next line, at blanks; columns that are marked as minor are left out, and named below;

@@ -128,7 +128,7 @@ def _execute(
             missing = missing_evaluations(plan, run)
             if extends and not missing:
                 return RunOutcome(run_id, plan.identity, "skipped", 0.0)
-            clock = Clock(run.spent or 0.0) if extends or not options.force else Clock()
+            before = 0.0 if options.force and not extends else run.seconds if extends else run.spent
             attempt = Attempt(
                 plan,
                 run_id,
@@ -137,7 +137,7 @@ def _execute(
                 options,
                 listener,
                 cancelled,
-                clock,
+                Clock(before or 0.0),
                 extends=extends,
             )
             if extends:

@@ -145,7 +145,7 @@ class RunStore(StoreBase):
         return run
 
     def delete_run(self, run_id: str) -> Run:
-        """Delete a run and all that only it brought: see `restart_run`. Returns what was deleted."""
+        """Delete a run with everything that belongs to it alone, as `restart_run` says. Returns the deleted run."""
         with self._database.writing() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
             run, files = self._load_run(connection, run_id), self._files_of(connection, run_id)

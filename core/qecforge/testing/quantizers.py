@@ -159,7 +159,7 @@ class QuantizerContract:
 
     @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8])
     def test_every_runtime_equals_the_reference(self, bits: int) -> None:
-        """Any number of bits is heeded, and every runtime gives the reference's logits."""
+        """Every number of bits is used as asked for, and every runtime gives the reference's logits."""
         policy, states = PerceptronPolicy(), self.states()
         found = self.quantized(policy, bits=bits)
         mlp = found.mlp

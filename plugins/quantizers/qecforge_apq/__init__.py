@@ -30,7 +30,7 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
     return [
         QuantizerSpec(
             name="apq",
-            summary="Argmax-preserving quantization: QAT that keeps the teacher's order of actions (APQ)",
+            summary="Argmax-preserving quantization (APQ): QAT that preserves the teacher's ranking of actions",
             config=ApqConfig,
             make=make_apq,
             kind="training_aware",

@@ -47,7 +47,7 @@ class ApqConfig(LsqConfig):
         default=1.0, description="Weight of L_rank (APQ paper, eq. 6: unpublished; 1 is ours)."
     )
     alpha: Weight | Anneal = Field(default=0.5, description="Weight of the listwise term (APQ paper: 0.5).")
-    pairwise: bool = Field(default=True, description="Whether the pairwise margin term, eq. (1), is there.")
+    pairwise: bool = Field(default=True, description="Whether the pairwise margin term, eq. (1), is used.")
     margin: Weight | Anneal = Field(
         default=Schedule.model_validate({"from": 0.0, "to": 0.2, "until": 0.5}),
         description='tau of the pairwise term, logits (APQ paper: 0.2, "anneal-up"; from 0 within the first half is '

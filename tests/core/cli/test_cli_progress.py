@@ -210,3 +210,10 @@ def test_long_work_says_so_in_lines(capsys):
     with working("proving", seconds=100):
         pass
     assert "100 s" not in capsys.readouterr().err
+
+
+def test_a_signal_and_a_run_of_another_process_are_said_at_once(listener, lines):
+    listener.on_wait(plan(), "abc")
+    listener.on_stop()
+    assert lines[0] == "walk seed 0: another process carries out run abc; waiting for its end"
+    assert lines[1].startswith("stopping: each run saves its state at its next step")

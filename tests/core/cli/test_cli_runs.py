@@ -53,7 +53,7 @@ def test_show_has_all_of_a_run(filled):
         "[[5,1,3]]",
         "policy.safetensors",
         "visits",
-        f"manifest, as in its file (with what --set changed: --format json)\n{MANIFEST.strip()}",
+        f"manifest, as in its file (--format json shows it with the values of --set)\n{MANIFEST.strip()}",
     ):
         assert part in text
     document = json.loads(invoke("runs", "show", run_id, "--format", "json").stdout)

@@ -142,7 +142,7 @@ class FakeQuantizedMlp(nn.Module):
 
         Raises:
             ConfigurationError: Too few states, NaN or infinite values, another size than the network's, or, where
-                observations are to be the levels, other values than those.
+                the levels are those of the observations, values that are not among them.
         """
         parts = self.parts()
         array = checked_calibration(observations, parts[0].weight.shape[1])
