@@ -35,6 +35,7 @@ __all__ = [
 DEFAULT_STORE = "sqlite:///results.db"
 
 OPTIONS = {
+    "allow": "--allow",
     "directory": "--directory",
     "executor": "--executor",
     "folder": "--out",
@@ -61,7 +62,11 @@ StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The st
 def in_options(error: Exception) -> str:
     """The message of an error on one line, with the option where it names a parameter of the library."""
     message, parameter = one_line(error), getattr(error, "parameter", None)
-    return message.replace(f"`{parameter}`", OPTIONS[parameter]) if parameter in OPTIONS else message
+    # A file is refused inside a plugin's configuration, and the error of the manifest tells of its own parameter.
+    for name in (parameter, "allow"):
+        if name in OPTIONS:
+            message = message.replace(f"`{name}`", OPTIONS[name])
+    return message
 
 
 def say(line: str) -> None:

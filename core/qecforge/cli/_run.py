@@ -44,6 +44,12 @@ SetOption = Annotated[
 ]
 
 
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="PATH", help="A file or folder outside of the manifest's that it may name."),
+]
+
+
 def _known(name: str) -> str:
     make_executor(name)
     return name
@@ -75,6 +81,7 @@ def run(
         int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
     ] = None,
     overrides: SetOption = None,
+    allow: AllowOption = None,
     force: Annotated[bool, typer.Option("--force", help="Run finished and broken runs anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")] = False,
     show: Annotated[int, typer.Option("--show", min=0, help="How many codes to print in full, best first.")] = 1,
@@ -92,7 +99,7 @@ def run(
         raise ConfigurationError("--show applies to the text report: leave it out, or --format")
     from qecforge.manifest import load_manifest
 
-    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or ())
+    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or (), allow=allow or ())
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
@@ -114,12 +121,17 @@ def run(
         )
 
 
-def validate(manifest: ManifestArgument, overrides: SetOption = None, form: FormatOption = Format.TABLE) -> None:
+def validate(
+    manifest: ManifestArgument,
+    overrides: SetOption = None,
+    allow: AllowOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
     """Check a manifest and list its runs. Nothing is run and no store is opened."""
     from qecforge.manifest import load_manifest
     from qecforge.registry import Registry
 
-    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or ())
+    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or (), allow=allow or ())
     emit(_plans(loaded, {}), form)
 
 

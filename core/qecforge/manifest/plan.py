@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qecforge.contracts.config import PluginConfig
+from qecforge.contracts.files import files_of_stored_run
 from qecforge.errors import ManifestError, PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
 from qecforge.manifest._choice import Choice
@@ -78,7 +79,8 @@ class RunPlan:
         _check_versions(planned, content, registry)
         teacher = _embedded_teacher(content, registry, name)
         label = Label(name, source_text, sweep_point or {})
-        return plan_of(resolve(_node(content), registry), seed, label, teacher)
+        with files_of_stored_run():
+            return plan_of(resolve(_node(content), registry), seed, label, teacher)
 
 
 @dataclass(frozen=True)
