@@ -46,7 +46,7 @@ class Application(TyperGroup):
             sys.stdout.flush()
         except (_CommandLineError, typer.Abort, UserError, RunFailed, Interrupted) as error:
             if debug:
-                traceback.print_exception(error)
+                say("".join(traceback.format_exception(error)).rstrip("\n"))
             code = _explain(error)
         except BrokenPipeError:
             code = _leave_quietly()

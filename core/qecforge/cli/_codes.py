@@ -21,8 +21,11 @@ from qecforge.cli._output import (
     say,
     stdout,
     working,
+    write,
 )
 from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.machine.files import write_whole
+from qecforge.reporting.printable import printable
 from qecforge.reporting.tables import Column, Table, duration
 
 if TYPE_CHECKING:
@@ -144,13 +147,13 @@ def show_code(code: CodeArgument, store: StoreOption = DEFAULT_STORE, form: Form
         record = opened.code(code)
         rates = opened.error_rates(record.id)
     if form is Format.JSON:
-        typer.echo(code_document(record, rates))
+        write(code_document(record, rates))
     elif form is Format.CSV:
         emit(rates_table(rates), form)
     else:
         console = stdout()
         width = console.width if console.is_terminal else None
-        typer.echo("\n".join([*code_lines(record, rates, width=width), "", *query_lines(record, store)]))
+        write("\n".join([*code_lines(record, rates, width=width), "", *query_lines(record, store)]))
 
 
 @app.command("export")
@@ -168,11 +171,10 @@ def export_code(
         record = opened.code(code)
     text = dump_code(record.code, form.value, encoder=record.encoder)
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
         return
     try:
-        with out.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
+        write_whole(out, text.encode(), replace=force)
     except FileExistsError:
         raise ConfigurationError(f"--out: {out} exists; replace it with --force, or name another file") from None
     except OSError as error:
@@ -247,7 +249,7 @@ def import_code(
         distance = loaded.distance(budget_seconds=max(0.0, budget - (time.perf_counter() - started)))
     with Store(store) as opened:
         record = opened.add_code(loaded, distance, source=source or origin)
-    typer.echo("\n".join(code_lines(record, [], circuit=False)))
+    write("\n".join(code_lines(record, [], circuit=False)))
 
 
 def _check_distance(record: CodeRecord, budget: float) -> dict[str, Any]:

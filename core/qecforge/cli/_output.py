@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qecforge.errors import one_line
+from qecforge.machine.masking import masked
+from qecforge.reporting.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +33,9 @@ __all__ = [
     "open_store",
     "say",
     "stdout",
+    "store_option",
     "working",
+    "write",
 ]
 
 DEFAULT_STORE = "sqlite:///results.db"
@@ -71,7 +77,17 @@ def in_options(error: Exception) -> str:
 
 def say(line: str) -> None:
     """A line for people, on stderr; stdout is for results."""
-    typer.echo(line, err=True)
+    typer.echo(printable(masked(line)), err=True)
+
+
+def write(text: str) -> None:
+    """Text for people or JSON, on stdout."""
+    typer.echo(printable(text))
+
+
+def store_option(store_url: str) -> str:
+    """The store as an option of a command that is shown, passwords masked; nothing for the usual store."""
+    return "" if store_url == DEFAULT_STORE else f" --store {quote(masked(store_url))}"
 
 
 def stdout() -> Console:
@@ -89,9 +105,10 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
     from qecforge.reporting import tables
 
     if form is Format.JSON:
-        typer.echo(tables.to_json(table))
+        write(tables.to_json(table))
     elif form is Format.CSV:
-        typer.echo(tables.to_csv(table))
+        # Programs are given the values as they are; a terminal is not steered by them.
+        typer.echo(printable(tables.to_csv(table)) if sys.stdout.isatty() else tables.to_csv(table))
     elif not table.rows:
         say(empty)
     else:
@@ -99,7 +116,7 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
         if console.is_terminal:
             console.print(tables.to_rich(table))
         else:
-            typer.echo(tables.to_text(table))
+            write(tables.to_text(table))
 
 
 @contextmanager

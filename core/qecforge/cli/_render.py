@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qecforge.cli._output import DEFAULT_STORE
+from qecforge.cli._output import store_option
 from qecforge.evaluation.built_in import RETURNS, SEARCH
+from qecforge.machine.masking import masked
 from qecforge.reporting.tables import (
     Column,
     Table,
@@ -191,11 +192,11 @@ def circuit_lines(encoder: str, width: int | None = None) -> list[str]:
 
 def query_lines(record: CodeRecord, store_url: str) -> list[str]:
     """Python and shell that give this code back."""
-    option = "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    option = store_option(store_url)
     return [
         "in Python",
         "    from qecforge import Store",
-        f'    with Store("{store_url}") as store:',
+        f'    with Store("{masked(store_url)}") as store:',
         f'        record = store.code("{record.id}")   # record.code, .encoder, .distance',
         "        rates = store.error_rates(record.id)",
         f"        similar = store.codes(n={record.n}, k={record.k}, min_distance={record.distance}, "

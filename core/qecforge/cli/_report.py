@@ -11,6 +11,7 @@ import typer
 
 from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
 from qecforge.errors import ConfigurationError, StoreError
+from qecforge.machine.files import write_whole
 from qecforge.reporting.tables import Column, Table, number, plain
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def report(
     title = ", ".join(dict.fromkeys(each.name for each in records))
     page = html_page(f"Report of {title}", tables, figures, notes=left_out)
     try:
-        out.write_text(page, encoding="utf-8")
+        write_whole(out, page.encode())
     except OSError as error:
         raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); name another file") from error
     typer.echo(str(out))

@@ -24,6 +24,7 @@ from qecforge.cli._output import (
     say,
     stdout,
     working,
+    write,
 )
 from qecforge.errors import ConfigurationError, RunFailed, one_line
 from qecforge.reporting.tables import Column, Table, to_rich, to_text
@@ -269,7 +270,7 @@ def _show(tables: Mapping[str, Table]) -> None:
         if console.is_terminal:
             console.print(to_rich(table))
         else:
-            typer.echo(to_text(table))
+            write(to_text(table))
         typer.echo()
 
 

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, stdout
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    open_store,
+    say,
+    stdout,
+    store_option,
+    write,
+)
 from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
@@ -226,7 +237,7 @@ def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url
         ]
     measured = [each for each in found if each[2]]
     if measured:
-        typer.echo(f"\npolicies\n{to_text(policies_table(measured), _width())}")
+        write(f"\npolicies\n{to_text(policies_table(measured), _width())}")
 
 
 def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
@@ -242,20 +253,15 @@ def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: s
     for line in tables.left_out:
         say(line)
     for name, table in tables.found.items():
-        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, _width())]))
+        write("\n".join(["", *([] if table.title else [name]), to_text(table, _width())]))
     if tables.found:
         run_id = outcomes[0].run_id
-        show = f"    qecforge runs show {run_id}{_store_option(store_url)}"
-        typer.echo("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
+        show = f"    qecforge runs show {run_id}{store_option(store_url)}"
+        write("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
 
 
 def _figures_line(run_id: str, store_url: str) -> str:
-    return f"    qecforge runs figures {run_id} --out figures{_store_option(store_url)}"
-
-
-def _store_option(store_url: str) -> str:
-    """What a command needs to find the same store."""
-    return "" if store_url == DEFAULT_STORE else f" --store {store_url}"
+    return f"    qecforge runs figures {run_id} --out figures{store_option(store_url)}"
 
 
 def _looks_for_codes(plan: RunPlan) -> bool:
@@ -286,12 +292,12 @@ def _report(
     width = _width()
     with open_store(store_url) as store:
         for record in codes[:show]:
-            typer.echo("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
+            write("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
     others = codes[show : show + OTHER_CODES]
     if others:
-        typer.echo(f"\n{len(codes) - show} other codes\n{to_text(codes_table(others), width)}")
+        write(f"\n{len(codes) - show} other codes\n{to_text(codes_table(others), width)}")
     rest = len(codes) - show - len(others)
     run_id = codes[0].run_ids[0]
     if rest > 0:
-        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{_store_option(store_url)}`")
-    typer.echo("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))
+        write(f"and {rest} more: `qecforge codes list --run {run_id}{store_option(store_url)}`")
+    write("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))

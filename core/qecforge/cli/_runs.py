@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say
+from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, write
 from qecforge.errors import ConfigurationError, StoreError
+from qecforge.machine.files import write_whole
 from qecforge.reporting.tables import Column, Table, duration, interval, number, percent, plain, to_json_object, to_text
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
         if form is Format.CSV:
             emit(Table(COLUMNS, [record.row()]), form)
         elif form is Format.JSON:
-            typer.echo(to_json_object(_everything(opened, record)))
+            write(to_json_object(_everything(opened, record)))
         else:
-            typer.echo("\n".join(_lines(opened, record)))
+            write("\n".join(_lines(opened, record)))
 
 
 @app.command("compare")
@@ -163,11 +164,11 @@ def delete_runs(
     with open_store(store, write=True) as opened:
         chosen = {record.id: record for record in map(opened.run, runs)}
         if not yes:
-            typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()])))
+            write(to_text(Table(COLUMNS, [record.row() for record in chosen.values()])))
             typer.confirm(f"Delete {len(chosen)} run(s)?", abort=True)
         for run_id in chosen:
             delete_run(opened, run_id)
-    typer.echo(f"deleted: {', '.join(chosen)}")
+    write(f"deleted: {', '.join(chosen)}")
 
 
 @app.command("export-policy")
@@ -227,8 +228,7 @@ def _write_folder(folder: Path, contents: Mapping[str, bytes], force: bool) -> N
 
 def _write(path: Path, content: bytes, force: bool) -> None:
     try:
-        with path.open("wb" if force else "xb") as file:
-            file.write(content)
+        write_whole(path, content, replace=force)
     except FileExistsError:
         raise ConfigurationError(f"--out: {path} exists; replace it with --force, or name another file") from None
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qecforge.errors import Interrupted
+from qecforge.errors import Interrupted, StoreError
 from qecforge.executors._base import Executor, stop_signals
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
@@ -56,7 +56,9 @@ def run_manifest(
 
     options = replace(options or RunOptions(), checkpoint_seconds=manifest.checkpoint.every_seconds)
     chosen = make_executor(executor, workers)
-    Store(options.store_url).close()
+    with Store(options.store_url) as store:
+        if store.in_memory:
+            raise StoreError("`store_url`: a store in memory is gone with each run: name a file", parameter="store_url")
     plans = manifest.runs()
     outcomes = chosen.run(plans, options, listener or RunListener())
     ended = sum(outcome.status != "interrupted" for outcome in outcomes)

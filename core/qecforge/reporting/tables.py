@@ -17,6 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from qecforge.reporting.printable import printable
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -120,7 +122,10 @@ class Column:
     justify: Literal["left", "right"] | None = None
 
     def text(self, value: Any) -> str:
-        """The value as people see it."""
+        """The value as people see it, on one line, with nothing that steers a terminal."""
+        return printable(self._shown(value), keep="")
+
+    def _shown(self, value: Any) -> str:
         if self.show is not None:
             return self.show(value)
         if isinstance(value, datetime):

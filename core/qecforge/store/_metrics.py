@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select
 
 from qecforge.errors import ConfigurationError
+from qecforge.machine.masking import masked_values
 from qecforge.store import _sql
 from qecforge.store._runs import RunStore
 from qecforge.store.models import EventRow, MetricRow, PolicyEvaluationRow, RunRow
@@ -93,9 +94,10 @@ class MetricStore(RunStore):
 
     def add_event(self, run_id: str, kind: str, payload: Mapping[str, Any] | None = None) -> None:
         """Append something that happened to a run now. Each call is an event of its own."""
-        row = {"kind": kind, "payload": _sql.json_object(payload or {}, f"event {kind}"), "created_at": _sql.now()}
+        row = {"kind": kind, "payload": masked_values(_sql.json_object(payload or {}, f"event {kind}"))}
         with self._database.writing() as connection:
-            connection.execute(insert(EventRow), {**row, "run_id": _sql.find_id(connection, RunRow, run_id)})
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            connection.execute(insert(EventRow), {**row, "run_id": run_id, "created_at": _sql.now()})
 
     def events(self, run_id: str | None = None, *, kind: str | None = None) -> list[Event]:
         """Events of a run, or of all, oldest first."""

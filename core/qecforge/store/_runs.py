@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from qecforge.errors import ConfigurationError
+from qecforge.machine.masking import masked, masked_values
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
 from qecforge.store.models import (
@@ -64,7 +65,7 @@ class RunStore(StoreBase):
             "manifest": manifest,
             "manifest_source": manifest_source,
             "sweep_point": _sql.json_object(sweep_point or {}, "sweep point"),
-            "provenance": _sql.json_object(provenance, "provenance"),
+            "provenance": masked_values(_sql.json_object(provenance, "provenance")),
         }
         known = select(RunRow.__table__).where(RunRow.identity == identity)
         with self._database.reading() as connection:
@@ -86,7 +87,7 @@ class RunStore(StoreBase):
             run_id = _sql.find_id(connection, RunRow, run_id)
             values: dict[str, Any] = {
                 "status": status,
-                "error": error,
+                "error": None if error is None else masked(error),
                 "ended_at": None if status in ("pending", "running") else time,
             }
             if phase is not None:
@@ -182,4 +183,6 @@ class RunStore(StoreBase):
 
 
 def _run(row: Row[Any]) -> Run:
-    return Run(**row._mapping)
+    values = dict(row._mapping)
+    values["provenance"] = masked_values(values["provenance"])  # of earlier versions, which filed passwords
+    return Run(**values)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from qecforge.errors import StoreError
+from qecforge.machine.files import new_file
 
 __all__ = ["ArtifactFolder"]
 
@@ -44,10 +44,9 @@ class ArtifactFolder:
         digest, size = hashlib.sha256(), 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=_STAGED, dir=self.folder)
+            handle, staged = new_file(self.folder, _STAGED)
         except OSError as error:
             raise self.unwritable(error) from error
-        staged = Path(name)
         try:
             with os.fdopen(handle, "wb") as target:
                 for block in _blocks(content):
@@ -115,7 +114,6 @@ class StagedFile:
         target = self._home.path(self.sha256)
         try:
             target.parent.mkdir(exist_ok=True)
-            self._path.chmod(0o644)
             self._path.replace(target)
             for folder in (target.parent, self._home.folder):
                 _sync_folder(folder)
