@@ -117,8 +117,9 @@ def _flat(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, st
 
 
 def _made_with(run: Run) -> dict[str, Any]:
-    git = run.provenance.get("git") or {}
-    revision = f"{git.get('revision', '')[:12]}{' and changes' if git.get('modified') else ''}"
+    git = run.provenance.get("git")
+    git = git if isinstance(git, dict) else {}
+    revision = f"{str(git.get('revision', ''))[:12]}{' and changes' if git.get('modified') else ''}"
     known = {name: plain(run.provenance.get(name)) for name in MADE_WITH if name != "git"}
     return {"run": run.id, **known, "git": revision}
 

@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["new_file", "write_whole"]
+__all__ = ["is_inside", "new_file", "write_whole"]
 
 
 def new_file(folder: Path, prefix: str) -> tuple[int, Path]:
@@ -55,3 +55,8 @@ def write_whole(path: Path, content: bytes, *, replace: bool = True) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether a path lies below a folder, symbolic links followed."""
+    return path.resolve().is_relative_to(folder.resolve())

@@ -6,6 +6,7 @@ its last checkpoint, and ends with the record that the uninterrupted run would h
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import traceback
@@ -14,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError
+from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError, one_line
+from qecforge.machine.files import is_inside
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt
 from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint
@@ -74,8 +76,15 @@ def _execute(
 
 
 def checkpoint_path(store: Store, run_id: str) -> Path:
-    """Where the checkpoint of a run lies: in a folder of its own beside the store's artifacts."""
-    return store.directory / "checkpoints" / run_id / "training.ckpt"
+    """Where the checkpoint of a run lies: in a folder of its own beside the store's artifacts.
+
+    Raises:
+        StoreError: the id, or a symbolic link, leads out of the store's folder, which may come from elsewhere.
+    """
+    folder = store.directory / "checkpoints" / run_id
+    if not (re.fullmatch(r"[0-9a-f]+", run_id) and is_inside(store.directory, folder)):
+        raise StoreError(f"{one_line(str(folder), 200)}: leads out of {store.directory}: remove it from the store")
+    return folder / "training.ckpt"
 
 
 def delete_run(store: Store, run_id: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._rows import checked
 from qecforge.store.models import CodeRow, DiscoveryRow, RunRow
 from qecforge.store.records import CodeRecord, Discovery
 
@@ -134,7 +135,7 @@ class CodeStore(StoreBase):
                 query = query.where(DiscoveryRow.run_id == _sql.find_id(connection, RunRow, run))
             if code is not None:
                 query = query.where(DiscoveryRow.code_id == _sql.find_id(connection, CodeRow, code))
-            return [Discovery(**row._mapping) for row in connection.execute(query)]
+            return [Discovery(**checked(DiscoveryRow, row)) for row in connection.execute(query).all()]
 
     @staticmethod
     def _load_code(connection: Connection, code_id: str) -> CodeRecord:
@@ -160,6 +161,7 @@ class CodeStore(StoreBase):
                 "created_at": _sql.now(),
             }
             _sql.insert_ignore(connection, CodeRow, [row])
+        checked(CodeRow, known)
         changes = _sharper_bounds(known, bounds)
         if known.source is None and source is not None:
             changes["source"] = source
@@ -173,7 +175,7 @@ class CodeStore(StoreBase):
         _sql.insert_ignore(connection, DiscoveryRow, [{**row, "found_at": _sql.now()}])
         key = (DiscoveryRow.run_id == row["run_id"]) & (DiscoveryRow.code_id == row["code_id"])
         kept = connection.execute(select(DiscoveryRow.__table__).where(key).with_for_update()).one()
-        if _rank(row) < _rank(kept._mapping):
+        if _rank(row) < _rank(checked(DiscoveryRow, kept)):
             connection.execute(update(DiscoveryRow).where(key).values({**row, "found_at": _sql.now()}))
 
 
@@ -269,9 +271,9 @@ def _records(connection: Connection, query: Select[Any], run_id: str | None) -> 
         found = found.where(DiscoveryRow.run_id == run_id)
     discoveries: dict[str, list[Discovery]] = {row.id: [] for row in rows}
     for ids in _batches(list(discoveries)):
-        for row in connection.execute(found.where(DiscoveryRow.code_id.in_(ids))):
-            discoveries[row.code_id].append(Discovery(**row._mapping))
-    return [CodeRecord(**row._mapping, discoveries=tuple(discoveries[row.id])) for row in rows]
+        for row in connection.execute(found.where(DiscoveryRow.code_id.in_(ids))).all():
+            discoveries[row.code_id].append(Discovery(**checked(DiscoveryRow, row)))
+    return [CodeRecord(**checked(CodeRow, row), discoveries=tuple(discoveries[row.id])) for row in rows]
 
 
 def _batches(ids: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:

@@ -11,6 +11,7 @@ from qecforge.errors import ConfigurationError
 from qecforge.machine.masking import masked, masked_values
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._rows import checked, checked_column
 from qecforge.store.models import (
     RUN_STATUSES,
     ArtifactRow,
@@ -160,7 +161,7 @@ class RunStore(StoreBase):
         if statuses is not None:
             query = query.where(RunRow.status.in_(statuses))
         with self._database.reading() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            return [_run(row) for row in connection.execute(query).all()]
 
     @staticmethod
     def _load_run(connection: Connection, run_id: str) -> Run:
@@ -168,7 +169,8 @@ class RunStore(StoreBase):
 
     @staticmethod
     def _files_of(connection: Connection, run_id: str) -> Sequence[str]:
-        return connection.scalars(select(ArtifactRow.sha256).where(ArtifactRow.run_id == run_id)).all()
+        found = connection.scalars(select(ArtifactRow.sha256).where(ArtifactRow.run_id == run_id))
+        return checked_column(ArtifactRow, "sha256", found, {"run_id": run_id})
 
     @staticmethod
     def _delete_discoveries(connection: Connection, run_id: str) -> None:
@@ -183,6 +185,6 @@ class RunStore(StoreBase):
 
 
 def _run(row: Row[Any]) -> Run:
-    values = dict(row._mapping)
+    values = checked(RunRow, row)
     values["provenance"] = masked_values(values["provenance"])  # of earlier versions, which filed passwords
     return Run(**values)

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -82,6 +83,8 @@ def create_sqlite_engine(path: Path | None, *, read_only: bool, busy_seconds: fl
         )
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA trusted_schema=OFF")  # of a file from elsewhere
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # refused with its row
         return connection
 
     pool: dict[str, Any] = {"poolclass": StaticPool} if path is None else {"poolclass": QueuePool, "max_overflow": -1}
