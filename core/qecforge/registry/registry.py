@@ -33,6 +33,7 @@ from qecforge.hookspecs import (
     RewardSpec,
 )
 from qecforge.registry._checks import KINDS, checked_specs
+from qecforge.registry._isolation import isolated
 
 __all__ = ["BrokenPlugin", "Clash", "Registered", "Registry", "Spec"]
 
@@ -142,7 +143,8 @@ class Registry:
         found: list[tuple[str, Registered[Any]]] = []
         for source in sources:
             try:
-                found.extend(_register(manager, source))
+                with isolated(f"plugin {source.entry_point.name} of {source.distribution} {source.version}"):
+                    found.extend(_register(manager, source))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # SystemExit and panics of native extensions are no reason to stop either

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunFailed, StoreError, UserError, one_line
+from qecforge.learning.restoring import restored_int, restored_number, restored_parts
 from qecforge.machine.files import is_inside
 from qecforge.machine.provenance import provenance
 from qecforge.runs.attempt import Attempt
@@ -160,8 +161,13 @@ def _carry_out(attempt: Attempt) -> tuple[Literal["finished", "failed", "interru
 def _restored(attempt: Attempt) -> dict[str, Any] | None:
     if not attempt.checkpoint.exists():
         return None
-    state = load_checkpoint(attempt.checkpoint)
-    if state.get("identity") != attempt.plan.identity:
+    what, names = str(attempt.checkpoint), ("identity", "step", "elapsed", "environment", "agent")
+    state = dict(restored_parts(load_checkpoint(attempt.checkpoint), names, what))
+    restored_int(state["step"], f"{what}: step")
+    restored_number(state["elapsed"], f"{what}: elapsed", low=0.0, high=1e10)
+    for name in ("environment", "agent"):
+        restored_parts(state[name], (), f"{what}: {name}")
+    if state["identity"] != attempt.plan.identity:
         raise CheckpointError(
             f"{attempt.checkpoint}: belongs to another run: move it away, or start the run anew with `force`"
         )
@@ -177,7 +183,8 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
             return fill_policy(agent.build_policy(env), trained)
         attempt.listener.on_phase(plan, "train")
         with RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored) as context:
-            policy = agent.train(env, context)
+            with context.restoring():
+                policy = agent.train(env, context)
             context.record_discoveries()
             context.flush()
         keep_policy(store, attempt.run_id, policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
@@ -173,7 +174,9 @@ def _is_sharper(task: ErrorRateTask, known: ErrorRateTask) -> bool:
 
 
 def _counts(row: Row[Any]) -> ErrorCounts:
-    values = checked(ErrorCountRow, row)
+    # A sum of whole numbers is a decimal on some servers.
+    plain = {name: int(value) if isinstance(value, Decimal) else value for name, value in row._mapping.items()}
+    values = checked(ErrorCountRow, plain)
     counts = {name: values[name] for name in ("shots", "errors", "discards", "seconds", "exact_rate")}
     try:
         return ErrorCounts(**{**counts, "seconds": float(counts["seconds"])})

@@ -189,6 +189,7 @@ class CodeRow(Base):
             name="distance_kind",
         ),
         Index(None, "n", "k", "distance_lower"),
+        Index(None, "created_at"),
     )
 
     id: Mapped[str] = mapped_column(_HASH, primary_key=True)
@@ -210,9 +211,10 @@ class DiscoveryRow(Base):
     """That a run found a code, and the shortest encoder it found for it."""
 
     __tablename__ = "discoveries"
+    __table_args__ = (Index(None, "code_id", "gate_count", "two_qubit_gate_count"),)
 
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    code_id: Mapped[str] = mapped_column(ForeignKey("codes.id", ondelete="CASCADE"), primary_key=True, index=True)
+    code_id: Mapped[str] = mapped_column(ForeignKey("codes.id", ondelete="CASCADE"), primary_key=True)
     encoder: Mapped[str]
     gate_count: Mapped[int]
     two_qubit_gate_count: Mapped[int]
