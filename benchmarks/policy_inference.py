@@ -5,7 +5,7 @@ differ from output to output; both must give the logits of the numpy reference t
 reads observations as bytes; the float peers get theirs as floats, converted beforehand, and buffers bound beforehand
 where they can be.
 
-Peers: torch (eager), ONNX Runtime and OpenVINO (`pip install qecforge[benchmarks]`; left out where it is missing) in
+Peers: torch (eager), ONNX Runtime and OpenVINO (`pip install openvino`; left out where it is missing) in
 float32 and bfloat16, of which the fastest counts; torch in float16, which a CPU without float16 arithmetic converts at
 each step, so that being faster says little; ONNX Runtime in INT8, static and dynamic. Stretches of all runtimes take
 turns, and each runtime's fastest stretch counts. Rows for one thread go by CPU time, others by the wall clock.

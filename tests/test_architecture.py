@@ -185,7 +185,8 @@ def test_wheel_holds_every_module(tmp_path):
         for name, path in PLUGINS.items()
         for file in path.glob("reproduction/*.yaml")
     }
-    expected |= {f"qecforge_examples/steering/{file.name}" for file in EXAMPLES.glob("steering/*.yaml")}
+    examples = {file for file in EXAMPLES.rglob("*") if file.suffix in {".py", ".stim", ".yaml"}}
+    expected |= {f"qecforge_examples/{file.relative_to(EXAMPLES).as_posix()}" for file in examples}
     assert held == expected
 
 

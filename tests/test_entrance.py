@@ -130,14 +130,19 @@ def test_every_hook_is_documented():
 
 
 def contract_suites():
-    """Each suite by the name that it is imported by."""
+    """Names by which suites are imported."""
+    return {f"{module}.{each.__name__}" for each, module in suite_classes().items()}
+
+
+def suite_classes():
+    """Each suite, and the shortest name of a module that it is imported from."""
     found = {}
     for module in pkgutil.walk_packages(qecforge.testing.__path__, "qecforge.testing."):
         for name, each in inspect.getmembers(import_module(module.name), inspect.isclass):
             if name.endswith("Contract") and each.__module__.startswith("qecforge.testing"):
                 shortest = min(found.get(each, module.name), module.name, key=len)
                 found[each] = shortest
-    return {f"{module}.{each.__name__}" for each, module in found.items()}
+    return found
 
 
 def test_every_contract_suite_is_documented():
@@ -145,6 +150,32 @@ def test_every_contract_suite_is_documented():
     assert "qecforge.testing.text.TextEnvironmentContract" in suites
     rows = re.findall(r"^\| `(qecforge\.testing\.[\w.]+Contract)` \| .+ \|$", read("docs/plugin.md"), re.MULTILINE)
     assert sorted(rows) == sorted(suites)
+
+
+def test_what_a_suite_is_told_is_documented():
+    """Every public attribute that a suite declares, with the suites that have it."""
+    (table,) = re.findall(r"\| attribute \| of which suites .*?(?=\n\n)", read("docs/plugin.md"), re.DOTALL)
+    documented = {name for row in table.splitlines() for name in names_in(row.split(" | ")[0])}
+    declared = {
+        name
+        for suite in suite_classes()
+        for base in suite.__mro__
+        for name in vars(base).get("__annotations__", ())
+        if base.__module__.startswith("qecforge.testing") and not name.startswith("_")
+    }
+    assert {"trains_further", "settings"} <= declared
+    assert documented == declared
+
+
+def test_the_loop_in_a_docstring_is_the_signature():
+    """`TrainingContext` shows the loop of an agent: its call of `advance` has the parameters that there are."""
+    from qecforge.contracts import TrainingContext
+
+    (call,) = re.findall(r"context\.advance\(([^)]*)\)", TrainingContext.__doc__)
+    given = [each.strip().removeprefix("self.") for each in call.split(",")]
+    parameters = list(inspect.signature(TrainingContext.advance).parameters)[1:]
+    assert given == ["step", "total", "metrics", "state_dict"]
+    assert parameters == ["step", "total", "metrics", "state"]
 
 
 def test_the_guide_names_what_there_is():

@@ -1,5 +1,6 @@
 """The manifests of `examples/` are valid and run to codes in a store; the circuits there are what their names say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
 STEERING = sorted((Path(__file__).parents[1] / "examples" / "steering").glob("*.yaml"))
+TEMPLATES = sorted((Path(__file__).parents[1] / "examples" / "templates").glob("*.yaml"))
 CIRCUITS = sorted((Path(__file__).parents[1] / "examples" / "codes").glob("*.stim"))
 
 parametrized = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in EXAMPLES])
@@ -30,6 +32,26 @@ def test_steering_is_valid_and_measured(path):
     for plan in runs:
         assert plan.environment.spec.actions == "parameters"
         assert plan.evaluation.others
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in TEMPLATES])
+def test_templates_are_valid_and_commented(path):
+    (plan,) = load_manifest(path, registry=Registry.load()).runs()
+    assert plan.name.startswith("my_")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert sum("#" in line for line in lines) > 0.7 * len(lines)
+    # what a comment offers in the place of a setting is valid too
+    text = "\n".join(re.sub(r"^( *)# (noise|sweep|budget):", r"\1\2:", line) for line in lines)
+    assert load_manifest(text, registry=Registry.load()).runs()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in TEMPLATES])
+def test_templates_run_as_they_are(path, tmp_path):
+    (outcome,) = run_manifest(
+        load_manifest(path, registry=Registry.load()), options=RunOptions(f"sqlite:///{tmp_path}/results.db")
+    )
+    assert outcome.status == "finished"
 
 
 @pytest.mark.slow

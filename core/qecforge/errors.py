@@ -8,9 +8,11 @@
     │   ├── CodeError             what was given is not a stabilizer code
     │   ├── DecoderError          a decoder that cannot decode this error model, or is not installed
     │   ├── StoreError            a store that cannot be opened, read or written
+    │   │   └── OlderSchema       a store to be migrated, which was opened read-only
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
+    │   ├── RunBusy               a run that another process carries out at this moment
     │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
-    │   └── MissingDependency     an optional package is needed; names the extra to install
+    │   └── MissingDependency     an optional package is needed; names what to install
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
     └── Interrupted               a run was cancelled and its state saved; the CLI exits with 130
 
@@ -31,8 +33,10 @@ __all__ = [
     "Interrupted",
     "ManifestError",
     "MissingDependency",
+    "OlderSchema",
     "PluginError",
     "QecforgeError",
+    "RunBusy",
     "RunFailed",
     "StoreError",
     "UserError",
@@ -98,6 +102,9 @@ class ManifestError(UserError):
         line, column: 1-based position in the file, where known.
         path: Dotted path inside the manifest, such as `environment.n`.
         parameter: As in `UserError`; given where `source` names it.
+
+    Where several things are wrong with a manifest, the message is of the first and says how many more there are; `all`
+    has them all.
     """
 
     def __init__(
@@ -110,10 +117,35 @@ class ManifestError(UserError):
         path: str | None = None,
         parameter: str | None = None,
     ) -> None:
-        self.source, self.line, self.column, self.path = source, line, column, path
+        self.message, self.source, self.line, self.column, self.path = message, source, line, column, path
+        self._all: tuple[ManifestError, ...] = ()
         place = ":".join(str(part) for part in (source, line, column) if part is not None)
         text = " ".join(part for part in (place, f"{path}:" if path else "", message) if part)
         super().__init__(text, parameter=parameter)
+
+    @property
+    def all(self) -> tuple[ManifestError, ...]:
+        """Everything that is wrong, in the file's order: this error alone, or those that it counts."""
+        return self._all or (self,)
+
+    @classmethod
+    def joined(cls, errors: Iterable[ManifestError]) -> ManifestError:
+        """One error for all of these, each once: with the message of the first, which says how many more there are."""
+        found = {str(each): each for error in errors for each in error.all}
+        first = next(iter(found.values()))
+        if len(found) == 1:
+            return first
+        ordered = sorted(found.values(), key=lambda each: (each.line or 0, each.column or 0))
+        joined = cls(
+            f"{first.message} (and {len(ordered) - 1} more)",
+            source=first.source,
+            line=first.line,
+            column=first.column,
+            path=first.path,
+            parameter=first.parameter,
+        )
+        joined._all = tuple(ordered)
+        return joined
 
 
 class ConfigurationError(UserError, ValueError):
@@ -136,10 +168,18 @@ class StoreError(UserError):
     """A store that cannot be opened, read or written."""
 
 
+class OlderSchema(StoreError):
+    """A store of an older schema that was opened read-only; opened for writing it is migrated."""
+
+
 class CheckpointError(UserError):
     """A checkpoint that is damaged, or belongs to another run. `force` starts the run anew."""
 
     parameter = "force"
+
+
+class RunBusy(UserError):
+    """A run that another process carries out at this moment."""
 
 
 class InfrastructureError(UserError):
@@ -148,7 +188,8 @@ class InfrastructureError(UserError):
 
 
 class MissingDependency(UserError, ImportError):
-    """An optional package is needed and absent; the message names the extra that installs it."""
+    """An optional package is needed and absent; the message says what to install
+    (`qecforge.machine.extras.missing_dependency`)."""
 
 
 class RunFailed(QecforgeError):

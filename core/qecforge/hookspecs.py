@@ -87,6 +87,8 @@ class EnvironmentSpec(Generic[C]):
         native_reward: Whether it brings a reward of its own (`reward:` may then be left out).
         finds_codes: Whether it reports discoveries; their search and their error rates can then be evaluated.
         endless: Whether its episodes never end; those of `parameters` never do.
+        can_peek: Whether its environments look ahead (`Environment.peek`). None: one is made and asked, while a
+            manifest is read, where a quantizer needs it.
         evaluations: Evaluations of its own.
         view: What is shown of runs in it.
         resumes: What a training in it goes on from when it is resumed: the state at the interruption, to the bit, or
@@ -106,6 +108,7 @@ class EnvironmentSpec(Generic[C]):
     native_reward: bool = False
     finds_codes: bool = False
     endless: bool = False
+    can_peek: bool | None = None
     evaluations: tuple[EvaluationSpec, ...] = ()
     view: RunView | None = None
     resumes: Resumes = "to_the_bit"
@@ -159,6 +162,11 @@ class QuantizerSpec(Generic[C]):
     `check(components, config)` is given `Reward.components` of the run's reward, None where that is the environment's
     own, and the quantizer's configuration, while a manifest is read, and raises `ValueError` or a `UserError` where
     they do not fit together.
+
+    `needs_lookahead(config)` says in one clause what of the configuration needs `Environment.peek`, and how to do
+    without, such as `safe: expected needs it: set safe to none`; None where nothing does. An environment that cannot
+    look ahead is then refused while a manifest is read; `check` gets the components that `peek` names where the reward
+    is the environment's own.
     """
 
     name: str
@@ -168,6 +176,7 @@ class QuantizerSpec(Generic[C]):
     kind: Literal["post_training", "training_aware"]
     quantizes: frozenset[ActionKind] = frozenset({"discrete"})
     check: Callable[[Sequence[str] | None, C], None] | None = None
+    needs_lookahead: Callable[[C], str | None] | None = None
 
 
 @hookspec

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import site
-import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import numpy as np
 import pytest
+from outside import Outside, run
 
 from qecforge import Store
 from qecforge.codes import StabilizerCode
@@ -26,31 +23,6 @@ reward: spread
 agent: {plugin: gradient_bandit, total_steps: 8192, num_envs: 16}
 seeds: [0, 1]
 """
-
-
-class Outside:
-    """A virtual environment that sees the packages of this one, and the distributions installed into it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        venv.create(folder, with_pip=False)
-        self.python = str(folder / "bin" / "python")
-        (purelib,) = folder.glob("lib/python*/site-packages")
-        seen = "".join(f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages())
-        (purelib / "_outer.pth").write_text(seen)
-
-    def install(self, wheel: Path) -> None:
-        run(sys.executable, "-m", "pip", "--python", self.python, "install", "--no-index", "--no-deps", str(wheel))
-
-    def qecforge(self, *arguments: str, cwd: Path, code: int = 0) -> str:
-        return run(self.python, "-m", "qecforge", *arguments, cwd=cwd, code=code)
-
-
-def run(*command: str, cwd: Path | None = None, code: int = 0) -> str:
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == code, f"{command} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout if code == 0 else done.stdout + done.stderr
 
 
 def build(name: str, folder: Path) -> Path:

@@ -9,7 +9,8 @@ import subprocess
 import time
 
 import pytest
-from test_third_party import HERE, Outside, build, run
+from outside import Outside, run
+from test_third_party import HERE, build
 
 from qecforge import Store
 

@@ -17,5 +17,7 @@ def main() -> None:
     from typer.main import get_command
 
     from qecforge.cli._app import app
+    from qecforge.machine.streams import prepare_streams
 
+    prepare_streams()
     get_command(app).main(prog_name="qecforge")

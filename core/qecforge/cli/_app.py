@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,10 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from qecforge.cli import _bench, _codes, _plugins, _report, _reproduce, _run, _run_figures, _runs
+from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs
 from qecforge.cli._output import in_options, say
-from qecforge.errors import Interrupted, RunFailed, UserError, one_line
+from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
+from qecforge.machine.streams import mute, write_error
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NO_READER", "app"]
 
@@ -48,8 +48,11 @@ class Application(TyperGroup):
             if debug:
                 say("".join(traceback.format_exception(error)).rstrip("\n"))
             code = _explain(error)
-        except BrokenPipeError:
-            code = _leave_quietly()
+        except (OSError, SystemExit):  # typer ends by itself where a pipe is closed
+            lost = write_error(sys.stdout)
+            if lost is None:
+                raise
+            code = _lose_output(lost)
         if standalone_mode:
             sys.exit(code)
         return code
@@ -60,8 +63,6 @@ class Application(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted") from error
-        except BrokenPipeError as error:
-            raise typer.Exit(_leave_quietly()) from error
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by name; plugins are loaded only where the name is none of ours."""
@@ -76,8 +77,8 @@ class Application(TyperGroup):
 app = typer.Typer(
     cls=Application,
     name="qecforge",
-    help="Find quantum error-correcting codes with reinforcement learning, prove them, measure them, keep them.",
-    epilog="Exit codes: 0 done, 1 a run failed, 2 bad input, 130 interrupted (state saved).",
+    help="Optimise quantum error correction with reinforcement learning; verify, measure and store the results.",
+    epilog="Exit codes: 0 done, 1 a run failed, 2 bad input, 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -88,8 +89,10 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error; goes anywhere.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of an error. May stand anywhere on the line.")
+    ] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as installed
@@ -100,6 +103,7 @@ def _root(
 
 
 _run.register(app)
+_examples.register(app)
 app.add_typer(_plugins.app, name="plugins")
 app.add_typer(_runs.app, name="runs")
 _run_figures.register(_runs.app)
@@ -141,7 +145,8 @@ def _explain(error: Exception) -> int:
         )
         say(f"{message}{_got(error)}; see `{context.command_path if context else 'qecforge'} --help`")
         return BAD_INPUT
-    say(in_options(error))
+    for each in error.all if isinstance(error, ManifestError) else (error,):
+        say(in_options(each))
     return BAD_INPUT if isinstance(error, UserError) else FAILED if isinstance(error, RunFailed) else INTERRUPTED
 
 
@@ -154,7 +159,10 @@ def _got(error: Exception) -> str:
     return "" if first["type"] == "value_error" else f", got {first['input']!r}"
 
 
-def _leave_quietly() -> int:
-    """Whoever read our output has gone (`| head`): write nothing more, not even at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return NO_READER
+def _lose_output(error: OSError) -> int:
+    """Say why stdout takes no more, unless its reader has gone (`| head`), and write nothing more, not even at exit."""
+    mute(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return NO_READER
+    say(f"standard output cannot be written ({error.strerror}); send it elsewhere")
+    return BAD_INPUT

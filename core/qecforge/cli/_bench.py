@@ -34,17 +34,20 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks; all where none.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks; default: all.")] = None,
     form: FormatOption = Format.TABLE,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller samples: seconds, not minutes.")] = False,
-    list_only: Annotated[bool, typer.Option("--list", help="Say which benchmarks there are; run none.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller samples: takes seconds instead of minutes.")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the benchmarks and stop.")] = False,
     directory: Annotated[
-        Path | None, typer.Option("--directory", metavar="DIR", help="Where the scripts lie, outside a checkout.")
+        Path | None,
+        typer.Option(
+            "--directory", metavar="DIR", help="Folder of the benchmark scripts; needed outside a source checkout."
+        ),
     ] = None,
 ) -> None:
-    """Measure each claim beside a named peer.
+    """Run the benchmarks: each compares qecforge with a named alternative.
 
-    Both are measured in the same run, on this machine.
+    Both are measured in the same process, on this machine.
     """
     import time
 

@@ -17,9 +17,10 @@ from qecforge.cli._output import (
     FormatOption,
     StoreOption,
     emit,
+    emit_json,
     open_store,
     say,
-    stdout,
+    terminal_width,
     working,
     write,
 )
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Codes: look, export, prove again, import.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, show, export, verify and import codes.", no_args_is_help=True, rich_markup_mode=None)
 
 CHECKS = (
     Column("check"),
@@ -93,11 +94,11 @@ ORDERS: Mapping[Order, CodeOrder] = {
     Order.CREATED_AT: "-created_at",
 }
 
-CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Its id, or the beginning of it.")]
+CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Id of the code, or its first characters.")]
 BudgetOption = Annotated[
     float,
     typer.Option(
-        "--budget", min=0.0, metavar="SECONDS", help="How long to look for a proof of the distance; 0: a quick bound."
+        "--budget", min=0.0, metavar="SECONDS", help="Time limit for proving the distance; 0: a quick bound only."
     ),
 ]
 
@@ -105,23 +106,23 @@ BudgetOption = Annotated[
 @app.command("list")
 def list_codes(
     store: StoreOption = DEFAULT_STORE,
-    n: Annotated[int | None, typer.Option("--n", min=1, help="Only codes of so many qubits.")] = None,
-    k: Annotated[int | None, typer.Option("--k", min=0, help="Only codes of so many logical qubits.")] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Only codes with this number of physical qubits.")] = None,
+    k: Annotated[int | None, typer.Option("--k", min=0, help="Only codes with this number of logical qubits.")] = None,
     min_distance: Annotated[
-        int | None, typer.Option("--min-distance", min=1, help="Only codes whose distance is proved to be so much.")
+        int | None, typer.Option("--min-distance", min=1, help="Only codes whose proved distance is at least this.")
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Only codes whose distance is known exactly.")] = False,
     max_gates: Annotated[
-        int | None, typer.Option("--max-gates", min=0, help="Only codes with so short an encoder.")
+        int | None, typer.Option("--max-gates", min=0, help="Only codes with an encoder of at most this many gates.")
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only codes that this run found.")] = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only codes found by this run.")] = None,
     order_by: Annotated[
-        Order, typer.Option("--order-by", help="best: greatest distance, then fewest gates.")
+        Order, typer.Option("--order-by", help="Order of the rows. best: greatest distance first, then fewest gates.")
     ] = Order.BEST,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of rows.")] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Codes in the store."""
+    """List the codes in the store."""
     from qecforge.cli._render import codes_table
 
     with open_store(store) as opened:
@@ -140,31 +141,37 @@ def list_codes(
 
 @app.command("show")
 def show_code(code: CodeArgument, store: StoreOption = DEFAULT_STORE, form: FormatOption = Format.TABLE) -> None:
-    """One code in full; --format csv gives its error rates."""
+    """Show one code: distance, stabilizers, logical operators, encoder, error rates.
+
+    --format csv writes its error rates only."""
     from qecforge.cli._render import code_document, code_lines, query_lines, rates_table
 
     with open_store(store) as opened:
         record = opened.code(code)
         rates = opened.error_rates(record.id)
     if form is Format.JSON:
-        write(code_document(record, rates))
+        emit_json(code_document(record, rates))
     elif form is Format.CSV:
         emit(rates_table(rates), form)
     else:
-        console = stdout()
-        width = console.width if console.is_terminal else None
-        write("\n".join([*code_lines(record, rates, width=width), "", *query_lines(record, store)]))
+        lines = code_lines(record, rates, width=terminal_width())
+        write("\n".join([*lines, "", *query_lines(record, store)]))
 
 
 @app.command("export")
 def export_code(
     code: CodeArgument,
-    form: Annotated[CodeFormat, typer.Option("--format", help="stim, qasm2 and qasm3 hold the encoder.")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; stdout if not given.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
+    form: Annotated[
+        CodeFormat,
+        typer.Option("--format", help="stim, qasm2, qasm3: the encoding circuit; the others: the stabilizers."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: standard output.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write a code to a file: its shortest encoder that was found, its generators or its check matrix."""
+    """Export a code: its shortest known encoder, its stabilizer generators or its check matrix."""
     from qecforge.codes import dump_code
 
     with open_store(store) as opened:
@@ -189,7 +196,7 @@ def verify_code(
     store: StoreOption = DEFAULT_STORE,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Prove a code's distance anew and check each of its encoders with stim. Exit code 1 where something is wrong."""
+    """Prove the distance of a code again, and check each of its encoders with stim. Exit code 1 if a check fails."""
     with open_store(store) as opened:
         record = opened.code(code)
     with working("proving the distance"):
@@ -202,38 +209,46 @@ def verify_code(
 
 @app.command("import")
 def import_code(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A code; - for stdin.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="File with a code; - for standard input.")] = None,
     hx: Annotated[
         Path | None,
-        typer.Option("--hx", metavar="FILE", help="Instead of FILE: the X checks of a CSS code, n columns."),
+        typer.Option("--hx", metavar="FILE", help="Instead of FILE: X checks of a CSS code, a matrix of n columns."),
     ] = None,
-    hz: Annotated[Path | None, typer.Option("--hz", metavar="FILE", help="Its Z checks; goes with --hx.")] = None,
+    hz: Annotated[
+        Path | None, typer.Option("--hz", metavar="FILE", help="Z checks of the CSS code; needs --hx.")
+    ] = None,
     form: Annotated[
-        ReadableFormat | None, typer.Option("--format", help="How it is written; recognised by content if not given.")
+        ReadableFormat | None,
+        typer.Option("--format", help="Format of the file. Default: recognised from its content."),
     ] = None,
     symplectic: Annotated[
-        bool, typer.Option("--symplectic", help="A matrix is [X | Z] of 2n columns, and no half of a CSS code.")
+        bool,
+        typer.Option("--symplectic", help="Read a matrix as [X | Z] with 2n columns, not as one half of a CSS code."),
     ] = False,
     k: Annotated[
-        int | None, typer.Option("--k", min=0, help="Logical qubits of an encoding circuit whose comment does not say.")
+        int | None,
+        typer.Option(
+            "--k", min=0, help="Number of logical qubits of an encoding circuit, if its comment does not give it."
+        ),
     ] = None,
     drop_redundant: Annotated[
-        bool, typer.Option("--drop-redundant", help="Leave out generators that are products of others.")
+        bool, typer.Option("--drop-redundant", help="Drop generators that are products of others.")
     ] = False,
     source: Annotated[
-        str | None, typer.Option("--source", metavar="TEXT", help="Where it comes from; the file's name if not given.")
+        str | None,
+        typer.Option("--source", metavar="TEXT", help="Where the code comes from. Default: the name of the file."),
     ] = None,
     budget: BudgetOption = 600.0,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Check a code, prove its distance and file it. Nothing is stored where it is not a code."""
+    """Check a code, prove its distance and store it. Nothing is stored if it is not a code."""
     from qecforge.cli._render import code_lines
     from qecforge.codes import load_code, load_css
     from qecforge.store import Store
 
     started = time.perf_counter()
     if file is not None and hx is None and hz is None:
-        given = sys.stdin.buffer.read() if str(file) == "-" else file
+        given = _stdin() if str(file) == "-" else file
         loaded = load_code(
             given, form.value if form else None, k=k, drop_redundant=drop_redundant, symplectic=symplectic
         )
@@ -250,6 +265,13 @@ def import_code(
     with Store(store) as opened:
         record = opened.add_code(loaded, distance, source=source or origin)
     write("\n".join(code_lines(record, [], circuit=False)))
+
+
+def _stdin() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise ConfigurationError(f"stdin cannot be read ({error.strerror}); name a file") from error
 
 
 def _check_distance(record: CodeRecord, budget: float) -> dict[str, Any]:

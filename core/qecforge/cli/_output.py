@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qecforge.errors import one_line
+from qecforge.errors import OlderSchema, one_line
+from qecforge.machine.compilation import COMPILING, told_of_compilation
 from qecforge.machine.masking import masked
+from qecforge.machine.streams import mute
 from qecforge.reporting.printable import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from qecforge.reporting.tables import Table
     from qecforge.store import Store
 
@@ -29,11 +32,12 @@ __all__ = [
     "FormatOption",
     "StoreOption",
     "emit",
+    "emit_json",
     "in_options",
     "open_store",
     "say",
-    "stdout",
     "store_option",
+    "terminal_width",
     "working",
     "write",
 ]
@@ -43,9 +47,12 @@ DEFAULT_STORE = "sqlite:///results.db"
 OPTIONS = {
     "allow": "--allow",
     "directory": "--directory",
+    "examples": "EXAMPLE",
     "executor": "--executor",
+    "executor_options": "--executor-option",
     "folder": "--out",
     "force": "--force",
+    "kind": "KIND",
     "overrides": "--set",
     "store_url": "--store",
     "workers": "--workers",
@@ -61,8 +68,8 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to write the listing.")]
-StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store, as an SQLAlchemy URL.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
+StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store: an SQLAlchemy URL.")]
 
 
 def in_options(error: Exception) -> str:
@@ -76,28 +83,26 @@ def in_options(error: Exception) -> str:
 
 
 def say(line: str) -> None:
-    """A line for people, on stderr; stdout is for results."""
-    typer.echo(printable(masked(line)), err=True)
+    """A line for people, on stderr; stdout is for results. Where nobody can read stderr the work goes on without."""
+    try:
+        typer.echo(printable(masked(line)), err=True)
+    except OSError:
+        mute(sys.stderr)
 
 
 def write(text: str) -> None:
-    """Text for people or JSON, on stdout."""
+    """Text for people, on stdout."""
     typer.echo(printable(text))
 
 
-def store_option(store_url: str) -> str:
-    """The store as an option of a command that is shown, passwords masked; nothing for the usual store."""
-    return "" if store_url == DEFAULT_STORE else f" --store {quote(masked(store_url))}"
+def on_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
 
 
-def stdout() -> Console:
-    """A rich console on stdout. Where that is not a terminal nothing is wrapped, cut or coloured."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100_000)
-    return console
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None where it is none, and lines may be of any length."""
+    return shutil.get_terminal_size().columns if on_terminal() else None
 
 
 def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
@@ -105,23 +110,38 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
     from qecforge.reporting import tables
 
     if form is Format.JSON:
-        write(tables.to_json(table))
+        emit_json(tables.to_json(table))
     elif form is Format.CSV:
         # Programs are given the values as they are; a terminal is not steered by them.
         typer.echo(printable(tables.to_csv(table)) if sys.stdout.isatty() else tables.to_csv(table))
     elif not table.rows:
         say(empty)
     else:
-        console = stdout()
-        if console.is_terminal:
-            console.print(tables.to_rich(table))
-        else:
-            write(tables.to_text(table))
+        write(tables.to_text(table, terminal_width()))
+
+
+def emit_json(document: str) -> None:
+    """Write JSON to stdout, in ASCII where its encoding does not have every character."""
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        document = re.sub(r"[^\x00-\x7f]", lambda match: json.dumps(match[0])[1:-1], document)
+    typer.echo(printable(document))
+
+
+def store_option(store_url: str) -> str:
+    """What a command that is printed needs to find the same store, quoted for a shell, passwords masked."""
+    return "" if store_url == DEFAULT_STORE else f" --store {shlex.quote(masked(store_url))}"
 
 
 @contextmanager
 def working(what: str, *, seconds: float = 10.0) -> Iterator[None]:
-    """Say that long work goes on: a spinner on a terminal, elsewhere a line on stderr every `seconds`."""
+    """Say that long work goes on: a spinner on a terminal, elsewhere a line on stderr every `seconds`. That kernels are
+    compiled is said too."""
+    with told_of_compilation(lambda: say(COMPILING)), _reminding(what, seconds):
+        yield
+
+
+@contextmanager
+def _reminding(what: str, seconds: float) -> Iterator[None]:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
@@ -147,11 +167,16 @@ def working(what: str, *, seconds: float = 10.0) -> Iterator[None]:
 
 
 def open_store(url: str, *, write: bool = False) -> Store:
-    """An existing store; a command that only reads does not make one.
+    """An existing store; a command that only reads does not make one. One of an older schema is migrated first.
 
     Raises:
         StoreError: There is no store at `url`, or it cannot be opened.
     """
     from qecforge.store import Store
 
-    return Store(url, read_only=not write, create=False)
+    try:
+        return Store(url, read_only=not write, create=False)
+    except OlderSchema:
+        say("the store is of an older schema; it is migrated")
+        Store(url, create=False).close()
+    return Store(url, read_only=True, create=False)

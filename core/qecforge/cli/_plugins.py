@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import Format, FormatOption, emit, say, stdout
+from qecforge.cli._output import Format, FormatOption, emit, emit_json, say
 from qecforge.reporting.fields import config_schema, fields_table, nested_tables
 from qecforge.reporting.tables import Column, Table
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="See what is installed.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List the installed plugins and their settings.", no_args_is_help=True, rich_markup_mode=None)
 
 
 class Kind(StrEnum):
@@ -43,9 +43,11 @@ COLUMNS = (
 @app.command("list")
 def list_plugins(
     form: FormatOption = Format.TABLE,
-    full: Annotated[bool, typer.Option("--traceback", help="The whole traceback of each broken plugin.")] = False,
+    full: Annotated[
+        bool, typer.Option("--traceback", help="Print the traceback of each plugin that cannot be loaded.")
+    ] = False,
 ) -> None:
-    """Every plugin that is installed; broken ones with the reason."""
+    """List the installed plugins. For a plugin that cannot be loaded, the reason is given."""
     from qecforge.registry import Registry
 
     registry = Registry.load()
@@ -60,12 +62,14 @@ def list_plugins(
 
 @app.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(help="As in a manifest's `plugin:`, or of a reproduction.")],
-    kind: Annotated[Kind | None, typer.Option("--kind", help="Where plugins of two kinds share the name.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the plugin, as after `plugin:` in a manifest.")],
+    kind: Annotated[
+        Kind | None, typer.Option("--kind", help="Needed where plugins of two kinds have the same name.")
+    ] = None,
     form: FormatOption = Format.TABLE,
-    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of its settings instead.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of its settings instead.")] = False,
 ) -> None:
-    """A plugin's summary, and the settings that a manifest may give it, or the options of a reproduction."""
+    """Show a plugin: its summary and its settings in a manifest, or the options of a reproduction."""
     import json
 
     from qecforge.registry import Registry
@@ -73,15 +77,11 @@ def show_plugin(
     of_kind, found = _find(Registry.load(), name, kind)
     described = config_schema(found.spec.options if of_kind == Kind.REPRODUCTION else found.spec.config)
     if schema:
-        typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        emit_json(json.dumps(described, indent=2, ensure_ascii=False))
         return
     if form is Format.TABLE:
-        console = stdout()
-        console.print(f"{of_kind} {found.spec.name}: {found.spec.summary}", markup=False)
-        console.print(f"from {found.distribution} {found.version}", markup=False)
-        for line in _nature(found.spec):
-            console.print(line, markup=False)
-        console.print()
+        about = f"{of_kind} {found.spec.name}: {found.spec.summary}"
+        typer.echo("\n".join([about, f"from {found.distribution} {found.version}", *_nature(found.spec), ""]))
     emit(fields_table(described), form, empty=f"{name} has no settings")
     for title, table in nested_tables(described).items() if form is Format.TABLE else ():
         typer.echo(f"\n{title}")

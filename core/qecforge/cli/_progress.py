@@ -4,7 +4,7 @@ elsewhere. Both go to stderr."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from qecforge.cli._output import say
 from qecforge.cli._readings import Readings
 from qecforge.cli._render import parameters
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
+from qecforge.machine.compilation import COMPILING
 from qecforge.reporting.tables import duration, number
 from qecforge.runs.listener import RunListener
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from qecforge.runs.listener import Phase, RunOutcome
     from qecforge.store import CodeRecord
 
-__all__ = ["LineProgress", "TerminalProgress", "show_progress"]
+__all__ = ["LineProgress", "RunCount", "TerminalProgress", "show_progress"]
 
 LINE_SECONDS = 10.0
 
@@ -41,26 +42,50 @@ _LINES: Mapping[Phase, str] = {
 """What is said when a phase begins; the begin and end of a run frame the others."""
 
 
+class RunCount:
+    """Which of how many runs one is, in the order in which they begin.
+
+    Args:
+        plans: The runs that are counted; others, such as teachers that come on the way, are not.
+    """
+
+    def __init__(self, plans: Iterable[RunPlan] = ()) -> None:
+        self._counted = {plan.identity for plan in plans}
+        self._begun: dict[str, int] = {}
+
+    def label(self, plan: RunPlan) -> str:
+        """The run's name for people, behind `run 3 of 43` where there are several."""
+        if plan.identity not in self._counted or len(self._counted) < 2:
+            return label(plan)
+        number = self._begun.setdefault(plan.identity, len(self._begun) + 1)
+        return f"run {number} of {len(self._counted)}, {label(plan)}"
+
+
 @contextmanager
-def show_progress() -> Iterator[RunListener]:
-    """The listener that fits stderr; the bars end with the block."""
+def show_progress(count: RunCount | None = None) -> Iterator[RunListener]:
+    """The listener that fits stderr; the bars end with the block.
+
+    Args:
+        count: Says which of how many runs each is; it may go on over several blocks.
+    """
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield LineProgress()
+        yield LineProgress(count=count)
         return
     from qecforge.cli._live import LiveProgress
 
     with LiveProgress(console) as progress:
-        yield TerminalProgress(progress)
+        yield TerminalProgress(progress, count=count)
 
 
 class _Announcer(RunListener):
     """What both listeners say in a line: starts, codes better than those before, ends."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, say: Callable[[str], None], count: RunCount | None) -> None:
+        self._say, self._counted = say, (count or RunCount()).label
+        self._compiles = False
         self._best: dict[str, tuple[int, int]] = {}
         self._begun: dict[str, float] = {}
         self._readings: dict[str, Readings] = {}
@@ -68,7 +93,18 @@ class _Announcer(RunListener):
     def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
         """Say that the run begins."""
         self._begun[plan.identity] = time.monotonic()
-        self._say(f"{label(plan)}: run {run_id} {'continues from its checkpoint' if resumed else 'starts'}")
+        self._say(f"{self._counted(plan)}: run {run_id} {'continues from its checkpoint' if resumed else 'starts'}")
+
+    def on_compile(self, plan: RunPlan) -> None:
+        """Say so, of the first run that compiles."""
+        if not self._compiles:
+            self._compiles = True
+            self._say(f"{label(plan)}: {COMPILING}")
+
+    def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
+        """Say that the run is finished, and what is added."""
+        self._begun[plan.identity] = time.monotonic()
+        self._say(f"{self._counted(plan)}: run {run_id} is finished; evaluates {', '.join(evaluations)}")
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """Say so of the phases that a quantizer brings, and which evaluations of the environment's follow."""
@@ -87,6 +123,10 @@ class _Announcer(RunListener):
         after = time.monotonic() - self._begun.get(plan.identity, time.monotonic())
         self._say(f"{label(plan)}: found {parameters(record)} with {gates} gates after {duration(after)}")
 
+    def on_retry(self, plan: RunPlan, reason: str) -> None:
+        """Say that the run goes on elsewhere."""
+        self._say(f"{label(plan)}: {reason}; the run goes on elsewhere from its last checkpoint")
+
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Say how the run ended, with its last readings."""
         readings = self._readings.pop(plan.identity, None)
@@ -95,9 +135,17 @@ class _Announcer(RunListener):
             "finished": f"finished in {duration(outcome.seconds)}{f', {last}' if last else ''}",
             "skipped": "was finished before; nothing to do (--force runs it anew)",
             "failed": f"failed: {outcome.error}",
-            "interrupted": "interrupted, its state is saved",
+            "interrupted": f"interrupted: {outcome.error}",
         }
-        self._say(f"{label(plan)}: {words[outcome.status]}")
+        self._say(f"{self._counted(plan)}: {words[outcome.status]}")
+
+    def on_wait(self, plan: RunPlan, run_id: str) -> None:
+        """Say that another process has the run."""
+        self._say(f"{label(plan)}: another process carries out run {run_id}; waiting for its end")
+
+    def on_stop(self) -> None:
+        """Say at once that the signal has come."""
+        self._say("stopping: each run saves its state at its next step (three times Ctrl-C: end without saving)")
 
     def _read(self, plan: RunPlan, metrics: Mapping[str, float]) -> Readings:
         """The run's readings, those of this report among them. A view that fails is named, once."""
@@ -116,6 +164,7 @@ class LineProgress(_Announcer):
         say: Takes each line.
         seconds: Least time between two lines of progress of one run.
         clock: Monotonic seconds.
+        count: Says which of how many runs each is.
     """
 
     def __init__(
@@ -124,8 +173,9 @@ class LineProgress(_Announcer):
         *,
         seconds: float = LINE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        count: RunCount | None = None,
     ) -> None:
-        super().__init__(say)
+        super().__init__(say, count)
         self._seconds, self._clock = seconds, clock
         self._last: dict[str, float] = {}
         self._shots: dict[str, int] = {}
@@ -153,7 +203,7 @@ class LineProgress(_Announcer):
     def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
         """One line, if it is due."""
         if self._due(plan):
-            self._say(f"{label(plan)}: evaluates {name}, {done:,} of {total:,}")
+            self._say(f"{label(plan)}: evaluates {name}, {done:,} of {total:,} ({done / max(total, 1):.0%})")
 
     def _due(self, plan: RunPlan) -> bool:
         now = self._clock()
@@ -166,8 +216,8 @@ class LineProgress(_Announcer):
 class TerminalProgress(_Announcer):
     """A bar for each run that works."""
 
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(lambda line: progress.console.print(line, markup=False))
+    def __init__(self, progress: Progress, *, count: RunCount | None = None) -> None:
+        super().__init__(lambda line: progress.console.print(line, markup=False), count)
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
         self._points: dict[str, set[str]] = {}

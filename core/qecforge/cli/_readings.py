@@ -25,7 +25,7 @@ class History:
     """The course of a number from its beginning, in bounded memory: neighbours are averaged as it grows.
 
     Args:
-        size: It is kept as `size` to 2 * `size` means of equally many values, once there are so many.
+        size: From `size` values on it is kept as `size` to 2 * `size` means of equally many values.
     """
 
     def __init__(self, size: int = 64) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qecforge.cli._output import store_option
 from qecforge.evaluation.built_in import RETURNS, SEARCH
 from qecforge.machine.masking import masked
+from qecforge.reporting.layout import wrapped
 from qecforge.reporting.tables import (
     Column,
     Table,
@@ -19,6 +20,7 @@ from qecforge.reporting.tables import (
     number,
     percent,
     plain,
+    point,
     to_json_object,
     to_text,
 )
@@ -41,7 +43,7 @@ __all__ = [
 CODES = (
     Column("id", "code"),
     Column("parameters"),
-    Column("distance_kind", "distance is"),
+    Column("distance_kind", "distance known as", show=lambda kind: kind.replace("_", " ")),
     Column("gate_count", "gates"),
     Column("two_qubit_gate_count", "two-qubit"),
     Column("step", "found at step"),
@@ -61,6 +63,7 @@ POLICIES = (
     Column("run"),
     Column("name"),
     Column("seed", show=plain, justify="right"),
+    Column("sweep", show=point),
     Column("quantizer", show=lambda name: name or "none"),
     Column("top1_agreement", "top-1 %", show=percent, justify="right"),
     Column("kendall_tau", "Kendall tau", show=number, justify="right"),
@@ -136,6 +139,7 @@ def policies_table(
     rows = []
     for run_id, plan, evaluations in runs:
         row: dict[str, Any] = {"run": run_id, "name": plan.name, "seed": plan.seed}
+        row["sweep"] = dict(plan.sweep_point) or None
         row["quantizer"] = plan.quantization.quantizer.spec.name if plan.quantization else None
         for each in evaluations:
             row |= each.values
@@ -159,7 +163,7 @@ def code_lines(
     """
     from qecforge.codes._pauli import format_pauli
 
-    lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record)]
+    lines = [f"{parameters(record)}  code {record.id}", *_distance_lines(record), *_literature_lines(record)]
     lines += _labelled("stabilizers", list(record.code.stabilizers))
     lines += _labelled("logical X", [format_pauli(row) for row in record.code.logical_x])
     lines += _labelled("logical Z", [format_pauli(row) for row in record.code.logical_z])
@@ -196,7 +200,7 @@ def query_lines(record: CodeRecord, store_url: str) -> list[str]:
     return [
         "in Python",
         "    from qecforge import Store",
-        f'    with Store("{masked(store_url)}") as store:',
+        f"    with Store({json.dumps(masked(store_url), ensure_ascii=False)}) as store:",
         f'        record = store.code("{record.id}")   # record.code, .encoder, .distance',
         "        rates = store.error_rates(record.id)",
         f"        similar = store.codes(n={record.n}, k={record.k}, min_distance={record.distance}, "
@@ -220,17 +224,30 @@ def _distance_lines(record: CodeRecord) -> list[str]:
     return lines
 
 
+def _literature_lines(record: CodeRecord) -> list[str]:
+    """Which code of the literature it is, or is not."""
+    from qecforge.codes.equivalence import known_equivalents
+
+    how = "up to the order of qubits and single-qubit Clifford gates"
+    known = known_equivalents(record.code)
+    same = [name for name, equivalent in known.items() if equivalent]
+    if same:
+        return [f"equivalent to {same[0]} {how}"]
+    return [f"not equivalent to {' or '.join(known)} {how}"] if known else []
+
+
 def _encoder_lines(record: CodeRecord, width: int | None) -> list[str]:
     if record.best is None:
         text, title = str(record.code.encoder()), "encoder, synthesised from the tableau"
     else:
         text = record.best.encoder
         gates = f"{record.best.gate_count} gates, {record.best.two_qubit_gate_count} of them on two qubits"
-        found = f"found by run {record.best.run_id} at step {number(record.best.step)}"
+        when = "when it searched, " if record.best.attributes.get("found_in") == "search" else ""
+        found = f"found by run {record.best.run_id} {when}at step {number(record.best.step)}"
         title = f"encoder, {gates}; {found}, {duration(record.best.wall_time)} after its start; checked by stim"
     inputs = "qubit 0 takes" if record.k == 1 else f"qubits 0..{record.k - 1} take"
     how = f"{inputs} the logical input, the others start in |0>" if record.k else "all qubits start in |0>"
-    return ["", title, how, *circuit_lines(text, width)]
+    return ["", *wrapped(title, width), how, *circuit_lines(text, width)]
 
 
 def _labelled(label: str, values: Sequence[str]) -> list[str]:

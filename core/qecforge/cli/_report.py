@@ -36,13 +36,14 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write, such as report.html.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write, such as report.html.")],
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids, or the beginnings of them; all finished runs.")
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Ids, or their first characters. Default: all finished runs."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write a page about runs: settings, codes, error rates, and the tables and figures of their plugins."""
+    """Write one HTML page about runs: settings, codes, error rates, and the tables and figures of their plugins."""
     from qecforge.reporting.figures import require_matplotlib
     from qecforge.reporting.html import html_page
 
@@ -67,7 +68,7 @@ def _finished(store: Store) -> dict[str, Run]:
     """Oldest first."""
     found = {run.id: run for run in reversed(store.runs(status="finished"))}
     if not found:
-        raise StoreError("no run in this store is finished: name the runs that the page is to be about")
+        raise StoreError("no run in this store is finished: name the runs to report")
     return found
 
 

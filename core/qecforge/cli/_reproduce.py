@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,12 +22,13 @@ from qecforge.cli._output import (
     emit,
     open_store,
     say,
-    stdout,
+    store_option,
+    terminal_width,
     working,
     write,
 )
 from qecforge.errors import ConfigurationError, RunFailed, one_line
-from qecforge.reporting.tables import Column, Table, to_rich, to_text
+from qecforge.reporting.tables import Column, Table, to_text
 
 if TYPE_CHECKING:
     from qecforge.contracts.config import PluginConfig
@@ -40,7 +41,7 @@ __all__ = ["app"]
 COLUMNS = (Column("name"), Column("summary"), Column("source"), Column("distribution", detail=True))
 
 RESUMES = (
-    "Runs that the store has are not done again, so the same command resumes, and more seeds join those that are there."
+    "Finished runs in the store are not repeated: the same command resumes, and more seeds are added to those there."
 )
 
 
@@ -73,9 +74,9 @@ app = typer.Typer(cls=Reproductions, rich_markup_mode=None)
 
 @app.callback(invoke_without_command=True)
 def _list(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """A paper's experiments and tables, ours beside theirs.
+    """Repeat the experiments of a paper, and print its tables with our numbers beside them.
 
-    Without a command: which papers there are.
+    Without a command: list the papers.
     """
     if context.invoked_subcommand is None:
         from qecforge.registry import Registry
@@ -138,35 +139,42 @@ def _parameters(spec: ReproductionSpec, own: Sequence[CommandOption]) -> dict[st
     """Annotation and default of each, in the order of the help page."""
     from qecforge.contracts.reproduction import MAX_SEEDS
 
-    seeds = f"Seeds 0..N-1; {spec.seeds}, or {spec.quick_seeds} with --quick."
+    seeds = f"Number of seeds, 0..N-1. Default: {spec.seeds}; with --quick: {spec.quick_seeds}."
     return {
         "quick": (Annotated[bool, typer.Option("--quick", help=f"{spec.quick.rstrip('.')}.")], False),
         "store": (StoreOption, DEFAULT_STORE),
         "seeds": (Annotated[int | None, typer.Option("--seeds", min=1, max=MAX_SEEDS, help=seeds)], None),
         **{_parameter_of(option): (_annotation(option), None) for option in own},
         "out": (
-            Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write tables and figures there too.")],
+            Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the tables and figures.")],
             None,
         ),
         "workers": (
-            Annotated[int | None, typer.Option("--workers", min=1, help="Runs at a time; one a core where not given.")],
+            Annotated[
+                int | None,
+                typer.Option("--workers", min=1, help="Number of parallel runs; default: one for each core."),
+            ],
             None,
         ),
         "overrides": (
             Annotated[
                 list[str] | None,
                 typer.Option(
-                    "--set", metavar="PATH=VALUE", help="Set a value of every manifest; these are then other runs."
+                    "--set",
+                    metavar="PATH=VALUE",
+                    help="Set a value in every manifest. This makes other runs; those in the store stay.",
                 ),
             ],
             None,
         ),
         "dry_run": (
-            Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")],
+            Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")],
             False,
         ),
         "tables_only": (
-            Annotated[bool, typer.Option("--tables-only", help="Do no run: the tables of what the store has already.")],
+            Annotated[
+                bool, typer.Option("--tables-only", help="Print the tables of the runs in the store; run nothing.")
+            ],
             False,
         ),
     }
@@ -230,7 +238,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         return
     outcomes = []
     if not asked.tables_only:
-        from qecforge.cli._progress import show_progress
+        from qecforge.cli._progress import RunCount, show_progress
 
         outcomes = carry_out(
             spec,
@@ -239,7 +247,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
             store_url=asked.store,
             executor="local",
             workers=asked.workers,
-            listening=show_progress,
+            listening=partial(show_progress, RunCount(each.plan for each in planned)),
             measuring=lambda: working(f"measurements of {spec.name}"),
         )
     notes = [f"{spec.summary.rstrip('.')}.", f"Source: {spec.source.rstrip('.')}."]
@@ -248,8 +256,8 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         tables = tables_of(report)
         there = len(finished(opened, planned))
         if there < len(planned):
-            missing = f"{len(planned) - there} of {len(planned)} runs are not in the store, or did not finish"
-            say(f"{missing}: they are left out")
+            missing = f"{len(planned) - there} of {len(planned)} runs are not in the store, or not finished"
+            say(f"{missing}: the tables are without them")
             notes.append(f"{missing}.")
     _show(tables)
     if asked.out is not None and there:
@@ -260,18 +268,13 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+            f"`qecforge runs show {failed[0].run_id}{store_option(asked.store)}` has the traceback"
         )
 
 
 def _show(tables: Mapping[str, Table]) -> None:
-    console = stdout()
     for table in tables.values():
-        if console.is_terminal:
-            console.print(to_rich(table))
-        else:
-            write(to_text(table))
-        typer.echo()
+        write(f"{to_text(table, terminal_width())}\n")
 
 
 def _show_plans(planned: Sequence[PlannedRun], store: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,23 +15,24 @@ from qecforge.cli._output import (
     FormatOption,
     StoreOption,
     emit,
+    emit_json,
     open_store,
     say,
-    stdout,
     store_option,
+    terminal_width,
     write,
 )
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
-from qecforge.reporting.tables import Column, Table, plain
+from qecforge.reporting.tables import Column, Table, plain, point
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
     from qecforge.runs.listener import RunOutcome
-    from qecforge.store import CodeRecord
+    from qecforge.store import CodeRecord, Run
 
-__all__ = ["register"]
+__all__ = ["SetOption", "register", "report"]
 
 OTHER_CODES = 10
 
@@ -42,13 +44,13 @@ PLANS = (
     Column("reward"),
     Column("agent"),
     Column("quantizer"),
-    Column("sweep", show=lambda point: ", ".join(f"{path}={value}" for path, value in (point or {}).items())),
+    Column("sweep", show=point),
     Column("evaluations", show=lambda names: ", ".join(names)),
     Column("in_store", "in the store"),
     Column("identity", detail=True),
 )
 
-ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="A YAML file.")]
+ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest, a YAML file.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the manifest, such as agent.total_steps=1000."),
@@ -77,6 +79,22 @@ ExecutorOption = Annotated[
 ]
 
 
+ExecutorOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--executor-option",
+        metavar="NAME=VALUE",
+        help="An option of the executor. "
+        + ". ".join(
+            f"{name}: {', '.join(kind.options.model_fields)}"
+            for name, kind in EXECUTORS.items()
+            if kind.options.model_fields
+        )
+        + ".",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("run")(run)
@@ -89,20 +107,23 @@ def run(
     store: StoreOption = DEFAULT_STORE,
     executor: ExecutorOption = DEFAULT_EXECUTOR,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes to use; one a core where not given.")
+        int | None, typer.Option("--workers", min=1, help="Number of processes; default: one for each core.")
     ] = None,
+    executor_options: ExecutorOptionsOption = None,
     overrides: SetOption = None,
     allow: AllowOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Run finished and broken runs anew.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which runs there are; do none of them.")] = False,
-    show: Annotated[int, typer.Option("--show", min=0, help="How many codes to print in full, best first.")] = 1,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start finished, failed and interrupted runs again from the beginning.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")] = False,
+    show: Annotated[int, typer.Option("--show", min=0, help="Number of codes to print in full, best first.")] = 1,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Carry out the runs of a manifest.
 
-    Finished runs are skipped, broken ones resumed.
+    Finished runs are skipped; interrupted and failed runs are resumed.
 
-    --format writes the runs of --dry-run, or the codes found, as a listing.
+    --format writes a table of the codes found or, with --dry-run, of the runs.
     """
     from qecforge.registry import Registry
 
@@ -114,22 +135,42 @@ def run(
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    outcomes = _carry_out(loaded, store, executor, workers, force)
-    codes = _codes_of(outcomes, store)
-    if form is Format.TABLE:
-        _report_policies(loaded, outcomes, store)
-        _report_views(loaded, outcomes, store)
-        _report(loaded, outcomes, codes, store, show)
-    else:
-        from qecforge.cli._render import codes_table
-
-        emit(codes_table(codes), form)
+    options = _pairs(executor_options or ())
+    try:
+        outcomes = _carry_out(loaded, store, executor, workers, options, force)
+    except Interrupted as stop:
+        if not force:
+            raise
+        again = _command(manifest, store, executor, workers, executor_options, overrides)
+        raise Interrupted(
+            f"{str(stop).partition(';')[0]}; go on with `{again}`: --force would begin them at step 0 again"
+        ) from stop
+    report(loaded.runs(), outcomes, store, show, form)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+            f"`qecforge runs show {failed[0].run_id}{store_option(store)}` has the traceback"
         )
+
+
+def report(
+    plans: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store: str, show: int, form: Format = Format.TABLE
+) -> None:
+    """What runs found and what was measured of them, on stdout.
+
+    Args:
+        show: Codes to print in full.
+    """
+    codes = _codes_of(outcomes, store)
+    if form is not Format.TABLE:
+        from qecforge.cli._render import codes_table
+
+        emit(codes_table(codes), form)
+        return
+    _report_policies(plans, outcomes, store)
+    _report_views(plans, outcomes, store)
+    _report(plans, outcomes, codes, store, show)
 
 
 def validate(
@@ -138,7 +179,7 @@ def validate(
     allow: AllowOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Check a manifest and list its runs. Nothing is run and no store is opened."""
+    """Check a manifest and list its runs. Nothing is run, and no store is opened."""
     from qecforge.manifest import load_manifest
     from qecforge.registry import Registry
 
@@ -149,24 +190,62 @@ def validate(
 def schema() -> None:
     """Print the JSON Schema of manifests.
 
-    It covers the plugins that are installed; editors complete and check manifests with it.
+    It covers the installed plugins. Editors use it to complete and check manifests.
     """
     import json
 
     from qecforge.manifest import manifest_schema
     from qecforge.registry import Registry
 
-    typer.echo(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
+    emit_json(json.dumps(manifest_schema(Registry.load()), indent=2, ensure_ascii=False))
 
 
-def _carry_out(loaded: Manifest, store: str, executor: str, workers: int | None, force: bool) -> list[RunOutcome]:
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """What `--executor-option` was given, by name."""
+    pairs = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--executor-option: got {each!r}, expected NAME=VALUE, such as num_cpus=2")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _carry_out(
+    loaded: Manifest, store: str, executor: str, workers: int | None, executor_options: dict[str, str], force: bool
+) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
     from qecforge.runs.listener import RunOptions
 
-    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].pools else workers)
+    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
     with show_progress() as listener:
-        return run_manifest(loaded, options=options, executor=executor, workers=workers, listener=listener)
+        return run_manifest(
+            loaded,
+            options=options,
+            executor=executor,
+            workers=workers,
+            executor_options=executor_options,
+            listener=listener,
+        )
+
+
+def _command(
+    manifest: Path,
+    store: str,
+    executor: str,
+    workers: int | None,
+    executor_options: Sequence[str] | None,
+    overrides: Sequence[str] | None,
+) -> str:
+    """The command line that carries out the same runs, without --force."""
+    words = ["qecforge", "run", str(manifest)]
+    words += ["--store", store] if store != DEFAULT_STORE else []
+    words += ["--executor", executor] if executor != DEFAULT_EXECUTOR else []
+    words += ["--workers", str(workers)] if workers is not None else []
+    words += [word for option in executor_options or () for word in ("--executor-option", option)]
+    words += [word for override in overrides or () for word in ("--set", override)]
+    return shlex.join(words)
 
 
 def _plans(loaded: Manifest, states: dict[str, str]) -> Table:
@@ -196,17 +275,22 @@ def _states(plans: Sequence[RunPlan], store_url: str, force: bool) -> dict[str, 
     from qecforge.store.engine import parse_url
 
     url = parse_url(store_url)
-    known: dict[str, str] = {}
+    known: dict[str, Run] = {}
     if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
         with open_store(store_url) as store:
-            known = {run.identity: run.status for run in store.runs()}
-    return {plan.identity: _state(known.get(plan.identity), force) for plan in plans}
+            known = {run.identity: run for run in store.runs()}
+    return {plan.identity: _state(plan, known.get(plan.identity), force) for plan in plans}
 
 
-def _state(status: str | None, force: bool) -> str:
-    if status is None:
+def _state(plan: RunPlan, run: Run | None, force: bool) -> str:
+    from qecforge.runs.execute import missing_evaluations
+
+    if run is None:
         return "new"
-    return f"{status}, will be {'run anew' if force else 'skipped' if status == 'finished' else 'resumed'}"
+    if force or run.status != "finished":
+        return f"{run.status}, will be {'run anew' if force else 'resumed'}"
+    missing = missing_evaluations(plan, run)
+    return f"finished, will be {'evaluated: ' + ', '.join(missing) if missing else 'skipped'}"
 
 
 def _codes_of(outcomes: Sequence[RunOutcome], store_url: str) -> list[CodeRecord]:
@@ -225,27 +309,27 @@ def _rank(record: CodeRecord) -> tuple[int, int, str]:
     return -record.distance, record.gate_count or 0, record.id
 
 
-def _report_policies(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+def _report_policies(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
     """What was measured of the runs' policies: a row for each run that has any of it."""
     from qecforge.cli._render import policies_table
     from qecforge.reporting.tables import to_text
 
-    plans = {plan.identity: plan for plan in loaded.runs()}
+    plans = {plan.identity: plan for plan in runs}
     with open_store(store_url) as store:
         found = [
             (outcome.run_id, plans[outcome.identity], store.policy_evaluations(outcome.run_id)) for outcome in outcomes
         ]
     measured = [each for each in found if each[2]]
     if measured:
-        write(f"\npolicies\n{to_text(policies_table(measured), _width())}")
+        write(f"\npolicies\n{to_text(policies_table(measured), terminal_width())}")
 
 
-def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: str) -> None:
+def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
     """The tables of the runs' views, and how to see more of the runs."""
     from qecforge.reporting.tables import to_text
     from qecforge.reporting.views import run_tables, views_of_specs
 
-    plans = {plan.identity: plan for plan in loaded.runs()}
+    plans = {plan.identity: plan for plan in runs}
     of_run = {each.run_id: plans[each.identity] for each in outcomes}
     views = {run_id: views_of_specs(plan.environment.spec, plan.agent.spec) for run_id, plan in of_run.items()}
     with open_store(store_url) as store:
@@ -253,7 +337,7 @@ def _report_views(loaded: Manifest, outcomes: Sequence[RunOutcome], store_url: s
     for line in tables.left_out:
         say(line)
     for name, table in tables.found.items():
-        write("\n".join(["", *([] if table.title else [name]), to_text(table, _width())]))
+        write("\n".join(["", *([] if table.title else [name]), to_text(table, terminal_width())]))
     if tables.found:
         run_id = outcomes[0].run_id
         show = f"    qecforge runs show {run_id}{store_option(store_url)}"
@@ -271,25 +355,23 @@ def _looks_for_codes(plan: RunPlan) -> bool:
     return plan.environment.spec.finds_codes and (trains or plan.evaluation.of(SEARCH) is not None)
 
 
-def _width() -> int | None:
-    """Columns of the terminal; None where stdout is none."""
-    console = stdout()
-    return console.width if console.is_terminal else None
-
-
 def _report(
-    loaded: Manifest, outcomes: Sequence[RunOutcome], codes: Sequence[CodeRecord], store_url: str, show: int
+    runs: Sequence[RunPlan],
+    outcomes: Sequence[RunOutcome],
+    codes: Sequence[CodeRecord],
+    store_url: str,
+    show: int,
 ) -> None:
     """The codes found: the best in full, others in a table."""
     from qecforge.cli._render import code_lines, codes_table, query_lines
     from qecforge.reporting.tables import to_text
 
     if not codes:
-        looked = {plan.identity for plan in loaded.runs() if _looks_for_codes(plan)}
+        looked = {plan.identity for plan in runs if _looks_for_codes(plan)}
         if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
             say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
         return
-    width = _width()
+    width = terminal_width()
     with open_store(store_url) as store:
         for record in codes[:show]:
             write("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))

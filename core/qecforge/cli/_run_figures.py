@@ -19,14 +19,14 @@ def register(app: typer.Typer) -> None:
 
 
 def draw_figures(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write to.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its first characters.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to.")],
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Draw what a run recorded.
+    """Draw the figures of a run and print the names of the files.
 
-    Its learning curve, the codes that it found, their logical error rates, and what its environment and its agent
-    show of their runs. Prints the files written.
+    Learning curve, codes over gates, logical error rates with their fit, decisions of a quantized policy, and the
+    figures of its environment and its agent.
     """
     from qecforge.registry import Registry
     from qecforge.reporting.views import run_figures, views_of, write_figures
@@ -40,7 +40,7 @@ def draw_figures(
         say(line)
     if written is None or not written.found:
         raise StoreError(
-            f"run {record.id} ({record.name}) has no record that a figure could be drawn from: neither a log, codes "
-            f"nor what its plugins draw (it is {record.status})"
+            f"run {record.id} ({record.name}) has nothing to draw: no metrics, no codes, and no figures of its "
+            f"plugins (its status is {record.status})"
         )
     typer.echo("\n".join(map(str, written.found.values())))

@@ -11,10 +11,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, Format, FormatOption, StoreOption, emit, open_store, say, write
+from qecforge.cli._evaluations.evaluate import evaluate_runs
+from qecforge.cli._output import (
+    DEFAULT_STORE,
+    Format,
+    FormatOption,
+    StoreOption,
+    emit,
+    emit_json,
+    open_store,
+    say,
+    terminal_width,
+    write,
+)
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.machine.files import write_whole
-from qecforge.reporting.tables import Column, Table, duration, interval, number, percent, plain, to_json_object, to_text
+from qecforge.reporting.tables import (
+    Column,
+    Table,
+    duration,
+    interval,
+    number,
+    percent,
+    plain,
+    point,
+    to_json_object,
+    to_text,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Look at runs, compare them, take out policies, delete runs.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, compare and delete runs; export their policies.", no_args_is_help=True, rich_markup_mode=None
 )
 
 COLUMNS = (
@@ -32,12 +55,12 @@ COLUMNS = (
     Column("name"),
     Column("seed", show=plain, justify="right"),
     Column("status"),
-    Column("environment"),
-    Column("reward", show=lambda value: value or "native"),
-    Column("agent"),
-    Column("quantizer"),
-    Column("sweep_point", "sweep"),
-    Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " ")),
+    Column("environment", minor=True),
+    Column("reward", show=lambda value: value or "native", minor=True),
+    Column("agent", minor=True),
+    Column("quantizer", minor=True),
+    Column("sweep_point", "sweep", show=point),
+    Column("started_at", "started (UTC)", show=lambda value: (value or "")[:19].replace("T", " "), minor=True),
     Column("seconds", "took", show=duration, justify="right"),
     Column("phase", detail=True),
     Column("created_at", detail=True),
@@ -65,6 +88,8 @@ COMPARISONS = (
     Column("low", detail=True),
     Column("high", detail=True),
     Column("missing"),
+    Column("unfinished"),
+    Column("repeated_seeds", "seeds twice"),
     Column("values", detail=True),
 )
 
@@ -87,21 +112,21 @@ class PolicyFormat(StrEnum):
     FILES = "files"
 
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or its first characters.")]
 
 
 @app.command("list")
 def list_runs(
     store: StoreOption = DEFAULT_STORE,
-    name: Annotated[str | None, typer.Option("--name", help="Only runs of manifests of this name.")] = None,
-    status: Annotated[Status | None, typer.Option("--status", help="Only runs that are this far.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Only runs whose manifest has this name.")] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Only runs with this status.")] = None,
     environment: Annotated[str | None, typer.Option("--environment", help="Only runs in this environment.")] = None,
     agent: Annotated[str | None, typer.Option("--agent", help="Only runs of this agent.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Only runs of this seed.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Only runs with this seed.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of rows.")] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Runs, newest first."""
+    """List the runs in the store, newest first."""
     with open_store(store) as opened:
         runs = opened.runs(
             name=name,
@@ -116,28 +141,35 @@ def list_runs(
 
 @app.command("show")
 def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatOption = Format.TABLE) -> None:
-    """One run: how it went, what it found, with what it was made."""
+    """Show one run: status, metrics, codes, artifacts, versions and machine, manifest."""
     with open_store(store) as opened:
         record = opened.run(run)
         if form is Format.CSV:
             emit(Table(COLUMNS, [record.row()]), form)
         elif form is Format.JSON:
-            write(to_json_object(_everything(opened, record)))
+            emit_json(to_json_object(_everything(opened, record)))
         else:
             write("\n".join(_lines(opened, record)))
 
 
 @app.command("compare")
 def compare_runs(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, or the beginnings of them.")],
-    metric: Annotated[str, typer.Option("--metric", help="A metric, or a number of a policy evaluation.")],
-    confidence: Annotated[float, typer.Option("--confidence", help="Of the bootstrap interval of the mean.")] = 0.95,
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="Ids of the runs, or their first characters.")
+    ],
+    metric: Annotated[str, typer.Option("--metric", help="Name of a metric, or of a value of a policy evaluation.")],
+    confidence: Annotated[
+        float, typer.Option("--confidence", help="Confidence level of Student's interval of the mean.")
+    ] = 0.95,
     store: StoreOption = DEFAULT_STORE,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Compare a metric's last values: a row for each group of runs that differ by the seed alone."""
+    """Compare a metric's last values: a row for each group of runs that differ by the seed alone.
+
+    Runs that are not finished, and seeds that are there twice, count and are named.
+    """
     if len(runs) < 2:
-        raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` looks at one")
+        raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` shows one")
     with open_store(store) as opened:
         groups = opened.compare(runs, metric, confidence=confidence)
     rows = [
@@ -149,22 +181,27 @@ def compare_runs(
         }
         for group in groups
     ]
-    emit(Table(COMPARISONS, rows, title=f"interval: bootstrap, {percent(confidence)}"), form)
+    emit(Table(COMPARISONS, rows, title=f"interval: Student's t, {percent(confidence)}"), form)
+    for line in (note for group in groups for note in group.notes()):
+        say(line)
+
+
+app.command("evaluate")(evaluate_runs)
 
 
 @app.command("delete")
 def delete_runs(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or the beginnings of them.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of the runs, or their first characters.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Delete runs with all that only they brought: metrics, artifacts, codes that no other run found."""
+    """Delete runs, with their metrics and artifacts and with codes that no other run found."""
     from qecforge.runs.execute import delete_run
 
     with open_store(store, write=True) as opened:
         chosen = {record.id: record for record in map(opened.run, runs)}
         if not yes:
-            write(to_text(Table(COLUMNS, [record.row() for record in chosen.values()])))
+            write(to_text(Table(COLUMNS, [record.row() for record in chosen.values()]), terminal_width()))
             typer.confirm(f"Delete {len(chosen)} run(s)?", abort=True)
         for run_id in chosen:
             delete_run(opened, run_id)
@@ -178,25 +215,30 @@ def export_policy(
         PolicyFormat,
         typer.Option(
             "--format",
-            help="onnx for any ONNX runtime; safetensors is what we load; files: all of them, into a folder.",
+            help="onnx: for ONNX runtimes; safetensors: for qecforge; files: all files of the policy, in a folder.",
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PATH", help="File, or folder of files; stdout if not given.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="PATH", help="File to write, or folder with --format files. Default: standard output."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write the policy that a run left: the integer one where it has a quantizer, else the float one."""
+    """Export the policy of a run: the integer policy where it has a quantizer, else the float policy."""
     if form is PolicyFormat.FILES and out is None:
-        raise ConfigurationError("--out: a policy's files need a folder: name one")
+        raise ConfigurationError("--out: is missing; --format files needs a folder to write to")
     if out is None and _to_terminal():
-        raise ConfigurationError("--out: a policy is no text for a terminal: name a file, or send the output to one")
+        raise ConfigurationError(
+            "--out: a policy is binary and is not written to a terminal: give a file, or redirect the output"
+        )
     with open_store(store) as opened:
         record = opened.run(run)
         found = opened.artifacts(record.id, kind="quantized") or opened.artifacts(record.id, kind="policy")
         if not found:
-            raise StoreError(f"run {record.id} ({record.status}) left no policy: run its manifest to the end")
+            raise StoreError(f"run {record.id} ({record.status}) has no policy: run its manifest to the end")
         if form is PolicyFormat.FILES:
             contents = {each.name: opened.read_artifact(each) for each in found}
         else:
@@ -221,7 +263,9 @@ def _write_folder(folder: Path, contents: Mapping[str, bytes], force: bool) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"--out: {folder} is no folder ({error.strerror}); name another one") from error
+        raise ConfigurationError(
+            f"--out: {folder} cannot be used as a folder ({error.strerror}); name another one"
+        ) from error
     for name, content in contents.items():
         _write(folder / name, content, force)
 
@@ -244,7 +288,7 @@ def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: Pol
     if len(found) > 1 or not found[0].name.endswith(".safetensors"):
         names = ", ".join(each.name for each in found)
         raise ConfigurationError(
-            f"run {run.id}: its policy consists of {names}, which --format {form.value} cannot hold: use --format files"
+            f"run {run.id}: its policy is several files ({names}), and {form.value} is one: use --format files"
         )
     content = store.read_artifact(found[-1])
     if form is PolicyFormat.SAFETENSORS:
@@ -260,15 +304,15 @@ def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: Pol
 
 
 def _float_network(store: Store, run: Run) -> nn.Module:
-    from qecforge.contracts.closing import close
     from qecforge.contracts.policy import Policy
     from qecforge.registry import Registry
-    from qecforge.runs.policies import load_policy
+    from qecforge.runs.policies import kept_files, policy_of_run
 
-    env, policy = load_policy(store, run.id, registry=Registry.load(), num_envs=1)
-    close(env, f"environment {run.environment}")
+    policy = policy_of_run(run, kept_files(store, run.id), Registry.load())
     if not isinstance(policy, Policy):
-        raise ConfigurationError(f"run {run.id}: its policy answers prompts and has no ONNX form: use --format files")
+        raise ConfigurationError(
+            f"run {run.id}: its policy generates text and cannot be written as ONNX: use --format files"
+        )
     try:
         return policy.module
     except ConfigurationError as error:
@@ -294,7 +338,7 @@ def _everything(store: Store, run: Run) -> dict[str, Any]:
 def _lines(store: Store, run: Run) -> list[str]:
     from qecforge.cli._render import codes_table
 
-    reward = run.reward or "native"
+    reward, width = run.reward or "native", terminal_width()
     lines = [
         f"run {run.id}: {run.name}, seed {run.seed}",
         f"{run.status}{f' in phase {run.phase}' if run.phase and run.status != 'finished' else ''}"
@@ -306,12 +350,12 @@ def _lines(store: Store, run: Run) -> list[str]:
     lines += [f"{path} = {value}" for path, value in sorted(run.sweep_point.items())]
     lines += _provenance_lines(run)
     if metrics := _metric_rows(store, run.id):
-        lines += ["", "metrics", to_text(Table(METRICS, _folded(metrics)))]
+        lines += ["", "metrics", to_text(Table(METRICS, _folded(metrics)), width)]
     if evaluations := store.policy_evaluations(run.id):
         lines += ["", "evaluations of the policy"]
         lines += [f"    {name} = {number(value)}" for each in evaluations for name, value in each.values.items()]
     if codes := store.codes(run=run.id, order_by=("-distance", "gate_count"), limit=10):
-        lines += ["", "codes, best first", to_text(codes_table(codes))]
+        lines += ["", "codes, best first", to_text(codes_table(codes), width)]
     if artifacts := store.artifacts(run.id):
         lines += ["", "artifacts", *(f"    {each.kind} {each.name}, {number(each.size)} bytes" for each in artifacts)]
     for event in store.events(run.id):
@@ -319,7 +363,7 @@ def _lines(store: Store, run: Run) -> list[str]:
     return [
         *lines,
         "",
-        "manifest, as in its file (with what --set changed: --format json)",
+        "manifest, as in its file (--format json shows it with the values of --set)",
         run.manifest_source.rstrip(),
     ]
 

@@ -206,6 +206,19 @@ class StabilizerCode:
         shown = ", ".join(self.stabilizers[:8]) + (", ..." if self.n - self.k > 8 else "")
         return f"<StabilizerCode [[{self.n},{self.k}]] {shown if self.n <= 30 else self.digest[:12]}>"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: checks, logical operators and, of a code of few qubits, an encoder."""
+        from qecforge.notebooks import code_html
+        from qecforge.notebooks.code import MOST_QUBITS_DRAWN
+
+        return code_html(
+            f"[[{self.n},{self.k}]] {'CSS' if self.css else 'stabilizer'} code",
+            stabilizers=self.stabilizers,
+            logical_x=[_pauli.format_pauli(row) for row in self.logical_x],
+            logical_z=[_pauli.format_pauli(row) for row in self.logical_z],
+            encoder=self.encoder() if self.n <= MOST_QUBITS_DRAWN else None,
+        )
+
     @cached_property
     def _rows(self) -> list[int]:
         return _gf2.pack_rows(self.check_matrix)

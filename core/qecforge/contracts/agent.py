@@ -112,7 +112,7 @@ class TrainingContext(Protocol):
         """Another environment of the run's configuration and kind, such as for test returns while training.
 
         What is done with it changes nothing in the training, and codes that it finds are not filed. It is no part of
-        checkpoints: an agent whose tests are to be the same after a resume gives each `reset` a seed, such as its step.
+        checkpoints: for tests that are the same after a resume, give each `reset` a seed, such as the step.
         It is closed when the training ends.
 
         Args:

@@ -26,6 +26,7 @@ __all__ = [
     "Environment",
     "ParameterEnvironment",
     "Resumes",
+    "SequenceTrials",
     "StepBuffers",
     "group_size",
     "refuse_unknown_options",
@@ -56,6 +57,19 @@ class StepBuffers:
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
     action_mask: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class SequenceTrials:
+    """What whole sequences of actions came to: `Environment.try_sequences`.
+
+    Attributes:
+        values: (M,) float32, the value of the state after each; larger is better.
+        solved: (M,) bool, which reached the environment's target.
+    """
+
+    values: NDArray[np.float32]
+    solved: NDArray[np.bool_]
 
 
 class BaseEnvironment(ABC):
@@ -132,6 +146,7 @@ class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
     single_observation_space: gymnasium.Space[Any]
     single_action_space: gymnasium.Space[Any]
     can_peek: bool = False
+    can_try: bool = False
 
     @abstractmethod
     def reset(
@@ -176,6 +191,26 @@ class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
             before the action (`"now_residual"` beside `"residual"`).
         """
         raise NotImplementedError(f"{type(self).__name__} cannot peek")
+
+    @property
+    def action_factors(self) -> NDArray[np.int64]:
+        """(A, F) what discrete actions are made of, for searches that change one part of an action at a time: its
+        kind first, then such parts as the qubits it acts on. Where `can_try`."""
+        raise NotImplementedError(f"{type(self).__name__} cannot try sequences")
+
+    def try_sequences(self, actions: NDArray[Any], lengths: NDArray[Any]) -> SequenceTrials:
+        """Play whole sequences of discrete actions, each from the start of an episode: nothing of the running episodes
+        changes. Discoveries among them are reported as those of `step` are. Where `can_try`.
+
+        Args:
+            actions: (M, L) integers.
+            lengths: (M,) integers, 0..L: how many of each row count.
+
+        Raises:
+            ConfigurationError: Arrays of a wrong shape or kind, or out of range; nothing has changed then.
+            InfrastructureError: The reward could not score.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot try sequences")
 
 
 def refuse_unknown_options(options: Mapping[str, Any], environment: str, *known: str) -> None:

@@ -110,9 +110,14 @@ class Policy(SavedPolicy):
         )
 
 
-def weights_of(policy: Policy) -> bytes:
-    """The policy's weights in the safetensors format."""
+def weights_of(policy: Policy, metadata: Mapping[str, str] | None = None) -> bytes:
+    """The policy's weights in the safetensors format.
+
+    Args:
+        metadata: Of the file.
+    """
     from safetensors.torch import save
 
-    content: bytes = save({name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
+    content: bytes = save(tensors, metadata=None if metadata is None else dict(metadata))
     return content

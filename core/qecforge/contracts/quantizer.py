@@ -16,7 +16,10 @@ __all__ = ["Quantizer"]
 
 
 class Quantizer(ABC):
-    """Gives an INT8 policy for a trained float one. The policy that it is given is never changed.
+    """Gives an integer policy for a trained float one. The policy that it is given is never changed.
+
+    The integer policy is a `qecforge.inference.policy.QuantizedPolicy`, which runtimes execute and the store keeps: a
+    run refuses anything else.
 
     Attributes:
         calibration_states: How many observations `quantize` wants to be given.
@@ -26,7 +29,7 @@ class Quantizer(ABC):
 
     @abstractmethod
     def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:
-        """Post-training: quantize with (N, *observation_shape) calibration observations."""
+        """Post-training: a `QuantizedPolicy`, from (N, *observation_shape) calibration observations."""
 
     def prepare(self, policy: Policy, env: Environment) -> Policy:
         """Training-aware: a student with fake quantisation, started from `policy`, the frozen teacher."""
@@ -37,5 +40,5 @@ class Quantizer(ABC):
         raise NotImplementedError(f"{type(self).__name__} is a post-training quantizer")
 
     def convert(self, student: Policy) -> Policy:
-        """Training-aware: the trained student as an integer policy."""
+        """Training-aware: the trained student as a `QuantizedPolicy`."""
         raise NotImplementedError(f"{type(self).__name__} is a post-training quantizer")

@@ -107,7 +107,7 @@ class Claim:
         theirs: The paper's number as people read it; empty where it gives none.
         ours: A number over seeds with Student's interval (`Spread.student`); None where there is none.
         criterion: When it holds.
-        note: What is to be said about ours, such as seeds that have no number.
+        note: A remark on our number, such as seeds without a value.
         show: How people see ours; None for four significant digits.
     """
 

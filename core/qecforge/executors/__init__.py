@@ -1,14 +1,16 @@
-"""Where runs execute: in this process, or in a pool of processes on this machine."""
+"""Where runs execute: in this process, each in a process of its own on this machine, or as tasks of a cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qecforge.errors import Interrupted, StoreError
-from qecforge.executors._base import Executor, stop_signals
+from qecforge.executors._base import Executor
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
+from qecforge.executors._ray.options import RayOptions
 from qecforge.executors.table import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 
@@ -21,9 +23,9 @@ __all__ = [
     "Executor",
     "LocalExecutor",
     "ProcessExecutor",
+    "RayOptions",
     "make_executor",
     "run_manifest",
-    "stop_signals",
 ]
 
 
@@ -33,6 +35,7 @@ def run_manifest(
     options: RunOptions | None = None,
     executor: str = DEFAULT_EXECUTOR,
     workers: int | None = None,
+    executor_options: Mapping[str, Any] | None = None,
     listener: RunListener | None = None,
 ) -> list[RunOutcome]:
     """Carry out every run of a manifest.
@@ -42,7 +45,9 @@ def run_manifest(
     Args:
         manifest: Validated, with its plugins resolved.
         executor: One of `EXECUTORS`.
-        workers: Processes of an executor that has a pool; None for one a core.
+        workers: Runs at a time, for an executor that carries out several; None for one a core, or for as many as a
+            cluster has room for.
+        executor_options: What else there is to choose of the executor: of `ray` the fields of `RayOptions`.
         listener: Told what happens.
 
     Returns:
@@ -50,18 +55,19 @@ def run_manifest(
 
     Raises:
         UserError: the store cannot be used, or a checkpoint is damaged; nothing is lost.
-        Interrupted: cancelled by SIGINT or SIGTERM; the state of every run is saved.
+        Interrupted: cancelled by SIGINT or SIGTERM; the same call goes on.
     """
     from qecforge.store import Store
 
     options = replace(options or RunOptions(), checkpoint_seconds=manifest.checkpoint.every_seconds)
-    chosen = make_executor(executor, workers)
+    chosen = make_executor(executor, workers, executor_options)
     with Store(options.store_url) as store:
         if store.in_memory:
             raise StoreError("`store_url`: a store in memory is gone with each run: name a file", parameter="store_url")
     plans = manifest.runs()
     outcomes = chosen.run(plans, options, listener or RunListener())
-    ended = sum(outcome.status != "interrupted" for outcome in outcomes)
-    if ended < len(plans):
-        raise Interrupted(f"{len(plans) - ended} of {len(plans)} runs did not end; their state is saved, run it again")
+    stopped = sum(outcome.status == "interrupted" for outcome in outcomes)
+    if stopped:
+        again = "without `force` the same call goes on" if options.force else "the same command goes on"
+        raise Interrupted(f"{stopped} of {len(plans)} runs did not end; {again} with them")
     return outcomes

@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qecforge.errors import UserError
-from qecforge.executors._base import Executor, stop_signals
+from qecforge.errors import RunBusy, UserError
+from qecforge.executors._base import Executor, begun_elsewhere, outcome_of_each
+from qecforge.machine.signals import stop_signals
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
@@ -14,23 +15,27 @@ __all__ = ["ProcessExecutor"]
 
 
 class ProcessExecutor(Executor):
-    """One run after the other, in this process."""
+    """One run after the other, in this process: if it dies, so does the command."""
 
     def run(self, plans: Sequence[RunPlan], options: RunOptions, listener: RunListener) -> list[RunOutcome]:
-        """See `Executor.run`; plans not begun when the signal came have no outcome. An error of the user's in one run
-        is raised once the others are through."""
+        """See `Executor.run`."""
         from qecforge.runs.execute import execute
 
-        outcomes: list[RunOutcome] = []
+        ended: dict[int, RunOutcome] = {}
+        put_off: list[int] = []
         refused: UserError | None = None
-        with stop_signals() as stop:
-            for plan in plans:
-                try:
-                    outcomes.append(execute(plan, options, listener, stop.is_set))
-                except UserError as error:
-                    refused = refused or error
-                if stop.is_set():
-                    break
+        with stop_signals(listener.on_stop) as stop:
+            for waits, places in ((False, range(len(plans))), (True, put_off)):
+                for place in places:
+                    if stop.is_set():
+                        break
+                    asked = begun_elsewhere(options) if waits else options
+                    try:
+                        ended[place] = execute(plans[place], asked, listener, stop.is_set, waits=waits)
+                    except RunBusy:
+                        put_off.append(place)
+                    except UserError as error:
+                        refused = refused or error
         if refused is not None:
             raise refused
-        return outcomes
+        return outcome_of_each(plans, ended)

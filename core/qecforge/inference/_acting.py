@@ -27,7 +27,7 @@ def choose_actions(
         action_mask: (B, N), True where an action is allowed.
 
     Raises:
-        ConfigurationError: They shall be drawn, and `rng` is missing.
+        ConfigurationError: Actions are to be sampled, and `rng` is None.
     """
     scores: NDArray[Any] = logits
     if not deterministic:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from qecforge.contracts.policy import Policy
+from qecforge.contracts.policy import WEIGHTS, Policy, weights_of
 from qecforge.errors import CheckpointError
 from qecforge.inference._acting import choose_actions
+from qecforge.inference.network import NETWORK, describe_layers
 
 __all__ = ["ModulePolicy"]
 
@@ -53,7 +56,7 @@ class ModulePolicy(Policy):
         """Actions (B,) int64: the most likely ones, or drawn with `rng` (Gumbel-max).
 
         Raises:
-            ConfigurationError: They shall be drawn, and `rng` is missing.
+            ConfigurationError: Actions are to be sampled, and `rng` is None.
         """
         logits = self.logits(observations)
         return choose_actions(logits, action_mask=action_mask, deterministic=deterministic, rng=rng, start=self.start)
@@ -64,6 +67,16 @@ class ModulePolicy(Policy):
         if self.value_module is not None:
             state |= {f"value.{name}": tensor for name, tensor in self.value_module.state_dict().items()}
         return state
+
+    def files(self) -> Mapping[str, bytes | Path]:
+        """The weights; where the networks are plain perceptrons, with a description by which
+        `qecforge.inference.described.described_policy` builds them."""
+        policy = describe_layers(self.module)
+        value = None if self.value_module is None else describe_layers(self.value_module)
+        if policy is None or (value is None) != (self.value_module is None):
+            return {WEIGHTS: weights_of(self)}
+        description = {"format": 1, "start": int(self.start), "policy": policy, "value": value}
+        return {WEIGHTS: weights_of(self, {NETWORK: json.dumps(description, separators=(",", ":"))})}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take over all of it. Raises `CheckpointError` where names or shapes differ."""

@@ -11,7 +11,20 @@ from torch.nn import functional
 
 from qecforge.errors import ConfigurationError
 
-__all__ = ["ACTIVATIONS", "LinearSpec", "MlpSpec", "activation_function", "activation_minimum", "read_mlp"]
+__all__ = [
+    "ACTIVATIONS",
+    "NETWORK",
+    "LinearSpec",
+    "MlpSpec",
+    "activation_function",
+    "activation_minimum",
+    "activation_module",
+    "describe_layers",
+    "read_mlp",
+]
+
+NETWORK = "qecforge.network"
+"""Key under which a file of weights describes its network."""
 
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
@@ -20,6 +33,14 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "elu": functional.elu,
     "leaky_relu": functional.leaky_relu,
+}
+_MODULES: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "leaky_relu": nn.LeakyReLU,
 }
 _MINIMA = {"tanh": -1.0, "relu": 0.0, "gelu": -0.16997120747990369, "silu": -0.27846454276107374, "elu": -1.0}
 
@@ -95,6 +116,29 @@ def activation_minimum(name: str) -> float | None:
     """The least value that the activation takes, or tends to; None where it has no lower bound."""
     activation_function(name)
     return _MINIMA.get(name)
+
+
+def activation_module(name: str) -> nn.Module:
+    """The module of the function called `name`. Raises `ConfigurationError` where there is none."""
+    activation_function(name)
+    return _MODULES[name]()
+
+
+def describe_layers(module: nn.Module) -> list[object] | None:
+    """The layers of a plain perceptron, as `qecforge.inference.described` reads them; None for another module."""
+    if not isinstance(module, nn.Sequential):
+        return None
+    layers: list[object] = []
+    for part in module:
+        if type(part) is nn.Linear:
+            layers.append(["linear", part.in_features, part.out_features, part.bias is not None])
+        elif isinstance(part, nn.Flatten) and part.start_dim == 1 and part.end_dim == -1:
+            layers.append("flatten")
+        elif (name := _name_of(part)) is not None:
+            layers.append(name)
+        else:
+            return None
+    return layers or None
 
 
 def read_mlp(module: nn.Module) -> MlpSpec:

@@ -29,7 +29,7 @@ class QuantizedPolicy(Policy):
     Args:
         mlp: The network.
         runtime: What executes it, one of `qecforge.inference.runtimes.base.RUNTIMES`.
-        threads: At most so many for one call; None for the cores that the process may use.
+        threads: Largest number for one call; None: the cores that the process may use.
         start: First action's number in the environment's action space.
 
     Raises:

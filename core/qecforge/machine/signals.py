@@ -1,21 +1,91 @@
-"""Ctrl-C reaches every process of a terminal at once; only the one in charge may act on it."""
+"""SIGINT and SIGTERM: a terminal sends them to every process of a group at once, a scheduler to any of them."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-__all__ = ["children_deaf_to_sigint"]
+__all__ = ["PATIENCE_SECONDS", "STOP_SIGNALS", "GaveUp", "children_ignore_sigint", "stop_signals", "stop_signals_held"]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE_SECONDS = 5.0
+"""How long after the first stop signal later ones change nothing: a key pressed twice is one wish."""
+
+
+class GaveUp(KeyboardInterrupt):
+    """The user asked three times to stop, over more than `PATIENCE_SECONDS`: nothing is waited for any longer."""
 
 
 @contextmanager
-def children_deaf_to_sigint() -> Iterator[None]:
+def stop_signals(acknowledge: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets, so that work can end where its state can be saved.
+
+    Later signals change nothing, but the third or a later one, more than `PATIENCE_SECONDS` after the first, raises
+    `GaveUp` in the main thread. Outside the main thread, where Python takes no signals, the event is only there to be
+    set by others.
+
+    Args:
+        acknowledge: Called once, at the first signal, in a thread of its own.
+    """
+    stop, ended = threading.Event(), threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    came: list[float] = []
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        came.append(time.monotonic())
+        stop.set()
+        if len(came) >= 3 and came[-1] - came[0] > PATIENCE_SECONDS:
+            raise GaveUp
+
+    def answer() -> None:
+        stop.wait()
+        if not ended.is_set():
+            acknowledge()
+
+    # A handler may not print: the thread that it interrupts may be writing to the same stream.
+    answering = threading.Thread(target=answer, name="acknowledges stop signals", daemon=True)
+    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    answering.start()
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if not stop.is_set():
+            ended.set()
+        stop.set()
+        answering.join()
+
+
+@contextmanager
+def children_ignore_sigint() -> Iterator[None]:
     """Processes started in the block never see SIGINT, from their first instruction on, nor do their children.
 
     In this thread a SIGINT that comes meanwhile waits for the end of the block.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with _held((signal.SIGINT,)):
+        yield
+
+
+@contextmanager
+def stop_signals_held() -> Iterator[None]:
+    """Processes started in the block receive stop signals only once they unblock them, with `signal.pthread_sigmask`.
+
+    In this thread a stop signal that comes meanwhile waits for the end of the block.
+    """
+    with _held(STOP_SIGNALS):
+        yield
+
+
+@contextmanager
+def _held(numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 from qecforge.contracts.config import PluginConfig
 from qecforge.evaluation.built_in import BUILT_IN, BuiltInEvaluation, C
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec
-from qecforge.manifest._choice import Choice, listed, refusals
+from qecforge.manifest._choice import Gathered, Named, listed, refusals
 from qecforge.manifest._complaints import unknown_key
 from qecforge.manifest._validation import validated
 from qecforge.manifest._yaml import Entry, Node, plain, shown
@@ -54,15 +54,25 @@ class _Brought:
 
 
 def evaluation_of(
-    root: Node, environment: Choice[EnvironmentSpec], agent: Choice[AgentSpec], *, quantizes: bool
+    root: Node,
+    environment: Named[EnvironmentSpec],
+    agent: Named[AgentSpec],
+    configs: tuple[PluginConfig, PluginConfig] | None,
+    *,
+    quantizes: bool,
+    swept: bool = False,
 ) -> Evaluation:
     """What a manifest asks for.
 
     Args:
+        swept: Where it has no quantizer, other points of its sweep have one: what is of quantized policies alone is
+            theirs, and is left out here.
+        configs: The environment's and the agent's; None where one of them cannot be used, and plugins are not asked
+            about their evaluations.
         quantizes: Whether it has a quantizer.
 
     Raises:
-        ManifestError: an evaluation that is not known here, does not apply, or whose settings do not fit.
+        ManifestError: evaluations that are not known here, do not apply, or whose settings do not fit.
         PluginError: an evaluation's own check failed.
     """
     section = root.get("evaluation")
@@ -75,18 +85,28 @@ def evaluation_of(
         for choice in (environment, agent)
         for spec in sorted(choice.spec.evaluations, key=lambda each: each.name)
     ]
-    configs: dict[str, PluginConfig] = {}
+    asked: dict[str, PluginConfig] = {}
+    gathered = Gathered()
     for name, entry in section.entries.items():
         path = f"evaluation.{name}"
-        if (reason := _refusal(name, environment.spec, agent.spec, quantizes)) is not None:
-            raise entry.key_place.error(reason, path)
-        if entry.node.value is None:
-            raise entry.node.place.error("got null, expected a mapping: {} takes the defaults", path)
-        configs[name] = _configured(name, entry, brought, environment.config, agent.config)
+        if swept and _of_quantized_alone(name, environment.spec):
+            continue
+        with gathered:
+            if (reason := _refusal(name, environment.spec, agent.spec, quantizes)) is not None:
+                raise entry.key_place.error(reason, path)
+            if entry.node.value is None:
+                raise entry.node.place.error("got null, expected a mapping: {} takes the defaults", path)
+            asked[name] = _configured(name, entry, brought, configs)
+    gathered.refuse()
     return Evaluation(
-        tuple((each, configs[each.name]) for each in BUILT_IN if each.name in configs),
-        tuple((each.spec, configs[each.spec.name]) for each in brought if each.spec.name in configs),
+        tuple((each, asked[each.name]) for each in BUILT_IN if each.name in asked),
+        tuple((each.spec, asked[each.spec.name]) for each in brought if each.spec.name in asked),
     )
+
+
+def _of_quantized_alone(name: str, environment: EnvironmentSpec) -> bool:
+    known = (each for each in BUILT_IN if each.name == name)
+    return any(each.unfit(environment, False) is not None and each.unfit(environment, True) is None for each in known)
 
 
 def _refusal(name: str, environment: EnvironmentSpec, agent: AgentSpec, quantizes: bool) -> str | None:
@@ -107,7 +127,7 @@ def _refusal(name: str, environment: EnvironmentSpec, agent: AgentSpec, quantize
 
 
 def _configured(
-    name: str, entry: Entry, brought: Sequence[_Brought], environment: PluginConfig, agent: PluginConfig
+    name: str, entry: Entry, brought: Sequence[_Brought], configs: tuple[PluginConfig, PluginConfig] | None
 ) -> PluginConfig:
     """The settings of an evaluation; those of a plugin's are shown to its own check."""
     path = ("evaluation", name)
@@ -117,7 +137,7 @@ def _configured(
             return settings
     (own,) = (each for each in brought if each.spec.name == name)
     config: PluginConfig = validated(own.spec.config, entry.node, path, own.owner)
-    if own.spec.check is not None:
+    if own.spec.check is not None and configs is not None:
         with refusals(entry.key_place, ".".join(path), own.owner):
-            own.spec.check(environment, agent, config)
+            own.spec.check(*configs, config)
     return config

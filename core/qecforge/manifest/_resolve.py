@@ -11,8 +11,9 @@ from qecforge.contracts.closing import closing
 from qecforge.contracts.config import PluginConfig
 from qecforge.errors import PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
-from qecforge.manifest._choice import Choice, listed, refusals
+from qecforge.manifest._choice import Choice, Gathered, Named, listed, refusals
 from qecforge.manifest._evaluation import Evaluation, evaluation_of
+from qecforge.manifest._lookahead import looked_up
 from qecforge.manifest._sections import MANIFEST_VERSION, Budget, Teacher
 from qecforge.manifest._validation import canonical_json, config_values, validated
 from qecforge.manifest._yaml import Node, Place, mapping, plain, shown
@@ -99,27 +100,80 @@ class Resolved:
         }
 
 
-def resolve(root: Node, registry: Registry) -> Resolved:
-    """Look up, validate and fit together the parts of one combination."""
-    environment = _choice("environment", root, registry, registry.environments)
-    agent = _choice("agent", root, registry, registry.agents)
-    _check_agent(root, registry, environment, agent)
-    reward = _reward(root, registry, environment.spec)
-    quantizer, teacher = _quantizer(root, registry, environment.spec)
-    fine_tune, fine_tuning = _fine_tuning(root, agent, quantizer)
-    _check_quantizer(root, reward, quantizer)
-    _check_fine_tuning(root, environment, agent, fine_tuning)
-    budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
-    if budget.stop_at_first_code and not environment.spec.finds_codes:
-        raise _place(root, "budget", "stop_at_first_code").error(
-            f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
-        )
-    evaluation = evaluation_of(root, environment, agent, quantizes=quantizer is not None)
+def resolve(root: Node, registry: Registry, *, swept_quantizer: bool = False) -> Resolved:
+    """Look up, validate and fit together the parts of one combination.
+
+    Args:
+        swept_quantizer: Other combinations of the sweep have a quantizer, whatever this one has.
+
+    Raises:
+        ManifestError: everything that is wrong with them, as far as one thing does not hide another.
+        PluginError: a plugin fails while it checks.
+    """
+    gathered = Gathered()
+    named = _Named()
+    with gathered:
+        named.environment = _named("environment", root, registry, registry.environments)
+    with gathered:
+        named.agent = _named("agent", root, registry, registry.agents)
+    with gathered:
+        named.reward = _reward(root, registry, named.environment)
+    with gathered:
+        named.quantizer = _quantizer(root, registry, named.environment)
+    environment = agent = reward = quantizer = None
+    with gathered:
+        environment = _configured("environment", root, named.environment)
+    with gathered:
+        agent = _configured("agent", root, named.agent)
+    with gathered:
+        reward = _configured("reward", root, named.reward)
+    with gathered:
+        quantizer = _configured("quantizer", root, named.quantizer)
+    teacher, fine_tune, fine_tuning, budget = None, dict[str, Any](), None, Budget.model_construct()
+    with gathered:
+        teacher = _teacher(root)
+    with gathered:
+        _check_agent(root, registry, named, environment, agent)
+    if agent is not None:
+        with gathered:
+            fine_tune, fine_tuning = _fine_tuning(root, agent, named.quantizer)
+    with gathered:
+        budget = _budget(root, named.environment)
+    evaluation = Evaluation()
+    if named.environment is not None and named.agent is not None:
+        configs = None if environment is None or agent is None else (environment.config, agent.config)
+        with gathered:
+            evaluation = evaluation_of(
+                root,
+                named.environment,
+                named.agent,
+                configs,
+                quantizes=named.quantizer is not None,
+                swept=swept_quantizer and named.quantizer is None,
+            )
+    gathered.refuse()
+    assert environment is not None
+    assert agent is not None
+    with gathered:
+        _check_quantizer(root, environment, reward, quantizer)
+    with gathered:
+        _check_fine_tuning(root, environment, agent, fine_tuning)
+    gathered.refuse()
     return Resolved(environment, reward, agent, quantizer, teacher, fine_tune, fine_tuning, evaluation, budget)
 
 
-def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, Registered[S]]) -> Choice[S]:
-    """The plugin that a section names, with its configuration."""
+@dataclass
+class _Named:
+    """The plugins that a manifest names, as far as they are known and fit together."""
+
+    environment: Named[EnvironmentSpec] | None = None
+    reward: Named[RewardSpec] | None = None
+    agent: Named[AgentSpec] | None = None
+    quantizer: Named[QuantizerSpec] | None = None
+
+
+def _named(kind: str, root: Node, registry: Registry, installed: Mapping[str, Registered[S]]) -> Named[S]:
+    """The plugin that a section names."""
     section = root.get(kind)
     example = f"{kind}: {{plugin: {next(iter(installed), 'NAME')}}}"
     if section is None:
@@ -136,10 +190,17 @@ def _choice(kind: str, root: Node, registry: Registry, installed: Mapping[str, R
         registered: Registered[S] = registry.get(kind, node.value)
     except PluginError as error:
         raise node.place.error(str(error), path) from error
+    return Named(registered.spec, registered.distribution, registered.version)
+
+
+def _configured(kind: str, root: Node, named: Named[S] | None) -> Choice[S] | None:
+    """The plugin with its configuration; None where none is named."""
+    section = root.get(kind)
+    if named is None or section is None:
+        return None
     settings = section.without("plugin", "teacher", "fine_tune") if kind == "quantizer" else section.without("plugin")
-    owner = f"{node.value} ({registered.distribution} {registered.version})"
-    config = validated(registered.spec.config, settings, (kind,), owner)
-    choice = Choice(registered.spec, config, registered.distribution, registered.version)
+    config: PluginConfig = validated(named.spec.config, settings, (kind,), named.owner)
+    choice = Choice(named.spec, config, named.distribution, named.version)
     return replace(choice, config=_pinned(choice, config, _plugin_place(root, kind), kind))
 
 
@@ -159,71 +220,98 @@ def _pinned(choice: Choice[Any], config: PluginConfig, place: Place, path: str) 
 
 
 def _check_agent(
-    root: Node, registry: Registry, environment: Choice[EnvironmentSpec], agent: Choice[AgentSpec]
+    root: Node,
+    registry: Registry,
+    named: _Named,
+    environment: Choice[EnvironmentSpec] | None,
+    agent: Choice[AgentSpec] | None,
 ) -> None:
     """Whether the agent is for such actions, and says itself that it can train in this environment."""
-    actions = environment.spec.actions
-    if actions not in agent.spec.trains_on:
+    if named.environment is None or named.agent is None:
+        return
+    actions, spec = named.environment.spec.actions, named.agent.spec
+    if actions not in spec.trains_on:
         fitting = [name for name, each in registry.agents.items() if actions in each.spec.trains_on]
         raise _plugin_place(root, "agent").error(
-            f"{agent.spec.name} trains on {_actions(agent.spec.trains_on)}, but environment {environment.spec.name} "
+            f"{spec.name} trains on {_actions(spec.trains_on)}, but environment {named.environment.spec.name} "
             f"takes {_actions([actions])}: {_use('agent', fitting)}",
             "agent.plugin",
         )
-    if agent.spec.check is not None:
+    if spec.check is not None and environment is not None and agent is not None:
         with refusals(_plugin_place(root, "agent"), "agent", agent.owner):
-            agent.spec.check(environment.config, agent.config)
+            spec.check(environment.config, agent.config)
 
 
-def _reward(root: Node, registry: Registry, environment: EnvironmentSpec) -> Choice[RewardSpec] | None:
+def _reward(root: Node, registry: Registry, environment: Named[EnvironmentSpec] | None) -> Named[RewardSpec] | None:
+    """The reward that is named; None for the environment's own. Whether it fits is not known without an environment."""
     section = root.get("reward")
-    fitting = [name for name, each in registry.rewards.items() if each.spec.scores == environment.shows]
-    if section is None or section.value == "native":
-        if not environment.native_reward:
+    native = section is None or section.value == "native"
+    if environment is None:
+        return None if native else _named("reward", root, registry, registry.rewards)
+    spec = environment.spec
+    fitting = [name for name, each in registry.rewards.items() if each.spec.scores == spec.shows]
+    if native:
+        if not spec.native_reward:
             raise (section.place if section else _plugin_place(root, "environment")).error(
-                f"environment {environment.name} has no reward of its own: {_use('reward', fitting)}", "reward"
+                f"environment {spec.name} has no reward of its own: {_use('reward', fitting)}", "reward"
             )
         return None
-    choice = _choice("reward", root, registry, registry.rewards)
-    if choice.spec.scores != environment.shows:
-        shows = f"shows {environment.shows}" if environment.shows else "shows nothing to rewards"
-        native = ["native"] if environment.native_reward else []
+    named = _named("reward", root, registry, registry.rewards)
+    if named.spec.scores != spec.shows:
+        shows = f"shows {spec.shows}" if spec.shows else "shows nothing to rewards"
+        own = ["native"] if spec.native_reward else []
         raise _plugin_place(root, "reward").error(
-            f"{choice.spec.name} scores {choice.spec.scores}, but environment {environment.name} {shows}: "
-            f"{_use('reward', native + fitting)}",
+            f"{named.spec.name} scores {named.spec.scores}, but environment {spec.name} {shows}: "
+            f"{_use('reward', own + fitting)}",
             "reward.plugin",
         )
-    return choice
+    return named
 
 
 def _quantizer(
-    root: Node, registry: Registry, environment: EnvironmentSpec
-) -> tuple[Choice[QuantizerSpec] | None, Teacher | None]:
+    root: Node, registry: Registry, environment: Named[EnvironmentSpec] | None
+) -> Named[QuantizerSpec] | None:
     section = root.get("quantizer")
     if section is None or section.value is None:
-        return None, None
-    choice = _choice("quantizer", root, registry, registry.quantizers)
-    if environment.actions not in choice.spec.quantizes:
-        fitting = [name for name, each in registry.quantizers.items() if environment.actions in each.spec.quantizes]
+        return None
+    named = _named("quantizer", root, registry, registry.quantizers)
+    if environment is not None and environment.spec.actions not in named.spec.quantizes:
+        actions = environment.spec.actions
+        fitting = [name for name, each in registry.quantizers.items() if actions in each.spec.quantizes]
         raise _plugin_place(root, "quantizer").error(
-            f"{choice.spec.name} quantizes policies for {_actions(choice.spec.quantizes)}, but environment "
-            f"{environment.name} takes {_actions([environment.actions])}: {_use('quantizer', fitting)}",
+            f"{named.spec.name} quantizes policies for {_actions(named.spec.quantizes)}, but environment "
+            f"{environment.spec.name} takes {_actions([actions])}: {_use('quantizer', fitting)}",
             "quantizer.plugin",
         )
-    node = section.get("teacher")
+    return named
+
+
+def _teacher(root: Node) -> Teacher | None:
+    """The teacher that the quantizer's section names."""
+    section = root.get("quantizer")
+    node = None if section is None else section.get("teacher")
     if node is None:
-        return choice, None
+        return None
     teacher = validated(Teacher, node, ("quantizer", "teacher"), "qecforge")
     if (teacher.run is None) == (teacher.manifest is None):
         raise node.place.error(
             f"got {shown(plain(node))}, expected either {{run: ID}} or {{manifest: PATH}}", "quantizer.teacher"
         )
-    return choice, teacher
+    return teacher
+
+
+def _budget(root: Node, environment: Named[EnvironmentSpec] | None) -> Budget:
+    budget = validated(Budget, root.get("budget") or Node({}, root.place), ("budget",), "qecforge")
+    if budget.stop_at_first_code and environment is not None and not environment.spec.finds_codes:
+        raise _place(root, "budget", "stop_at_first_code").error(
+            f"environment {environment.spec.name} finds no codes: remove it", "budget.stop_at_first_code"
+        )
+    return budget
 
 
 def _fine_tuning(
-    root: Node, agent: Choice[AgentSpec], quantizer: Choice[QuantizerSpec] | None
-) -> tuple[Mapping[str, Any], PluginConfig | None]:
+    root: Node, agent: Choice[AgentSpec], quantizer: Named[QuantizerSpec] | None
+) -> tuple[dict[str, Any], PluginConfig | None]:
     """What of the agent's configuration is otherwise while the student is fine-tuned, and the whole of it then."""
     trains = quantizer is not None and quantizer.spec.kind == "training_aware"
     section = root.get("quantizer")
@@ -250,12 +338,33 @@ def _fine_tuning(
     return {key: after[key] for key in after if after[key] != before.get(key)}, config
 
 
-def _check_quantizer(root: Node, reward: Choice[RewardSpec] | None, quantizer: Choice[QuantizerSpec] | None) -> None:
-    """Ask the quantizer whether it fits the reward."""
-    if quantizer is not None and quantizer.spec.check is not None:
-        components = None if reward is None else _components(reward)
-        with refusals(_plugin_place(root, "quantizer"), "quantizer", quantizer.owner):
-            quantizer.spec.check(components, quantizer.config)
+def _check_quantizer(
+    root: Node,
+    environment: Choice[EnvironmentSpec],
+    reward: Choice[RewardSpec] | None,
+    quantizer: Choice[QuantizerSpec] | None,
+) -> None:
+    """Ask the quantizer whether it fits the environment and the reward."""
+    if quantizer is None:
+        return
+    spec, place = quantizer.spec, _plugin_place(root, "quantizer")
+    components: Sequence[str] | None = None
+    if spec.needs_lookahead is not None:
+        with refusals(place, "quantizer", quantizer.owner):
+            needed = spec.needs_lookahead(quantizer.config)
+        if needed is not None:
+            with refusals(place, "quantizer", environment.owner):
+                components = looked_up(environment, reward)
+            if components is None:
+                raise place.error(
+                    f"environment {environment.spec.name} cannot look ahead, and {needed}, or use another quantizer",
+                    "quantizer",
+                )
+    if spec.check is not None:
+        if reward is not None:
+            components = _components(reward)
+        with refusals(place, "quantizer", quantizer.owner):
+            spec.check(components, quantizer.config)
 
 
 def _check_fine_tuning(

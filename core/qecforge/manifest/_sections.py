@@ -46,7 +46,7 @@ FINE_TUNE = "Settings of the agent that are otherwise while it fine-tunes the qu
 
 
 class Budget(PluginConfig):
-    """What ends a training before the agent's own number of steps. `seconds` makes a run depend on the machine.
+    """Limits that end a training before the agent's own number of steps. `seconds` makes a run depend on the machine.
 
     Fine-tuning a student has its own `seconds`; a code does not stop it.
     """

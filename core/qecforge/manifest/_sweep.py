@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qecforge.errors import ManifestError
+from qecforge.manifest._choice import Gathered
 from qecforge.manifest._complaints import unknown_key
 from qecforge.manifest._sections import SECTIONS, SHORTHAND, SWEPT
 from qecforge.manifest._yaml import Entry, Node, Place, mapping, parse_yaml, plain, shown
@@ -30,27 +31,35 @@ class Point:
     place: Place
 
 
-def overridden(root: Node, overrides: Sequence[str]) -> Node:
-    """The manifest with `path=value` texts applied in order; values are YAML.
+def overridden(root: Node, overrides: Sequence[str], gathered: Gathered) -> Node:
+    """The manifest with `path=value` texts applied in order; values are YAML, a section without one is taken away.
 
-    Raises:
-        ManifestError: not `path=value`, a value that is not YAML, a path that leads nowhere or that the sweep sets.
+    Args:
+        gathered: Is given what is wrong: not `path=value`, a value that is not YAML, a path that leads nowhere or that
+            the sweep sets.
     """
-    place = Place.in_parameter("overrides")
     for text in overrides:
-        path, equals, value = text.partition("=")
-        path = path.strip()
-        if not equals or not path:
-            raise place.error(f"got {shown(text)}, expected PATH=VALUE, such as agent.total_steps=1000")
-        head, dot, rest = path.partition(".")
-        if head not in SECTIONS:
-            raise place.error(unknown_key(head, SECTIONS), path)
-        for swept in _entries(root.get("sweep")):
-            if head != "sweep" and _overlap(swept, path):
-                raise place.error(f"the manifest sweeps {swept}: set 'sweep.{swept}=[...]'", path)
-        parts = [head, rest] if head == "sweep" and dot else path.split(".")
-        root = _replaced(root, parts, Entry(place, _value(value, place, path)), path)
+        with gathered:
+            root = _overridden(root, text)
     return root
+
+
+def _overridden(root: Node, text: str) -> Node:
+    place = Place.in_parameter("overrides")
+    path, equals, value = text.partition("=")
+    path = path.strip()
+    if not equals or not path:
+        raise place.error(f"got {shown(text)}, expected PATH=VALUE, such as agent.total_steps=1000")
+    head, dot, rest = path.partition(".")
+    if head not in SECTIONS:
+        raise place.error(unknown_key(head, SECTIONS), path)
+    for swept in _entries(root.get("sweep")):
+        if head != "sweep" and _overlap(swept, path):
+            raise place.error(f"the manifest sweeps {swept}: set 'sweep.{swept}=[...]'", path)
+    if not dot and not value.strip():
+        return root.without(head)
+    parts = [head, rest] if head == "sweep" and dot else path.split(".")
+    return _replaced(root, parts, Entry(place, _value(value, place, path)), path)
 
 
 def points(root: Node, limit: int) -> Iterator[Point]:
@@ -89,22 +98,30 @@ def _axes(sweep: Node) -> list[tuple[str, Node]]:
     if not sweep.value:
         raise sweep.place.error("the sweep is empty: list values for a path, or remove `sweep`", "sweep")
     axes: list[tuple[str, Node]] = []
+    gathered = Gathered()
     for path, entry in sweep.value.items():
-        where = f"sweep.{path}"
-        head = path.partition(".")[0]
-        if head == "seeds":
-            raise entry.key_place.error("seeds are not swept: list them under `seeds`", where)
-        if head not in SWEPT:
-            raise entry.key_place.error(unknown_key(head, SWEPT), where)
-        if not isinstance(entry.node.value, tuple):
-            raise entry.node.place.error(f"got {shown(plain(entry.node))}, expected a list of values", where)
-        if not entry.node.items:
-            raise entry.node.place.error("the list is empty: give one value or more, or remove the path", where)
-        for other, _ in axes:
-            if _overlap(other, path):
-                raise entry.key_place.error(f"overlaps with sweep.{other}: keep one of them", where)
-        axes.append((path, entry.node))
+        with gathered:
+            axes.append((path, _axis(path, entry, [other for other, _ in axes])))
+    gathered.refuse()
     return axes
+
+
+def _axis(path: str, entry: Entry, others: Sequence[str]) -> Node:
+    """The list of values for one path."""
+    where = f"sweep.{path}"
+    head = path.partition(".")[0]
+    if head == "seeds":
+        raise entry.key_place.error("seeds are not swept: list them under `seeds`", where)
+    if head not in SWEPT:
+        raise entry.key_place.error(unknown_key(head, SWEPT), where)
+    if not isinstance(entry.node.value, tuple):
+        raise entry.node.place.error(f"got {shown(plain(entry.node))}, expected a list of values", where)
+    if not entry.node.items:
+        raise entry.node.place.error("the list is empty: give one value or more, or remove the path", where)
+    for other in others:
+        if _overlap(other, path):
+            raise entry.key_place.error(f"overlaps with sweep.{other}: keep one of them", where)
+    return entry.node
 
 
 def _replaced(node: Node, parts: Sequence[str], entry: Entry, path: str) -> Node:

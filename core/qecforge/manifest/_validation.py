@@ -27,14 +27,14 @@ def validated(model: type[M], node: Node, path: Path, owner: str) -> M:
         owner: Who is to blame if the model itself fails: `ppo (qecforge 0.1.0)`.
 
     Raises:
-        ManifestError: at the place of the first offending key; says how many more there are.
+        ManifestError: at the place of each offending key (`ManifestError.all`).
         PluginError: the model cannot be used: a validator crashed, or its JSON form does not give it back.
     """
     values = plain(node)
     try:
         config = model.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise _first(complaints(error, model, node), node, path) from error
+        raise _joined(complaints(error, model, node), node, path) from error
     except UserError as error:
         raise node.place.error(one_line(str(error)), dotted(path)) from error
     except Exception as error:
@@ -44,7 +44,7 @@ def validated(model: type[M], node: Node, path: Path, owner: str) -> M:
         ) from error
     dumped = config_values(config, owner)
     if coerced := list(_coerced(values, dumped, ())):
-        raise _first(coerced, node, path)
+        raise _joined(coerced, node, path)
     _check_round_trip(config, dumped, owner)
     return config
 
@@ -137,12 +137,10 @@ def _check_round_trip(config: BaseModel, dumped: dict[str, Any], owner: str) -> 
         )
 
 
-def _first(found: list[Complaint], node: Node, path: Path) -> ManifestError:
-    """The complaint that stands first in the file, as an error."""
-    placed = [(_place(node, complaint.path, complaint.at_key), complaint) for complaint in found]
-    place, first = min(placed, key=lambda each: (each[0].line or 0, each[0].column or 0))
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return place.error(first.text + more, dotted((*path, *first.path)))
+def _joined(found: list[Complaint], node: Node, path: Path) -> ManifestError:
+    """The complaints as one error, with the message of what stands first in the file."""
+    errors = [_place(node, each.path, each.at_key).error(each.text, dotted((*path, *each.path))) for each in found]
+    return ManifestError.joined(sorted(errors, key=lambda each: (each.line or 0, each.column or 0)))
 
 
 def _place(node: Node, path: Path, at_key: bool) -> Place:

@@ -9,9 +9,10 @@ The whole manifest is checked before anything runs. What is wrong is one line th
 
 **Identity.** A plan's `canonical` is JSON with sorted keys: the manifest's version, the configuration of environment,
 reward, agent, quantizer and evaluation with all defaults filled in, the budget, one seed, and name and version of the
-distribution that each plugin comes from. Its SHA-256 is the run's identity. The order of keys, YAML's styles, comments,
-how a sweep led there, the manifest's `name` and its `checkpoint` do not enter: none of them changes what is computed.
-Of a teacher that another manifest describes the canonical form of its run enters, not the path.
+distribution that each plugin comes from. The SHA-256 of it without `evaluation` is the run's identity: what is measured
+of a run does not change what was trained. The order of keys, YAML's styles, comments, how a sweep led there, the
+manifest's `name` and its `checkpoint` do not enter either. Of a teacher that another manifest describes the canonical
+form of its run enters, without evaluations, not the path.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qecforge.contracts.files import files_of_manifest, read_named_file
-from qecforge.manifest._choice import Choice, refusals
+from qecforge.errors import ManifestError, nearest
+from qecforge.manifest._choice import Choice, Gathered, refusals
 from qecforge.manifest._complaints import unknown_key
 from qecforge.manifest._evaluation import Evaluation
 from qecforge.manifest._resolve import Resolved, resolve
@@ -32,7 +34,7 @@ from qecforge.manifest._sections import MANIFEST_VERSION, MAX_SEED, NAME_PATTERN
 from qecforge.manifest._sweep import Point, overridden, points
 from qecforge.manifest._validation import unfit_teacher, validated
 from qecforge.manifest._yaml import MAX_BYTES, Node, Place, parse_yaml, plain, shown
-from qecforge.manifest.plan import Label, RunPlan, plan_of
+from qecforge.manifest.plan import Label, RunPlan, identity_of, plan_of
 from qecforge.registry import Registry
 
 __all__ = [
@@ -94,32 +96,59 @@ def load_manifest(
         ManifestError: one line that says where, what was got, what was expected and what to do.
         PluginError: a plugin fails while it checks its configuration.
     """
-    root, text, shown_as = _root(source, overrides)
-    name, seeds = _name(root), _seeds(root)
-    checkpoint = validated(Checkpoint, root.get("checkpoint") or Node({}, root.place), ("checkpoint",), "qecforge")
+    root, text, shown_as = _read_root(source)
+    gathered = Gathered()
+    name, checkpoint = "", Checkpoint.model_construct()
+    seeds: tuple[int, ...] = (0,)
+    root = overridden(root, overrides, gathered)
+    with gathered:
+        _check_keys(root)
+    with gathered:
+        name = _name(root)
+    with gathered:
+        seeds = _seeds(root)
+    with gathered:
+        checkpoint = validated(Checkpoint, root.get("checkpoint") or Node({}, root.place), ("checkpoint",), "qecforge")
     folder = Path() if isinstance(source, str) else source.parent
     teachers = _Teachers(folder, registry, allow)
     plans: list[RunPlan] = []
-    with files_of_manifest(folder, allow):
-        for point, resolved in _distinct(points(root, MAX_RUNS // len(seeds)), registry):
+    with gathered, files_of_manifest(folder, allow):
+        combinations = points(root, MAX_RUNS // len(seeds))
+        for point, resolved in _distinct(combinations, registry, swept_quantizer=_sweeps_quantizer(root)):
             for seed in seeds:
                 teacher = teachers.plan(point.root, resolved, seed)
                 plans.append(plan_of(resolved, seed, Label(name, text, point.values), teacher))
+    gathered.errors = _without_misspelt(gathered.errors, root)
+    gathered.refuse()
     return Manifest(shown_as, text, name, seeds, checkpoint, tuple(plans))
 
 
-def _root(source: Path | str, overrides: Sequence[str]) -> tuple[Node, str, str | None]:
-    """The tree of a manifest whose version and sections are known, its text, and how messages name it."""
+def _read_root(source: Path | str) -> tuple[Node, str, str | None]:
+    """The tree of a manifest, its text, and how messages name it. Raises `ManifestError` for another version."""
     text = source if isinstance(source, str) else _read(source)
     shown_as = None if isinstance(source, str) else str(source)
     root = parse_yaml(text, shown_as)
     _check_version(root)
-    root = overridden(root, overrides)
-    _check_version(root)
-    for key, entry in root.entries.items():
-        if key not in SECTIONS:
-            raise entry.key_place.error(unknown_key(key, SECTIONS), key)
     return root, text, shown_as
+
+
+def _check_keys(root: Node) -> None:
+    """Whether version, after what was set on the command line, and sections are known."""
+    gathered = Gathered()
+    with gathered:
+        _check_version(root)
+    for key, entry in root.entries.items():
+        with gathered:
+            if key not in SECTIONS:
+                raise entry.key_place.error(unknown_key(key, SECTIONS), key)
+    gathered.refuse()
+
+
+def _without_misspelt(errors: list[ManifestError], root: Node) -> list[ManifestError]:
+    """Without sections that are missing because their names are misspelt: the unknown key is error enough."""
+    unknown = [key for key in root.entries if key not in SECTIONS]
+    meant = {section for key in unknown for section in nearest(key, SECTIONS)}
+    return [each for each in errors if not (each.path in meant and each.message.startswith("is missing"))]
 
 
 class _Teachers:
@@ -169,7 +198,7 @@ class _Teachers:
                     "teacher's manifest",
                     where,
                 )
-            root = _root(path, ())[0]
+            root = _read_root(path)[0]
             sweep = root.get("sweep")
             swept = sweep is not None and any(key.partition(".")[0] == "quantizer" for key in sweep.entries)
             section = root.get("quantizer")
@@ -251,14 +280,46 @@ def _seeds(root: Node) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _distinct(combinations: Iterator[Point], registry: Registry) -> Iterator[tuple[Point, Resolved]]:
-    """Each combination resolved. Raises `ManifestError` where two of them are the same run."""
+def _of_evaluations(point: Point) -> str:
+    swept = any(path.partition(".")[0] == "evaluation" for path in point.values)
+    return ", for evaluations do not make another training: `qecforge runs evaluate` adds more" if swept else ""
+
+
+MAX_ERRORS = 50
+"""Different errors of a sweep's combinations, after which no more are looked for."""
+
+
+def _sweeps_quantizer(root: Node) -> bool:
+    """Whether the sweep lists runs with a quantizer beside those without."""
+    sweep = root.get("sweep")
+    values = None if sweep is None else sweep.get("quantizer")
+    return values is not None and any(item.value is not None for item in values.items)
+
+
+def _distinct(
+    combinations: Iterator[Point], registry: Registry, *, swept_quantizer: bool
+) -> Iterator[tuple[Point, Resolved]]:
+    """Each combination resolved.
+
+    Raises:
+        ManifestError: what is wrong with any of them, or two of them are the same run. Where one of them cannot be
+            used, those that follow are only looked through for further errors.
+    """
     seen: dict[str, Point] = {}
+    gathered = Gathered()
     for point in combinations:
-        resolved = resolve(point.root, registry)
-        first = seen.setdefault(resolved.canonical(0), point)
-        if first is not point:
-            raise point.place.error(
-                f"the combination {shown(point.values)} is the same run as {shown(first.values)}: remove one", "sweep"
-            )
-        yield point, resolved
+        resolved = None
+        with gathered:
+            resolved = resolve(point.root, registry, swept_quantizer=swept_quantizer)
+            first = seen.setdefault(identity_of(resolved.canonical(0)), point)
+            if first is not point:
+                raise point.place.error(
+                    f"the combination {shown(point.values)} is the same run as {shown(first.values)}: remove one"
+                    f"{_of_evaluations(point)}",
+                    "sweep",
+                )
+        if resolved is not None and not gathered.errors:
+            yield point, resolved
+        if len(set(map(str, gathered.errors))) >= MAX_ERRORS:
+            break
+    gathered.refuse()

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from qecforge.contracts.config import PluginConfig
 from qecforge.contracts.files import files_of_stored_run
 from qecforge.errors import ManifestError, PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
-from qecforge.manifest._choice import Choice
+from qecforge.manifest._choice import Choice, Gathered
 from qecforge.manifest._evaluation import Evaluation
 from qecforge.manifest._resolve import Resolved, resolve
 from qecforge.manifest._sections import MANIFEST_VERSION, Budget
+from qecforge.manifest._sweep import overridden
 from qecforge.manifest._validation import canonical_json
 from qecforge.manifest._yaml import Entry, Node, Place, mapping, shown
 from qecforge.registry import Registry
 
-__all__ = ["Label", "Quantization", "RunPlan", "plan_of"]
+__all__ = ["Label", "Quantization", "RunPlan", "identity_of", "plan_of"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class RunPlan:
         quantization: How the policy becomes integers; None where it stays in floating point.
         sweep_point: What the sweep set, by dotted path; empty without a sweep.
         canonical: Canonical JSON; `from_canonical` rebuilds the plan from it.
-        identity: SHA-256 of `canonical` in hexadecimal.
+        identity: SHA-256 in hexadecimal of `canonical` without its evaluations: what is trained, whatever is measured
+            of it afterwards.
         source_text: The manifest as it was given.
     """
 
@@ -49,10 +52,10 @@ class RunPlan:
     sweep_point: Mapping[str, Any] = field(compare=False)
     source_text: str = field(compare=False)
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """SHA-256 of `canonical` in hexadecimal."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
+        """SHA-256 in hexadecimal of `canonical` without its evaluations."""
+        return identity_of(self.canonical)
 
     @classmethod
     def from_canonical(
@@ -64,23 +67,32 @@ class RunPlan:
         source_text: str = "",
         sweep_point: Mapping[str, Any] | None = None,
         environment: Mapping[str, Any] | None = None,
+        overrides: Sequence[str] = (),
+        any_version: bool = False,
     ) -> RunPlan:
         """The plan that a canonical text stands for.
 
         Args:
             environment: Keys of the environment's configuration to replace, such as `{"noise": {...}}`.
+            overrides: `path=value` texts for its evaluations, as in `load_manifest`.
+            any_version: Take the plugins that are installed, whatever the run was planned with: to build its policy,
+                not to carry it out.
 
         Raises:
-            ManifestError: it is not a canonical text, or the replaced keys do not fit.
+            ManifestError: it is not a canonical text, or what is replaced does not fit.
             PluginError: a plugin is missing or of another version than the run was planned with.
         """
         content, seed, planned = _read_canonical(canonical)
         content["environment"] |= environment or {}
-        _check_versions(planned, content, registry)
+        if not any_version:
+            _check_versions(planned, content, registry)
         teacher = _embedded_teacher(content, registry, name)
         label = Label(name, source_text, sweep_point or {})
+        gathered = Gathered()
+        root = overridden(_node(content), overrides, gathered)
+        gathered.refuse()
         with files_of_stored_run():
-            return plan_of(resolve(_node(content), registry), seed, label, teacher)
+            return plan_of(resolve(root, registry), seed, label, teacher)
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,21 @@ def _quantization(resolved: Resolved, seed: int, label: Label, named: RunPlan | 
     if teacher is None:
         raise _damaged("its teacher's manifest is not a run's")
     return Quantization(resolved.quantizer, teacher, resolved.fine_tuning)
+
+
+def identity_of(canonical: str) -> str:
+    """Identity of the run that a canonical text describes."""
+    return hashlib.sha256(canonical_json(_without_evaluations(json.loads(canonical))).encode()).hexdigest()
+
+
+def _without_evaluations(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a canonical text, and of that of the teacher that it describes, without evaluations."""
+    found = {name: section for name, section in content.items() if name != "evaluation"}
+    teacher = content["quantizer"].get("teacher") if isinstance(content.get("quantizer"), dict) else None
+    if isinstance(teacher, dict) and isinstance(teacher.get("manifest"), dict):
+        described = {**teacher, "manifest": _without_evaluations(teacher["manifest"])}
+        found["quantizer"] = {**content["quantizer"], "teacher": described}
+    return found
 
 
 def _embedded_teacher(content: Mapping[str, Any], registry: Registry, name: str) -> RunPlan | None:

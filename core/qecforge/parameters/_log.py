@@ -77,7 +77,7 @@ class Snapshots:
         self._means: list[NDArray[np.float32]] = []
 
     def due(self, epoch: int) -> bool:
-        """Whether the mean before this epoch is to be kept, and is not kept yet."""
+        """Whether the mean before this epoch still has to be stored."""
         return epoch in self._due and epoch not in self._epochs[-1:]
 
     def add(self, epoch: int, mean: NDArray[np.float64]) -> None:

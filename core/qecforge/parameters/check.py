@@ -15,7 +15,7 @@ class CountedEpochs(Protocol):
     """The configuration of an environment that may know no epoch after some, such as the last of a table."""
 
     def check_epochs(self, epochs: int) -> None:
-        """Raises `ValueError` where a search of so many epochs would meet one that is not known."""
+        """Raises `ValueError` if a search of this many epochs reaches an epoch that is not known."""
         ...
 
 

@@ -20,14 +20,15 @@ class ParameterAgentConfig(PluginConfig):
     snapshots: int = Field(
         default=100,
         ge=0,
-        description="So many times the policy keeps where its mean was, evenly spread over total_epochs, start and end "
-        "included; evaluations over time read them. 0: never.",
+        description="Number of copies of the mean that the policy keeps, evenly spread over total_epochs, first "
+        "and last included; evaluations over time read them. 0: never.",
     )
     assess_every: int | None = Field(
         default=None,
         ge=1,
-        description="Every so many epochs the environment assesses the mean (a logical error rate, say), and the log "
-        "says what came out; none: never. Changes no result.",
+        description="Number of epochs between two assessments of the mean by the environment (of its logical "
+        "error rate, "
+        "for example), which are logged; none: never. Changes no result.",
     )
 
     @field_validator("snapshots")

@@ -82,6 +82,8 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
         _check_actions(where, "actions", {spec.actions})
         if not isinstance(spec.endless, bool):
             raise PluginError(f"{where}: endless is {_shown(spec.endless)}, expected True or False.")
+        if spec.can_peek not in (None, True, False):
+            raise PluginError(f"{where}: can_peek is {_shown(spec.can_peek)}, expected True, False or None.")
         if spec.shows is None and not spec.native_reward:
             raise PluginError(f"{where}: it shows nothing and has no native reward. Set `shows` or `native_reward`.")
         _check_evaluations(where, spec.evaluations)
@@ -109,6 +111,7 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
         if spec.kind not in ("post_training", "training_aware"):
             raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
         _check_check(where, "check", spec.check)
+        _check_check(where, "needs_lookahead", spec.needs_lookahead)
 
 
 def _check_reproduction(where: str, spec: ReproductionSpec) -> None:

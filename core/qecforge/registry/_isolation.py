@@ -36,7 +36,8 @@ def isolated(who: str) -> Iterator[None]:
     timer = threading.Timer(PATIENCE_SECONDS, _name, [who])
     timer.daemon = True
     timer.start()
-    leave, os._exit = os._exit, _refuse_exit
+    leave = os._exit
+    os._exit = _refuse_exit
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -48,8 +49,8 @@ def isolated(who: str) -> Iterator[None]:
         raise PluginError(f"{' and '.join(wrong)} while it was imported: report it to the plugin's authors")
 
 
-def _refuse_exit(code: int = 0) -> NoReturn:
-    raise PluginError(f"would have ended the process (os._exit({code})): report it to the plugin's authors")
+def _refuse_exit(status: int) -> NoReturn:
+    raise PluginError(f"would have ended the process (os._exit({status})): report it to the plugin's authors")
 
 
 def _name(who: str) -> None:

@@ -144,7 +144,8 @@ class Registry:
         for source in sources:
             try:
                 with isolated(f"plugin {source.entry_point.name} of {source.distribution} {source.version}"):
-                    found.extend(_register(manager, source))
+                    given = _register(manager, source)
+                found.extend(given)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # SystemExit and panics of native extensions are no reason to stop either

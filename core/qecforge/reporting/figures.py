@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qecforge.errors import ConfigurationError, MissingDependency
+from qecforge.errors import ConfigurationError
+from qecforge.machine.extras import missing_dependency
 from qecforge.machine.files import write_whole
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise MissingDependency("figures: matplotlib is not installed: pip install 'qecforge[plots]'") from error
+        raise missing_dependency("figures", "matplotlib", "plots") from error
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge.contracts.metrics import COST, EPISODE_RETURN, TRUE_COST
 from qecforge.errors import ConfigurationError
+from qecforge.evaluation.built_in import DECISION_FIDELITY
+from qecforge.evaluation.policies.fidelity import DecisionFidelity
 from qecforge.evaluation.statistics import SlopeFit, fit_slope
 from qecforge.reporting.curves import STEPS, Curves, curves_figure, grouped_thousands, run_title
-from qecforge.reporting.figures import BESIDE, Point, error_rate_figure, require_matplotlib
+from qecforge.reporting.figures import (
+    BESIDE,
+    Bar,
+    Point,
+    error_lengths,
+    error_rate_figure,
+    new_axes,
+    require_matplotlib,
+)
 from qecforge.reporting.tables import bound
 
 if TYPE_CHECKING:
@@ -21,10 +31,12 @@ if TYPE_CHECKING:
 
     from qecforge.store import CodeRecord, ErrorRate, Run, Store
 
-__all__ = ["code_name", "codes_figure", "error_rates_figure", "learning_curve"]
+__all__ = ["code_name", "codes_figure", "decisions_figure", "error_rates_figure", "learning_curve", "metrics_figure"]
 
 MOST_CURVES = 6
 """Logical error rates that one figure has room for."""
+MOST_METRICS = 4
+"""Panels of metrics about which no view says which matters."""
 
 
 def learning_curve(store: Store, run: Run, *, labels: Mapping[str, str] | None = None, x: str = STEPS) -> Figure | None:
@@ -45,6 +57,15 @@ def learning_curve(store: Store, run: Run, *, labels: Mapping[str, str] | None =
         return None
     metrics = {COST: "measured", TRUE_COST: "without sampling noise"}
     return curves_figure(store, run, [Curves(y=labels.get(COST, "cost"), metrics=metrics, log=True)], x=x)
+
+
+def metrics_figure(store: Store, run: Run, *, x: str = STEPS) -> Figure | None:
+    """The first metrics that a run logged, a panel each, for runs of which nothing else is drawn.
+
+    None where it logged nothing.
+    """
+    panels = [Curves(y=name, metrics={name: ""}) for name in store.metric_names(run.id)[:MOST_METRICS]]
+    return curves_figure(store, run, panels, x=x)
 
 
 def codes_figure(store: Store, run: Run, *, x: str = STEPS) -> Figure | None:
@@ -114,6 +135,34 @@ def error_rates_figure(store: Store, run: Run) -> Figure | None:
     figure = error_rate_figure(points, "", fits)
     figure.suptitle(run_title(run))
     figure.axes[0].set_title(", ".join(common), fontsize="small")
+    return figure
+
+
+def decisions_figure(store: Store, run: Run) -> Figure | None:
+    """How often the policy decides otherwise than its teacher, by the teacher's margin, with Wilson's 95 % intervals.
+
+    Where distinct states were counted, each enters once: visits of one state are no independent trials. None where
+    the run's decisions were not compared.
+    """
+    found = [each for each in store.policy_evaluations(run.id) if each.name == DECISION_FIDELITY.name and each.payload]
+    if not found or found[0].payload is None:
+        return None
+    fidelity = DecisionFidelity.from_payload(found[0].payload)
+    once = [bucket.once or bucket for bucket in fidelity.buckets]
+    filled = [(number, bucket) for number, bucket in enumerate(once) if bucket.states]
+    figure, axes = new_axes("", "teacher's margin", "decided otherwise, %")
+    bars = [Bar("", each.rate, each.interval.low, each.interval.high) for _, each in filled]
+    axes.bar(
+        [number for number, _ in filled],
+        [100 * bar.value for bar in bars],
+        0.6,
+        yerr=error_lengths(bars, 100),
+        capsize=3,
+    )
+    axes.set_xticks(range(len(once)), [f"{each.label}\n{each.states:,} states" for each in once], fontsize="small")
+    axes.set_ylim(bottom=0)
+    figure.suptitle(run_title(run))
+    axes.set_title(f"same decision in {100 * fidelity.top1:.2f} % of {fidelity.states:,} states", fontsize="small")
     return figure
 
 

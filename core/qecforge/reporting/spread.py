@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from qecforge.evaluation.statistics import bootstrap_mean_interval
+from qecforge.evaluation.statistics import mean_interval
 
 __all__ = ["Spread", "hundred", "row_of", "small", "spread", "three"]
 
@@ -24,28 +24,20 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """Of those that are there, with the bootstrap's interval; None where none is."""
-        sample = _present(values)
-        if not sample:
-            return None
-        interval = bootstrap_mean_interval(sample)
-        return cls(interval.estimate, _deviation(sample), interval.low, interval.high, len(sample))
-
-    @classmethod
-    def student(cls, values: Iterable[float | None]) -> Spread | None:
         """Of those that are there, with Student's interval; None where none is.
 
-        Exact for normal numbers however few; of two seeds the bootstrap's 95 % hold the mean every other time, of five
-        in 86 % of cases.
+        Exact for normal numbers however few. The bootstrap's is too narrow: its 95 % hold the mean of two seeds every
+        other time, of five in 86 % of cases.
         """
-        from scipy.stats import t
-
         sample = _present(values)
         if not sample:
             return None
-        mean, std, seeds = sum(sample) / len(sample), _deviation(sample), len(sample)
-        half = float(t.ppf(0.975, seeds - 1)) * std / math.sqrt(seeds) if seeds > 1 else 0.0
-        return cls(mean, std, mean - half, mean + half, seeds)
+        if len(sample) == 1:
+            return cls(sample[0], math.nan, sample[0], sample[0], 1)
+        interval = mean_interval(sample)
+        return cls(interval.estimate, _deviation(sample), interval.low, interval.high, len(sample))
+
+    student = of
 
     @classmethod
     def of_row(cls, row: Mapping[str, float] | None) -> Spread | None:

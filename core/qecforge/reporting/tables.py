@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from qecforge.reporting.layout import TextColumn, lay_out, wrapped
 from qecforge.reporting.printable import printable
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
 
 __all__ = [
     "Column",
@@ -33,12 +31,12 @@ __all__ = [
     "number",
     "percent",
     "plain",
+    "point",
     "speed",
     "to_csv",
     "to_json",
     "to_json_object",
     "to_markdown",
-    "to_rich",
     "to_text",
 ]
 
@@ -103,6 +101,16 @@ def bound(kind: str) -> str:
     return {"exact": "", "upper_bound": "<=", "lower_bound": ">="}.get(kind, f"{kind} ")
 
 
+def point(values: Mapping[str, Any] | None) -> str:
+    """A point of a sweep: `agent.learning_rate=0.001, seed=1`; texts without quotes, the rest as JSON."""
+    words = ((path, value if isinstance(value, str) else _json_text(value)) for path, value in (values or {}).items())
+    return ", ".join(f"{path}={word}" for path, word in words)
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(_jsonable(value), ensure_ascii=False)
+
+
 @dataclass(frozen=True)
 class Column:
     """One column.
@@ -112,6 +120,7 @@ class Column:
         heading: What people read above it; the key where empty.
         show: How people see a value. Default: `number` for numbers, `moment` for times, `plain` otherwise.
         detail: Left out of the text table.
+        minor: May be left out of the text table where a terminal has no room for it.
         justify: Side on which the text table aligns it; None aligns numbers right and the rest left.
     """
 
@@ -119,6 +128,7 @@ class Column:
     heading: str = ""
     show: Callable[[Any], str] | None = None
     detail: bool = False
+    minor: bool = False
     justify: Literal["left", "right"] | None = None
 
     def text(self, value: Any) -> str:
@@ -180,32 +190,24 @@ def to_markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def to_rich(table: Table) -> RichTable:
-    """A rich table of the columns that are not `detail`."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    rich = RichTable(title=table.title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
-    columns = [column for column in table.columns if not column.detail]
-    for column in columns:
-        rich.add_column(column.heading or column.key, justify=alignment(table, column))
-    for row in table.rows:
-        rich.add_row(*(Text(column.text(row.get(column.key))) for column in columns))
-    return rich
-
-
 def to_text(table: Table, width: int | None = None) -> str:
-    """The text table without colours; `width` None gives every cell the room it needs."""
-    from rich.console import Console
+    """The text table, of the columns that are not `detail`. Nothing in it is ever cut.
 
-    console = Console(file=io.StringIO(), width=width or _ROOMY, no_color=True, highlight=False)
-    with console.capture() as captured:
-        console.print(to_rich(table))
-    return "\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n"))
-
-
-_ROOMY = 100_000
+    Args:
+        width: Columns of the terminal: a wider table is laid out anew, as `qecforge.reporting.layout` says. None: each
+            row is one line, however long.
+    """
+    columns = [
+        TextColumn(
+            column.heading or column.key,
+            [column.text(row.get(column.key)) for row in table.rows],
+            alignment(table, column) == "right",
+            column.minor,
+        )
+        for column in table.columns
+        if not column.detail
+    ]
+    return "\n".join([*(wrapped(table.title, width) if table.title else []), *lay_out(columns, width)])
 
 
 def _is_number(value: Any) -> bool:

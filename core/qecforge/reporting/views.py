@@ -18,7 +18,13 @@ from qecforge.contracts.views import Reading, RunView
 from qecforge.errors import ConfigurationError, PluginError, UserError, one_line
 from qecforge.reporting.curves import STEPS
 from qecforge.reporting.figures import figure_png, require_matplotlib, save_figure
-from qecforge.reporting.run_figures import codes_figure, error_rates_figure, learning_curve
+from qecforge.reporting.run_figures import (
+    codes_figure,
+    decisions_figure,
+    error_rates_figure,
+    learning_curve,
+    metrics_figure,
+)
 from qecforge.reporting.tables import Table
 
 if TYPE_CHECKING:
@@ -132,6 +138,9 @@ def run_figures(store: Store, run: Run, views: Sequence[PluginView]) -> Gathered
             if givers.get(name, _EVERY_RUN) != _EVERY_RUN:
                 name = f"{each.name}_{name}"
             found[name], givers[name] = figure, str(each)
+    logged = None if found else metrics_figure(store, run, x=_progress_axis(views))
+    if logged is not None:
+        found, givers = {"metrics": logged}, {"metrics": _EVERY_RUN}
     return Gathered(found, givers, left_out)
 
 
@@ -207,14 +216,20 @@ def failed(what: str, error: Exception | None) -> str:
 
 def _general_figures(store: Store, run: Run, views: Sequence[PluginView]) -> dict[str, Figure]:
     labels = {each.metric: each.label for of, each in readings(views) if of is not None}
-    of = unit(views)
-    x = STEPS if of == "steps" else of
+    x = _progress_axis(views)
     figures = {
         "learning_curve": learning_curve(store, run, labels=labels, x=x),
         "codes": codes_figure(store, run, x=x),
         "error_rates": error_rates_figure(store, run),
+        "decisions": decisions_figure(store, run),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _progress_axis(views: Sequence[PluginView]) -> str:
+    """What the axis of a run's progress says."""
+    of = unit(views)
+    return STEPS if of == "steps" else of
 
 
 def _given(view: PluginView, what: str, give: Callable[..., Any], kind: type[T], *arguments: Any) -> Gathered[T]:

@@ -57,8 +57,8 @@ def carry_out(
     Args:
         planned: As `planned_runs` gives them.
         store_url: SQLAlchemy URL of the store, which is made where it is missing.
-        executor: `process` (here, one after the other) or `local` (a pool of processes).
-        workers: Processes of the `local` executor; None for one a core.
+        executor: `process` (here, one after the other) or `local` (a process for each run).
+        workers: Runs at a time of the `local` executor; None for one a core.
         listening: Entered for each stage; its listener is told what happens in the runs.
         measuring: Entered around the measurements that follow the runs.
 
@@ -66,7 +66,7 @@ def carry_out(
         An outcome for each run, in the order in which they were started.
 
     Raises:
-        Interrupted: Runs were stopped; their state is saved, and nothing was measured.
+        Interrupted: Runs were stopped, and nothing was measured; the same call goes on.
         PluginError: The reproduction fails while it measures.
     """
     Store(store_url).close()
@@ -77,7 +77,7 @@ def carry_out(
         outcomes += ended
         stopped = sum(outcome.status == "interrupted" for outcome in ended)
         if stopped:
-            raise Interrupted(f"{stopped} of {len(stage)} runs did not end; their state is saved, run it again")
+            raise Interrupted(f"{stopped} of {len(stage)} runs did not end; the same command goes on with them")
     if spec.measure is not None:
         with measuring(), Store(store_url, create=False) as store, blaming(spec, "measured"):
             spec.measure(store, planned, registry)

@@ -22,7 +22,7 @@ from qecforge.runs._disk import CHUNK, Sink, Source, bytes_of
 __all__ = ["describe_table", "file_rows", "read_table", "sweep"]
 
 SEGMENT_BYTES = 64 << 20
-"""At most so much in a file: what is kept of rows that the ring has overwritten is less than one file."""
+"""Largest size of a file. Less than one file is kept of rows that the ring has overwritten."""
 
 MERGE_BYTES = 4 << 20
 """A smaller file at the end is written again with the rows that follow, so that there are never many."""

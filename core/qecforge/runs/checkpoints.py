@@ -31,7 +31,7 @@ from qecforge.runs._encoding import Array, EncodedState, bytes_in_order, decode,
 from qecforge.runs._segments import describe_table, file_rows, read_table, sweep
 from qecforge.runs._version_1 import MAGIC_1, load_version_1
 
-__all__ = ["END", "MAGIC", "load_checkpoint", "remove_checkpoint", "save_checkpoint"]
+__all__ = ["END", "MAGIC", "checkpoint_step", "load_checkpoint", "remove_checkpoint", "save_checkpoint"]
 
 MAGIC, END = b"QECFCKP2", b"QECFCEND"
 _END = struct.Struct("<Q32s8s")
@@ -99,6 +99,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: cannot be read ({error.strerror}): make it readable, or start the run anew with `force`"
         ) from error
+
+
+def checkpoint_step(path: Path) -> int:
+    """The step at which the run's checkpoint at `path` was saved; 0 where there is none that can be read."""
+    try:
+        with Source(path.absolute()) as source:
+            return int(json.loads(_index(path, source))["state"]["map"]["step"])
+    except (OSError, CheckpointError, LookupError, TypeError, ValueError):
+        return 0
 
 
 def remove_checkpoint(path: Path) -> None:

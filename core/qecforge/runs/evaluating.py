@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -31,22 +31,37 @@ if TYPE_CHECKING:
 __all__ = ["CARRIED_OUT_BY", "evaluate"]
 
 
-def evaluate(attempt: Attempt, policy: Policy, teacher: Policy | None) -> None:
+def evaluate(
+    attempt: Attempt,
+    policy: Policy,
+    teacher: Policy | None,
+    *,
+    names: Collection[str] | None = None,
+    done: Callable[[str], None] = lambda name: None,
+) -> None:
     """Everything that the manifest asks for: what the core brings, in the order of its table, then what plugins do.
 
     Args:
         policy: The run's result; where there is a `teacher`, the integer policy made from it.
+        names: Only these evaluations; None for all.
+        done: Told the name of each evaluation that is through.
     """
     asked = attempt.plan.evaluation
     for evaluation, config in asked.built_in:
+        if names is not None and evaluation.name not in names:
+            continue
         attempt.stop_if_cancelled()
         CARRIED_OUT_BY[evaluation.name](attempt, config, policy, teacher)
+        done(evaluation.name)
     for spec, settings in asked.others:
+        if names is not None and spec.name not in names:
+            continue
         attempt.stop_if_cancelled()
         context = RunEvaluation(attempt, spec.name)
-        with _environment(attempt) as env:
+        with attempt.plugin_code(), _environment(attempt) as env:
             spec.evaluate(env, policy, settings, context)
         context.flush()
+        done(spec.name)
 
 
 def _environment(attempt: Attempt, num_envs: int | None = None) -> AbstractContextManager[Environment]:
@@ -67,7 +82,7 @@ def _decision_fidelity(
             continue
         attempt.stop_if_cancelled()
         suffix = "" if whose == "teacher" else "_student"
-        with _environment(attempt) as env, torch_threads(1):
+        with attempt.plugin_code(), _environment(attempt) as env, torch_threads(1):
             visited = collect_states(
                 env,
                 actor,
@@ -90,10 +105,12 @@ def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: P
     from qecforge.evaluation.policies.returns import evaluate_policy
 
     plan = attempt.plan
-    agent = plan.agent.spec.make(plan.agent.config)
     context = RunEvaluation(attempt, RETURNS.name)
-    members = min(agent.num_envs, config.episodes)
-    with torch_threads(1), opened_environment(plan, agent, num_envs=members) as env:
+    with ExitStack() as opened, attempt.plugin_code():
+        opened.enter_context(torch_threads(1))
+        agent = plan.agent.spec.make(plan.agent.config)
+        members = min(agent.num_envs, config.episodes)
+        env = opened.enter_context(opened_environment(plan, agent, num_envs=members))
         played = evaluate_policy(
             env,
             policy,
@@ -110,9 +127,10 @@ def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: P
 def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Policy | None) -> None:
     from qecforge.evaluation.policies.search import search_codes, warm_up
 
-    with _runtime(policy, config) as (actor, report):
+    with attempt.plugin_code(), _runtime(policy, config) as (actor, report):
         with _environment(attempt, config.num_envs) as env:
             warm_up(env, actor)
+        before, steps = attempt.clock.seconds, attempt.trained_steps()
         with _environment(attempt, config.num_envs) as env:
             found = search_codes(
                 env,
@@ -124,8 +142,9 @@ def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Pol
             )
     attempt.stop_if_cancelled()
     for code, seconds in found.discoveries:
-        marked = dataclasses.replace(code, attributes={**code.attributes, "found_in": "search"})
-        file_discovery(attempt, marked, seconds)
+        attributes = {**code.attributes, "found_in": "search"}
+        marked = dataclasses.replace(code, step=steps + code.step, attributes=attributes)
+        file_discovery(attempt, marked, before + seconds)
     attempt.store.add_policy_evaluation(
         attempt.run_id, "search", found.values(), payload=found.to_payload() | {"runtime": report}
     )
@@ -165,6 +184,7 @@ def _error_rates(attempt: Attempt, config: LogicalErrorRateConfig, policy: Polic
             known=partial(store.error_counts, found.id),
             record=partial(record, found.id),
             workers=attempt.options.workers or available_cores(),
+            pool=attempt.workspace.chunk_pool,
             should_stop=attempt.cancelled,
             distance=found.distance if found.distance_kind == "exact" else None,
         )

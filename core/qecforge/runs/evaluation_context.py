@@ -28,26 +28,30 @@ class RunEvaluation:
         self.seed = attempt.seed(f"evaluation {name}")
         self._attempt, self._name = attempt, name
         self._pending: list[tuple[str, int, float, float]] = []
+        self._begun: set[str] = set()
         self._flushed, self._told = time.monotonic(), float("-inf")
 
     def record(self, metric: str, step: int, value: float) -> None:
         """File a number, at the latest after `METRIC_FLUSH_SECONDS`."""
         self._pending.append((metric, step, float(value), 0.0))
-        self._stop_if_cancelled()
-        if time.monotonic() - self._flushed >= METRIC_FLUSH_SECONDS:
-            self.flush()
+        with self._attempt.answering():
+            self._stop_if_cancelled()
+            if time.monotonic() - self._flushed >= METRIC_FLUSH_SECONDS:
+                self.flush()
 
     def payload(self, name: str, content: Mapping[str, Any], *, values: Mapping[str, float] | None = None) -> None:
         """File a policy evaluation."""
-        self._attempt.store.add_policy_evaluation(
-            self._attempt.run_id, f"{self._name}/{name}", values or {}, payload=content
-        )
-        self._stop_if_cancelled()
+        with self._attempt.answering():
+            self._attempt.store.add_policy_evaluation(
+                self._attempt.run_id, f"{self._name}/{name}", values or {}, payload=content
+            )
+            self._stop_if_cancelled()
 
     def artifact(self, name: str, content: bytes) -> None:
         """File bytes."""
-        self._attempt.store.add_artifact(self._attempt.run_id, EVALUATION_ARTIFACT, f"{self._name}/{name}", content)
-        self._stop_if_cancelled()
+        with self._attempt.answering():
+            self._attempt.store.add_artifact(self._attempt.run_id, EVALUATION_ARTIFACT, f"{self._name}/{name}", content)
+            self._stop_if_cancelled()
 
     def progress(self, done: int, total: int) -> None:
         """Tell the listener, the last report always."""
@@ -55,7 +59,8 @@ class RunEvaluation:
         if done >= total or now - self._told >= _PROGRESS_SECONDS:
             self._told = now
             self._attempt.listener.on_evaluation(self._attempt.plan, self._name, done, total)
-        self._stop_if_cancelled()
+        with self._attempt.answering():
+            self._stop_if_cancelled()
 
     def cancelled(self) -> bool:
         """Whether the run was."""
@@ -64,7 +69,9 @@ class RunEvaluation:
     def flush(self) -> None:
         """Write the numbers that wait."""
         if self._pending:
-            self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
+            anew = {name for name, *_ in self._pending} - self._begun
+            self._attempt.store.add_metrics(self._attempt.run_id, self._pending, anew=sorted(anew))
+            self._begun |= anew
             self._pending = []
         self._flushed = time.monotonic()
 

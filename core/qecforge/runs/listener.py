@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -56,8 +56,14 @@ class RunListener:
     def on_start(self, plan: RunPlan, run_id: str, resumed: bool) -> None:
         """The run begins, or continues from a checkpoint."""
 
+    def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
+        """A finished run is evaluated further; comes in the place of `on_start`."""
+
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A phase begins."""
+
+    def on_compile(self, plan: RunPlan) -> None:
+        """Kernels are compiled, which later runs on this machine take from a cache. Told once in each attempt."""
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """The agent has done `step` of `total` environment steps."""
@@ -73,6 +79,17 @@ class RunListener:
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""
+
+    def on_wait(self, plan: RunPlan, run_id: str) -> None:
+        """Another process carries the run out; its end is waited for."""
+
+    def on_retry(self, plan: RunPlan, reason: str) -> None:
+        """The process that carried the run out is lost; the run goes on in another, from its last checkpoint. `reason`
+        is one line."""
+
+    def on_stop(self) -> None:
+        """SIGINT or SIGTERM came: runs save their state at their next step, and end. May be called at any time, in a
+        thread of its own."""
 
 
 class ForwardingListener(RunListener):

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qecforge.contracts.closing import closing, closing_on_error
 from qecforge.contracts.environment import BaseEnvironment, Environment
-from qecforge.contracts.policy import SavedPolicy
+from qecforge.contracts.policy import WEIGHTS, SavedPolicy
 from qecforge.contracts.text import TextEnvironment
-from qecforge.errors import PluginError, StoreError
+from qecforge.errors import PluginError, StoreError, UserError, one_line
+from qecforge.runs._watched import watch_steps
 
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
     from qecforge.manifest import RunPlan
     from qecforge.registry import Registry
-    from qecforge.store import Store
+    from qecforge.store import Run, Store
 
 __all__ = [
     "QUANTIZED_ARTIFACT",
     "build_environment",
     "fill_policy",
-    "keep_policy",
     "kept_files",
     "load_policy",
     "opened_environment",
+    "plan_of_installed",
+    "policy_files",
+    "policy_of_run",
 ]
 
 P = TypeVar("P", bound=SavedPolicy)
@@ -63,6 +68,8 @@ def _of_its_kind(plan: RunPlan, env: BaseEnvironment) -> BaseEnvironment:
     spec = plan.environment.spec
     expected = TextEnvironment if spec.actions == "text" else Environment
     if isinstance(env, expected):
+        if isinstance(env, Environment):
+            watch_steps(env, plan)
         return env
     with closing(env, f"environment {spec.name}"):
         raise PluginError(
@@ -81,8 +88,8 @@ def opened_environment(
         yield env
 
 
-def keep_policy(store: Store, run_id: str, policy: SavedPolicy) -> None:
-    """File the policy's files as the run's, all of them or none.
+def policy_files(policy: SavedPolicy) -> Mapping[str, bytes | Path]:
+    """The policy's files by name, to be filed as the run's.
 
     Raises:
         PluginError: it gives no files, or names that files cannot have.
@@ -96,7 +103,7 @@ def keep_policy(store: Store, run_id: str, policy: SavedPolicy) -> None:
                 f"{type(policy).__name__}.files() gave the name {name!r}, expected letters, digits, '.', '_' and '-': "
                 "report it to the plugin's authors"
             )
-    store.add_artifacts(run_id, "policy", files)
+    return files
 
 
 def kept_files(store: Store, run_id: str) -> dict[str, bytes]:
@@ -108,6 +115,63 @@ def fill_policy(policy: P, files: Mapping[str, bytes]) -> P:
     """Load `SavedPolicy.files` into a policy. Raises `CheckpointError` where they are damaged or do not fit."""
     policy.load_files(files)
     return policy
+
+
+def plan_of_installed(run: Run, registry: Registry, *, environment: Mapping[str, Any] | None = None) -> RunPlan:
+    """The plan of a run with the plugins that are installed, of whatever version: to build its environment and policy.
+
+    Raises:
+        PluginError: they are of other versions than the run's, and cannot be configured as it was.
+        ManifestError: keys of `environment` do not fit.
+    """
+    from qecforge.manifest import RunPlan
+
+    with _blaming_versions(run, registry):
+        return RunPlan.from_canonical(run.manifest, registry, environment=environment, any_version=True)
+
+
+@contextmanager
+def _blaming_versions(run: Run, registry: Registry) -> Iterator[None]:
+    """Where plugins are of other versions than a run's, that is what is wrong with what cannot be built."""
+    try:
+        yield
+    except UserError as error:
+        content = json.loads(run.manifest)
+        for kind, planned in content["plugins"].items():
+            name, made_with = content[kind]["plugin"], (planned["distribution"], planned["version"])
+            installed = registry.get(kind, name)
+            if (installed.distribution, installed.version) != made_with:
+                raise PluginError(
+                    f"run {run.id} was made with {kind} {name} of {' '.join(made_with)}, and {installed.distribution} "
+                    f"{installed.version}, which is installed, cannot build what it left ({one_line(error, 300)}): "
+                    "install the former"
+                ) from error
+        raise
+
+
+def policy_of_run(run: Run, files: Mapping[str, bytes], registry: Registry) -> Any:
+    """The float policy of a run, whatever versions of its plugins are installed: built by its agent, else by the
+    description in its own file.
+
+    Args:
+        files: What `kept_files` gives of the run, or of another one that copied them.
+
+    Raises:
+        PluginError: neither can be done, and other versions are installed than the run was made with.
+        CheckpointError: the files are damaged.
+    """
+    try:
+        plan = plan_of_installed(run, registry)
+        agent = plan.agent.spec.make(plan.agent.config)
+        with opened_environment(plan, agent, num_envs=1) as env, _blaming_versions(run, registry):
+            return fill_policy(agent.build_policy(env), files)
+    except UserError:
+        from qecforge.inference.described import described_policy
+
+        described = described_policy(files[WEIGHTS]) if set(files) == {WEIGHTS} else None
+        if described is None:
+            raise
+        return described
 
 
 def load_policy(
@@ -133,20 +197,21 @@ def load_policy(
     Raises:
         StoreError: no such run, or it left no policy.
         ManifestError: the replaced keys do not fit.
+        PluginError: the run was made with other versions of its plugins, and those that are installed cannot build its
+            environment or its policy.
     """
-    from qecforge.manifest import RunPlan
-
     run = store.run(run_id)
     quantized = store.artifacts(run.id, kind="quantized")
     files = kept_files(store, run.id) if run.quantizer is None else {}
     if not (files or quantized):
         raise StoreError(f"run {run.id} ({run.status}) left no policy: run its manifest to the end")
-    plan = RunPlan.from_canonical(run.manifest, registry, environment=environment)
+    plan = plan_of_installed(run, registry, environment=environment)
     agent = plan.agent.spec.make(plan.agent.config)
     env = build_environment(plan, agent, num_envs=num_envs)
     with closing_on_error(env, f"environment {run.environment}"):
         if run.quantizer is None:
-            return env, fill_policy(agent.build_policy(env), files)
+            with _blaming_versions(run, registry):
+                return env, fill_policy(agent.build_policy(env), files)
         from qecforge.inference.policy import load_quantized
 
         return env, load_quantized(store.read_artifact(quantized[-1]))

@@ -12,12 +12,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qecforge.contracts.policy import WEIGHTS, weights_of
-from qecforge.errors import ConfigurationError, PluginError, StoreError
+from qecforge.errors import ConfigurationError, PluginError, StoreError, UserError
 from qecforge.machine.threads import torch_threads
 from qecforge.manifest._validation import unfit_teacher
+from qecforge.registry import Registry
 from qecforge.runs.attempt import Attempt
-from qecforge.runs.policies import QUANTIZED_ARTIFACT, fill_policy, kept_files, opened_environment
+from qecforge.runs.policies import (
+    QUANTIZED_ARTIFACT,
+    fill_policy,
+    kept_files,
+    opened_environment,
+    plan_of_installed,
+    policy_of_run,
+)
 from qecforge.runs.training import RunContext
+from qecforge.store.records import Run
 
 if TYPE_CHECKING:
     from qecforge.contracts.policy import Policy
@@ -43,20 +52,22 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
             policy.
     """
     attempt.begin_phase("teacher")
-    quantization, store = _quantization(attempt), attempt.store
-    plan = _teacher_plan(attempt)
-    agent = plan.agent.spec.make(plan.agent.config)
+    store, plan = attempt.store, _teacher_plan(attempt)
     kept = store.artifacts(attempt.run_id, kind="teacher")
     if not kept:
-        named = quantization.teacher
-        run_id = store.run(named).id if isinstance(named, str) else carry_out(plan)
+        run_id = plan.id if isinstance(plan, Run) else carry_out(plan)
         files = {_COPIED.get(name, name): content for name, content in kept_files(store, run_id).items()}
         kept = store.add_artifacts(attempt.run_id, "teacher", files)
         store.add_event(attempt.run_id, "teacher", {"run": run_id})
-    with opened_environment(plan, agent, num_envs=1) as env:
-        names = {copied: name for name, copied in _COPIED.items()}
-        files = {names.get(each.name, each.name): store.read_artifact(each) for each in kept}
-        policy: Policy = fill_policy(agent.build_policy(env), files)
+    names = {copied: name for name, copied in _COPIED.items()}
+    files = {names.get(each.name, each.name): store.read_artifact(each) for each in kept}
+    if isinstance(plan, Run):
+        found: Policy = policy_of_run(plan, files, Registry.load())
+        return found
+    with attempt.plugin_code(restores=True):
+        agent = plan.agent.spec.make(plan.agent.config)
+        with opened_environment(plan, agent, num_envs=1) as env:
+            policy: Policy = fill_policy(agent.build_policy(env), files)
     return policy
 
 
@@ -64,7 +75,7 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
     """The integer policy of the run: found among its artifacts, or made.
 
     Raises:
-        PluginError: the quantizer gives something else than an integer policy.
+        PluginFailure: the quantizer fails, or gives something else than an integer policy.
         Interrupted: the run was cancelled; its state is saved.
     """
     from qecforge.inference.policy import load_quantized
@@ -72,17 +83,23 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
     kept = attempt.store.artifacts(attempt.run_id, kind="quantized")
     if not kept:
         choice = _quantization(attempt).quantizer
-        quantizer = choice.spec.make(choice.config)
+        with attempt.plugin_code():
+            quantizer = choice.spec.make(choice.config)
         if choice.spec.kind == "training_aware":
             student = _fine_tuned(attempt, quantizer, teacher, restored)
             attempt.begin_phase("quantize")
-            with torch_threads(1):
-                policy = quantizer.convert(student)
+            with attempt.plugin_code(), torch_threads(1):
+                converted = quantizer.convert(student)
         else:
             attempt.begin_phase("quantize")
             attempt.stop_if_cancelled()
-            policy = _post_training(attempt, quantizer, teacher)
-        kept = [_keep(attempt, policy)]
+            with attempt.plugin_code():
+                converted = _post_training(attempt, quantizer, teacher)
+        with attempt.plugin_code():
+            policy = _of_integers(attempt, converted)
+            weights = weights_of(policy)
+        attempt.store.add_event(attempt.run_id, "quantized", asdict(policy.runtime_report()))
+        kept = [attempt.store.add_artifact(attempt.run_id, "quantized", QUANTIZED_ARTIFACT, weights)]
     return load_quantized(attempt.store.read_artifact(kept[-1]))
 
 
@@ -91,22 +108,32 @@ def _quantization(attempt: Attempt) -> Quantization:
     return attempt.plan.quantization
 
 
-def _teacher_plan(attempt: Attempt) -> RunPlan:
-    """What the teacher was, or is to be, trained by."""
+def _teacher_plan(attempt: Attempt) -> RunPlan | Run:
+    """What the teacher is trained by; the run of the store, where the manifest names one."""
     plan, teacher = attempt.plan, _quantization(attempt).teacher
     named = "the manifest's run"
+    found: RunPlan | Run
     if isinstance(teacher, str):
-        named, teacher = _stored_teacher(attempt.store, teacher)
-    if (reason := unfit_teacher(teacher.canonical, plan.canonical)) is not None:
+        found = _stored_teacher(attempt.store, teacher)
+        named, theirs = f"run {found.id}", _as_of_today(found)
+    else:
+        found, theirs = teacher, teacher.canonical
+    if (reason := unfit_teacher(theirs, plan.canonical)) is not None:
         raise ConfigurationError(f"quantizer.teacher: {named} {reason}")
-    return teacher
+    return found
 
 
-def _stored_teacher(store: Store, run_id: str) -> tuple[str, RunPlan]:
-    """The run of the store that the manifest names: how messages name it, and its plan."""
-    from qecforge.manifest import RunPlan
-    from qecforge.registry import Registry
+def _as_of_today(run: Run) -> str:
+    """The run's canonical text by the plugins that are installed, with the defaults of their new settings; its own
+    where they cannot say."""
+    try:
+        return plan_of_installed(run, Registry.load()).canonical
+    except UserError:
+        return run.manifest
 
+
+def _stored_teacher(store: Store, run_id: str) -> Run:
+    """The run of the store that the manifest names."""
     run = store.run(run_id)
     if run.quantizer is not None:
         raise ConfigurationError(
@@ -114,20 +141,21 @@ def _stored_teacher(store: Store, run_id: str) -> tuple[str, RunPlan]:
         )
     if not store.artifacts(run.id, kind="policy"):
         raise StoreError(f"quantizer.teacher: run {run.id} ({run.status}) left no policy: run its manifest to the end")
-    return f"run {run.id}", RunPlan.from_canonical(run.manifest, Registry.load())
+    return run
 
 
 def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
     """The student, fine-tuned against the frozen teacher by the agent; resumed where it was cut off."""
     plan = attempt.plan
-    agent = plan.agent.spec.make(_quantization(attempt).fine_tuning)
-    with ExitStack() as opened:
+    with ExitStack() as opened, attempt.plugin_code(restores=restored is not None):
+        agent = plan.agent.spec.make(_quantization(attempt).fine_tuning)
         # The quantizer may play in `aside`, as long as its loss is in use; the training's own is not touched.
         aside = opened.enter_context(opened_environment(plan, agent))
         with torch_threads(1):
             student: Policy = quantizer.prepare(teacher, aside)
             extra_loss = quantizer.extra_loss(teacher, student, aside)
-        attempt.begin_phase("fine_tune")
+        with attempt.answering():
+            attempt.begin_phase("fine_tune")
         env = opened.enter_context(opened_environment(plan, agent))
         # The teacher has found codes already: one more does not end the fine-tuning.
         budget = plan.budget.model_copy(update={"stop_at_first_code": False})
@@ -138,7 +166,9 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
             student = agent.train(env, context, policy=student, extra_loss=extra_loss)
         context.record_discoveries()
         context.flush()
-    attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", weights_of(student))
+        weights = weights_of(student)
+    attempt.trained(context.step)
+    attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", weights)
     return student
 
 
@@ -152,7 +182,8 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
         return quantizer.quantize(teacher, visited.observations)
 
 
-def _keep(attempt: Attempt, policy: Policy) -> Any:
+def _of_integers(attempt: Attempt, policy: Policy) -> QuantizedPolicy:
+    """The policy. Raises `PluginError` where it is none of integers."""
     from qecforge.inference.policy import QuantizedPolicy
 
     if not isinstance(policy, QuantizedPolicy):
@@ -161,5 +192,4 @@ def _keep(attempt: Attempt, policy: Policy) -> Any:
             f"quantizer {name} gave a {type(policy).__name__}, expected a qecforge.inference.policy.QuantizedPolicy: "
             "report it to the plugin's authors"
         )
-    attempt.store.add_event(attempt.run_id, "quantized", asdict(policy.runtime_report()))
-    return attempt.store.add_artifact(attempt.run_id, "quantized", QUANTIZED_ARTIFACT, weights_of(policy))
+    return policy

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qecforge.errors import Interrupted, UserError, one_line
 from qecforge.learning.restoring import restoring
+from qecforge.runs._watched import count_from
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
-from qecforge.runs.checkpoints import save_checkpoint
 from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class RunContext:
         self.seed = seed
         self.begun: tuple[Any, dict[str, Any]] | None = None
         self.advanced = False
+        self.step = 0
         self._attempt, self._env, self._agent, self._budget, self._restored = attempt, env, agent, budget, restored
         self._made = ExitStack()
         if restored is not None:
@@ -56,7 +57,8 @@ class RunContext:
         self._elapsed_before = float(restored["elapsed"]) if restored else 0.0
         self._started = self._saved = self._flushed = time.monotonic()
         self._pending: list[tuple[str, int, float, float]] = []
-        self._found_code = bool(attempt.store.codes(run=attempt.run_id, limit=1))
+        with attempt.answering():
+            self._found_code = bool(attempt.store.codes(run=attempt.run_id, limit=1))
 
     def __enter__(self) -> RunContext:
         return self
@@ -95,7 +97,15 @@ class RunContext:
     ) -> bool:
         """See `qecforge.contracts.agent.TrainingContext.advance`."""
         self.advanced = True
+        with self._attempt.answering():
+            return self._advance(step, total, metrics, state)
+
+    def _advance(
+        self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
+    ) -> bool:
         elapsed = self.elapsed
+        count_from(self._env, step)
+        self.step = step
         self._pending.extend((name, step, float(value), elapsed) for name, value in metrics.items())
         self.record_discoveries()
         self._attempt.listener.on_progress(self._attempt.plan, step, total, metrics)
@@ -103,11 +113,13 @@ class RunContext:
         cancelled = self._attempt.cancelled()
         now = time.monotonic()
         if step >= total or spent or cancelled or now - self._saved >= self._attempt.options.checkpoint_seconds:
-            self._save(step, elapsed, state())
+            self._save(step, elapsed, state)
         elif now - self._flushed >= METRIC_FLUSH_SECONDS:
             self.flush()
         if cancelled:
-            raise Interrupted(f"run {self._attempt.run_id} stopped at step {step}; the same command resumes it")
+            raise Interrupted(
+                f"run {self._attempt.run_id} stopped at step {step}, its state is saved; the same command resumes it"
+            )
         return step < total and not spent
 
     def make_environment(self, purpose: str, num_envs: int | None = None) -> Any:
@@ -118,14 +130,18 @@ class RunContext:
 
     def record_discoveries(self) -> None:
         """Verify, prove and file what the environment has found since the last call."""
-        for found in self._env.take_discoveries():
-            file_discovery(self._attempt, found, self.elapsed)
-            self._found_code = True
+        with self._attempt.answering():
+            with self._attempt.plugin_code():
+                found = self._env.take_discoveries()
+            for each in found:
+                file_discovery(self._attempt, each, self.elapsed)
+                self._found_code = True
 
     def flush(self) -> None:
         """Write the metrics that wait."""
         if self._pending:
-            self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
+            with self._attempt.answering():
+                self._attempt.store.add_metrics(self._attempt.run_id, self._pending)
             self._pending = []
         self._flushed = time.monotonic()
 
@@ -144,16 +160,17 @@ class RunContext:
             return True
         return self._budget.stop_at_first_code and self._found_code
 
-    def _save(self, step: int, elapsed: float, agent_state: Mapping[str, Any]) -> None:
+    def _save(self, step: int, elapsed: float, state: Callable[[], Mapping[str, Any]]) -> None:
         self.flush()
-        save_checkpoint(
-            self._attempt.checkpoint,
+        with self._attempt.plugin_code():
+            of_environment, of_agent = self._env.state_dict(), dict(state())
+        self._attempt.save(
             {
                 "identity": self._attempt.plan.identity,
                 "step": step,
                 "elapsed": elapsed,
-                "environment": self._env.state_dict(),
-                "agent": dict(agent_state),
-            },
+                "environment": of_environment,
+                "agent": of_agent,
+            }
         )
         self._saved = time.monotonic()

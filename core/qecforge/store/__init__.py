@@ -12,6 +12,7 @@ from qecforge.store.records import (
     Interval,
     PolicyEvaluation,
     Run,
+    RunLock,
     Series,
 )
 from qecforge.store.store import Store
@@ -26,6 +27,7 @@ __all__ = [
     "Interval",
     "PolicyEvaluation",
     "Run",
+    "RunLock",
     "Series",
     "Store",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -38,21 +38,22 @@ class Discovery:
 
     Attributes:
         encoder: Text of a stim circuit; qubits 0..k-1 carry the logical input, the others start in |0>.
-        step: Environment steps until then; `wall_time`: seconds since the run began.
+        step: Environment steps of the run until then; those of a search that follows the training are counted after the
+            training's. `wall_time`: seconds that were spent on the run until then.
         attributes: The environment's own words.
         proof: How distance and encoder were checked.
     """
 
     run_id: str
     code_id: str
-    encoder: str
+    encoder: str = field(repr=False)
     gate_count: int
     two_qubit_gate_count: int
     target_distance: int
     step: int
     wall_time: float
-    attributes: Mapping[str, Any]
-    proof: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(repr=False)
+    proof: Mapping[str, Any] = field(repr=False)
     found_at: datetime
 
     def row(self) -> Row:
@@ -70,7 +71,7 @@ class Discovery:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class CodeRecord:
     """One stabilizer group in the store, with all that is known of it.
 
@@ -129,6 +130,32 @@ class CodeRecord:
         if code.digest != self.digest:
             raise StoreError(f"code {self.id}: its row was altered, it is another code: restore a copy of the store")
         return code
+
+    def __repr__(self) -> str:
+        sign = {"exact": "", "upper_bound": "<=", "lower_bound": ">="}[self.distance_kind]
+        gates = "" if self.best is None else f", {self.best.gate_count} gates"
+        return f"<CodeRecord {self.id} [[{self.n},{self.k},{sign}{self.distance}]]{gates}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the code with what is known of it, and the shortest encoder that was found."""
+        import stim
+
+        from qecforge.codes._pauli import format_pauli
+        from qecforge.notebooks import code_html
+
+        best = self.best
+        found = None if best is None else f"{best.gate_count} gates, {best.two_qubit_gate_count} of them on two qubits"
+        about = {"distance": f"{self.distance}, {self.distance_kind.replace('_', ' ')}: {self.distance_method}"}
+        about |= {} if best is None else {"found by": f"run {best.run_id} at step {best.step:,}, {found}"}
+        about |= {} if self.source is None else {"source": self.source}
+        return code_html(
+            f"code {self.id}, [[{self.n},{self.k}]]",
+            about=about,
+            stabilizers=self.code.stabilizers,
+            logical_x=[format_pauli(row) for row in self.code.logical_x],
+            logical_z=[format_pauli(row) for row in self.code.logical_z],
+            encoder=None if best is None else stim.Circuit(best.encoder),
+        )
 
     @property
     def distance(self) -> int:

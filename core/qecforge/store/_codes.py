@@ -103,7 +103,7 @@ class CodeStore(StoreBase):
                 bound is known may have any smaller distance, so it is left out,
             include_upper_bounds: unless this is set: then an upper bound alone counts as if it were the distance.
             exact_only: Only codes whose distance is proved exactly.
-            max_gate_count: Only codes with an encoder of at most so many gates.
+            max_gate_count: Only codes with an encoder of at most this many gates.
             run: Only codes that this run found; encoder and gate count are then this run's.
             order_by: One key or several, `-` for descending; what has no value comes last. Ties are broken by gate
                 count, then id.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from qecforge.errors import ConfigurationError, one_line
+from qecforge.evaluation.statistics import mean_interval
 from qecforge.machine.masking import masked_values
 from qecforge.store import _sql
 from qecforge.store._rows import checked, checked_column
@@ -19,12 +23,21 @@ from qecforge.store.records import Comparison, Event, PolicyEvaluation, Run, Ser
 
 __all__ = ["MetricStore"]
 
+_Form = Mapping[str, Any]
+"""A canonical manifest without seeds, flat: dotted path -> value."""
+
 
 class MetricStore(RunStore):
     """The part of `Store` that keeps metrics, policy evaluations and events."""
 
-    def add_metrics(self, run_id: str, values: Iterable[tuple[str, int, float, float]]) -> None:
-        """Append (name, step, value, wall_time) to a run's series. A step that a series has already is passed over."""
+    def add_metrics(
+        self, run_id: str, values: Iterable[tuple[str, int, float, float]], *, anew: Collection[str] = ()
+    ) -> None:
+        """Append (name, step, value, wall_time) to a run's series. A step that a series has already is passed over.
+
+        Args:
+            anew: Series that begin anew: what was filed of them without a wall time, by an evaluation, goes first.
+        """
         rows = [
             {
                 "name": name,
@@ -36,6 +49,9 @@ class MetricStore(RunStore):
         ]
         with self._database.writing() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
+            if anew:
+                of_series = (MetricRow.run_id == run_id, MetricRow.name.in_(anew), MetricRow.wall_time == 0.0)
+                connection.execute(delete(MetricRow).where(*of_series))
             _sql.insert_ignore(connection, MetricRow, [{**row, "run_id": run_id} for row in rows])
 
     def metrics(self, run_id: str, name: str) -> Series:
@@ -116,40 +132,41 @@ class MetricStore(RunStore):
         metric: str,
         *,
         confidence: float = 0.95,
-        resamples: int = 10_000,
-        seed: int = 0,
+        resamples: int | None = None,
+        seed: int | None = None,
     ) -> list[Comparison]:
-        """Mean, deviation and bootstrap interval of a metric in each group of runs.
+        """Mean, deviation and interval of a metric in each group of runs.
 
-        Runs of the same name and sweep point, that differ by seed, are a group. A run's value is the last of its
-        series `metric`, else the number of this name in its policy evaluations.
+        Runs whose canonical manifests differ by the seed alone are a group, whatever they are called. A run's value is
+        the last of its series `metric`, else the number of this name in its policy evaluations. Unfinished runs and
+        repeated seeds count like others, and are named.
 
         Args:
-            runs: Ids, unique prefixes of ids, or `Run`s.
-            confidence, resamples, seed: Of the percentile bootstrap of the mean; the same seed gives the same interval.
+            runs: Ids, unique prefixes of ids, or `Run`s; one that is given twice counts once.
+            confidence: Of Student's interval of the mean.
+            resamples, seed: Of the bootstrap, which it was before. Without effect; they warn.
 
         Raises:
             ConfigurationError: no run has the metric; the message names those that there are.
         """
-        if not 0 < confidence < 1 or resamples < 1:
-            raise ConfigurationError(
-                f"compare: got confidence={confidence}, resamples={resamples}; "
-                "expected 0 < confidence < 1 and resamples >= 1"
-            )
-        groups: dict[str, dict[str, float | None]] = {}
+        if resamples is not None or seed is not None:
+            warnings.warn("compare: resamples and seed have no effect any more", DeprecationWarning, stacklevel=2)
+        if not 0 < confidence < 1:
+            raise ConfigurationError(f"compare: got confidence={confidence}, expected a number between 0 and 1")
+        found: dict[str, Run] = {}
+        values: dict[str, float | None] = {}
         names: set[str] = set()
         with self._database.reading() as connection:
             for reference in runs:
                 run_id = reference.id if isinstance(reference, Run) else reference
                 run = self._load_run(connection, _sql.find_id(connection, RunRow, run_id))
-                values = _last_values(connection, run.id)
-                names.update(values)
-                groups.setdefault(run.group, {})[run.id] = values.get(metric)
+                last = _last_values(connection, run.id)
+                names.update(last)
+                found[run.id], values[run.id] = run, last.get(metric)
         if metric not in names:
             known = one_line(", ".join(sorted(names))) or "no metrics"
             raise ConfigurationError(f"metric {metric!r}: none of these runs has it; they have: {known}")
-        rng = np.random.default_rng(seed)
-        return [_comparison(group, metric, values, confidence, resamples, rng) for group, values in groups.items()]
+        return _comparisons(list(found.values()), values, metric, confidence)
 
 
 def _series(connection: Connection, run_id: str, name: str) -> Series:
@@ -192,28 +209,85 @@ def _last_values(connection: Connection, run_id: str) -> dict[str, float]:
     return values
 
 
+def _comparisons(
+    runs: Sequence[Run], values: Mapping[str, float | None], metric: str, confidence: float
+) -> list[Comparison]:
+    """One for each group, in the order of its first run.
+
+    Args:
+        runs: Each once.
+        values: Of the metric, by run id; None where a run has none.
+    """
+    groups: dict[str, list[Run]] = {}
+    forms: dict[str, _Form] = {}
+    for run in runs:
+        form = _form(run)
+        key = json.dumps(form, sort_keys=True, default=str)
+        groups.setdefault(key, []).append(run)
+        forms[key] = form
+    names = _names(groups, forms)
+    return [
+        _comparison(names[key], metric, members, {run.id: values[run.id] for run in members}, confidence)
+        for key, members in groups.items()
+    ]
+
+
+def _form(run: Run) -> _Form:
+    """What the run computes, but for its seed. Of a text that is no run's canonical form, what people call the run."""
+    try:
+        content = json.loads(run.manifest)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or "seed" not in content:
+        return {"name": run.group}
+    return dict(_flat(content, ()))
+
+
+def _flat(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict) or not value:
+        yield ".".join(path), value
+        return
+    for key, below in value.items():
+        if key != "seed" or (path and path[-1] != "manifest"):  # its own, or that of the teacher that it describes
+            yield from _flat(below, (*path, key))
+
+
+def _names(groups: Mapping[str, Sequence[Run]], forms: Mapping[str, _Form]) -> dict[str, str]:
+    """What people call each group; where two are called alike, with what they compute otherwise."""
+    called = {key: " and ".join(sorted({run.group for run in members})) for key, members in groups.items()}
+    names = dict(called)
+    for name, times in Counter(called.values()).items():
+        if times == 1:
+            continue
+        alike = [key for key, other in called.items() if other == name]
+        paths = sorted({path for key in alike for path in forms[key]})
+        told = [path for path in paths if len({repr(forms[key].get(path)) for key in alike}) > 1]
+        for key in alike:
+            words = (f"{path}={one_line(json.dumps(forms[key].get(path)), 40)}" for path in told)
+            names[key] = f"{name} [{', '.join(words)}]"
+    return names
+
+
 def _comparison(
-    group: str,
-    metric: str,
-    values: Mapping[str, float | None],
-    confidence: float,
-    resamples: int,
-    rng: np.random.Generator,
+    group: str, metric: str, runs: Sequence[Run], values: Mapping[str, float | None], confidence: float
 ) -> Comparison:
     present = {run_id: value for run_id, value in values.items() if value is not None}
     sample = np.array(list(present.values()), dtype=np.float64)
-    low = high = math.nan
-    if len(sample) > 1:
-        means = sample[rng.integers(0, len(sample), (resamples, len(sample)))].mean(axis=1)
-        low, high = (float(q) for q in np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]))
+    mean, std, low, high = float(sample.mean()) if len(sample) else math.nan, math.nan, math.nan, math.nan
+    if len(sample) > 1 and np.isfinite(sample).all():
+        interval = mean_interval(sample, confidence=confidence)
+        std, low, high = float(sample.std(ddof=1)), interval.low, interval.high
+    seeds = Counter(run.seed for run in runs)
     return Comparison(
         group=group,
         metric=metric,
         values=present,
-        mean=float(sample.mean()) if len(sample) else math.nan,
-        std=float(sample.std(ddof=1)) if len(sample) > 1 else math.nan,
+        mean=mean,
+        std=std,
         low=low,
         high=high,
         confidence=confidence,
         missing=tuple(run_id for run_id, value in values.items() if value is None),
+        unfinished={run.id: run.status for run in runs if run.status != "finished"},
+        repeated_seeds={seed: tuple(run.id for run in runs if run.seed == seed) for seed in seeds if seeds[seed] > 1},
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from qecforge.errors import ConfigurationError
 from qecforge.machine.masking import masked, masked_values
+from qecforge.machine.processes import is_running
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._locks import locks_of
 from qecforge.store._rows import checked, checked_column
 from qecforge.store.models import (
     RUN_STATUSES,
@@ -48,7 +51,7 @@ class RunStore(StoreBase):
         """File a run as `pending`. The run of this identity that is there already is returned as it is.
 
         Args:
-            identity: SHA-256 (hex) of the canonical manifest.
+            identity: SHA-256 (hex) of the canonical manifest without its evaluations.
             manifest: The canonical manifest, JSON; `manifest_source` the file as the user wrote it.
             reward: None for the environment's native one.
             provenance: Versions, git revision, machine, threads; JSON values.
@@ -79,8 +82,20 @@ class RunStore(StoreBase):
                 found = connection.execute(known).one()
         return _run(found)
 
-    def mark_run(self, run_id: str, status: RunStatus, *, error: str | None = None, phase: str | None = None) -> Run:
-        """Set a run's status, and with it `started_at`, `ended_at`, `error` and (where given) `phase`."""
+    def mark_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        error: str | None = None,
+        phase: str | None = None,
+        spent: float | None = None,
+    ) -> Run:
+        """Set a run's status, and with it `started_at`, `ended_at`, `error` and (where given) `phase` and `spent`.
+
+        Args:
+            spent: Seconds that were spent on it so far, in all attempts.
+        """
         if status not in RUN_STATUSES:
             raise ConfigurationError(f"status: got {status!r}, expected one of {', '.join(RUN_STATUSES)}")
         time = _sql.now()
@@ -93,10 +108,25 @@ class RunStore(StoreBase):
             }
             if phase is not None:
                 values["phase"] = phase
+            if spent is not None:
+                values["spent"] = spent
             connection.execute(update(RunRow).where(RunRow.id == run_id).values(values))
             if status == "running":
                 started = update(RunRow).where(RunRow.id == run_id, RunRow.started_at.is_(None))
                 connection.execute(started.values(started_at=time))
+            return self._load_run(connection, run_id)
+
+    def replan_run(self, run_id: str, manifest: str, *, manifest_source: str | None = None) -> Run:
+        """Give a run the manifest by which it is, or was, evaluated. What it trains is the same.
+
+        Args:
+            manifest: Canonical.
+            manifest_source: The file as the user wrote it; None: it stays.
+        """
+        values = {"manifest": manifest} | ({} if manifest_source is None else {"manifest_source": manifest_source})
+        with self._database.writing() as connection:
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            connection.execute(update(RunRow).where(RunRow.id == run_id).values(values))
             return self._load_run(connection, run_id)
 
     def restart_run(self, run_id: str) -> Run:
@@ -109,14 +139,15 @@ class RunStore(StoreBase):
             for model in (MetricRow, PolicyEvaluationRow, ArtifactRow, EventRow):
                 connection.execute(delete(model).where(model.run_id == run_id))
             self._delete_discoveries(connection, run_id)
-            fresh = {"status": "pending", "phase": None, "error": None, "started_at": None, "ended_at": None}
+            nothing = dict.fromkeys(("phase", "error", "started_at", "ended_at", "spent"))
+            fresh = {"status": "pending", **nothing}
             connection.execute(update(RunRow).where(RunRow.id == run_id).values(fresh))
             run = self._load_run(connection, run_id)
         self._remove_unused_files(files)
         return run
 
     def delete_run(self, run_id: str) -> Run:
-        """Delete a run and all that only it brought: see `restart_run`. Returns what was deleted."""
+        """Delete a run with everything that belongs to it alone, as `restart_run` says. Returns the deleted run."""
         with self._database.writing() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
             run, files = self._load_run(connection, run_id), self._files_of(connection, run_id)
@@ -142,11 +173,12 @@ class RunStore(StoreBase):
         seed: int | None = None,
         limit: int | None = None,
     ) -> list[Run]:
-        """Runs that match every filter given, newest first."""
+        """Runs that match every filter given, newest first. One that is filed as `running` by a process of this machine
+        which is gone is `interrupted`."""
         statuses = [status] if isinstance(status, str) else status
         if unknown := set(statuses or ()) - set(RUN_STATUSES):
             raise ConfigurationError(f"status: got {sorted(unknown)}, expected of {', '.join(RUN_STATUSES)}")
-        query = select(RunRow.__table__).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
+        query = select(RunRow.__table__).order_by(RunRow.created_at.desc(), RunRow.id)
         wanted = {
             RunRow.name: name,
             RunRow.environment: environment,
@@ -158,14 +190,18 @@ class RunStore(StoreBase):
         for attribute, value in wanted.items():
             if value is not None:
                 query = query.where(attribute == value)
-        if statuses is not None:
-            query = query.where(RunRow.status.in_(statuses))
+        if statuses is None:
+            query = query.limit(limit)
+        else:
+            query = query.where(RunRow.status.in_({*statuses, *(["running"] if "interrupted" in statuses else [])}))
         with self._database.reading() as connection:
-            return [_run(row) for row in connection.execute(query).all()]
+            runs = _as_seen(connection, [_run(row) for row in connection.execute(query).all()])
+        return [run for run in runs if statuses is None or run.status in statuses][:limit]
 
     @staticmethod
     def _load_run(connection: Connection, run_id: str) -> Run:
-        return _run(connection.execute(select(RunRow.__table__).where(RunRow.id == run_id)).one())
+        row = connection.execute(select(RunRow.__table__).where(RunRow.id == run_id)).one()
+        return _as_seen(connection, [_run(row)])[0]
 
     @staticmethod
     def _files_of(connection: Connection, run_id: str) -> Sequence[str]:
@@ -182,6 +218,18 @@ class RunStore(StoreBase):
             # The lock first: on a server another run may be filing the same code just now.
             connection.execute(select(CodeRow.id).where(CodeRow.id == code_id).with_for_update())
             connection.execute(delete(CodeRow).where(CodeRow.id == code_id, CodeRow.source.is_(None), ~elsewhere))
+
+
+def _as_seen(connection: Connection, runs: Sequence[Run]) -> Sequence[Run]:
+    """The runs; those whose process is gone without having filed their end as interrupted."""
+    locks = locks_of(connection, running) if (running := [run.id for run in runs if run.status == "running"]) else []
+    gone = {lock.run_id for lock in locks if is_running(lock.process) is False}
+    return [
+        replace(run, status="interrupted", error="its process is gone; the same command resumes it")
+        if run.id in gone
+        else run
+        for run in runs
+    ]
 
 
 def _run(row: Row[Any]) -> Run:

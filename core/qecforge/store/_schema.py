@@ -12,10 +12,10 @@ from sqlalchemy import Connection, column, inspect, select, table
 from qecforge.errors import StoreError, one_line
 from qecforge.store.models import Base
 
-__all__ = ["REVISIONS", "VERSION_TABLE", "is_current", "upgrade"]
+__all__ = ["REVISIONS", "VERSION_TABLE", "is_current", "is_empty", "upgrade"]
 
 VERSION_TABLE = "qecforge_schema"
-REVISIONS = ("0001", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision, oldest first; a test compares it with `migrations/versions`."""
 
 
@@ -48,6 +48,11 @@ def is_current(connection: Connection, place: str) -> bool:
             f"{REVISIONS[-1]}: upgrade qecforge, or give another store"
         )
     return bool(revision == REVISIONS[-1])
+
+
+def is_empty(connection: Connection) -> bool:
+    """Whether no store was ever made in the database."""
+    return VERSION_TABLE not in inspect(connection).get_table_names()
 
 
 def upgrade(connection: Connection) -> None:

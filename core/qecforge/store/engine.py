@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from qecforge.errors import MissingDependency, StoreError, one_line
+from qecforge.errors import OlderSchema, StoreError, one_line
+from qecforge.machine.extras import missing_dependency
 from qecforge.machine.masking import masked
 from qecforge.store import _schema, _sqlite
 
@@ -134,9 +135,7 @@ class Database:
             return create_engine(self.url, pool_pre_ping=True)
         except (NoSuchModuleError, ImportError) as error:
             if self.url.get_backend_name() == "postgresql":
-                raise MissingDependency(
-                    f"store {self.place}: psycopg is not installed: pip install 'qecforge[postgresql]'"
-                ) from error
+                raise missing_dependency(f"store {self.place}", "psycopg", "postgresql") from error
             raise StoreError(
                 f"store {self.place}: no driver for {self.url.drivername} ({masked(str(error))}): "
                 "install one, or give sqlite:///FILE or postgresql://HOST/NAME"
@@ -145,10 +144,13 @@ class Database:
     def _prepare(self) -> None:
         with self.reading() as connection:
             current = _schema.is_current(connection, self.place)
+            empty = not current and _schema.is_empty(connection)
         if self.read_only:
+            if empty:
+                raise StoreError(f"{self.place}: empty, and opened read-only: open it once without read_only")
             if not current:
-                raise StoreError(
-                    f"{self.place}: empty, or of an older schema, and opened read-only: open it once without read_only"
+                raise OlderSchema(
+                    f"{self.place}: of an older schema, and opened read-only: open it once without read_only"
                 )
             return
         with self._errors():

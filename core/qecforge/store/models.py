@@ -1,6 +1,7 @@
 """The tables, as SQLAlchemy models. `migrations/` makes them in a database; a test keeps the two in agreement.
 
-    runs ─┬─< metrics              append-only; unique (run, name, step)
+    runs ─┬── run_locks            which process carries the run out
+          ├─< metrics              append-only; unique (run, name, step)
           ├─< discoveries >─ codes one row a run and code: the shortest encoder that this run found
           ├─< policy_evaluations
           ├─< artifacts            names of content-addressed files beside the database
@@ -45,6 +46,7 @@ __all__ = [
     "EventRow",
     "MetricRow",
     "PolicyEvaluationRow",
+    "RunLockRow",
     "RunRow",
     "StoredObject",
     "Unreadable",
@@ -160,6 +162,22 @@ class RunRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    spent: Mapped[float | None]
+
+
+class RunLockRow(Base):
+    """Which process carries a run out, and how often it has said that it is still there."""
+
+    __tablename__ = "run_locks"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    token: Mapped[str] = mapped_column(_HASH, index=True)
+    host: Mapped[str] = mapped_column(_NAME)
+    space: Mapped[str] = mapped_column(_NAME)
+    pid: Mapped[int]
+    started: Mapped[int | None]
+    beats: Mapped[int]
+    taken_at: Mapped[datetime]
 
 
 class MetricRow(Base):

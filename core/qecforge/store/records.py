@@ -1,6 +1,7 @@
 """What the store gives back: frozen records, without a connection behind them.
 
-`row()` of each is a flat mapping of JSON scalars in reading order, for tables, CSV and data frames.
+`row()` of each is a mapping of JSON values in reading order, for tables, CSV and data frames: scalars, but for the
+point of a sweep and what an event carries.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.machine.processes import ProcessName
 from qecforge.store._code_records import CodeRecord, Discovery, DistanceKind, ErrorRate, Interval, Row, iso
 
 __all__ = [
@@ -27,26 +29,36 @@ __all__ = [
     "Interval",
     "PolicyEvaluation",
     "Run",
+    "RunLock",
     "RunStatus",
     "Series",
 ]
 
+
+def _text(value: Any) -> str | None:
+    """Of a row's value, in a notebook."""
+    return None if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 RunStatus: TypeAlias = Literal["pending", "running", "interrupted", "failed", "finished"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Run:
     """One run: what was asked for, with what it was carried out, how it ended.
 
     Attributes:
-        id: The first 12 hexadecimal digits of `identity` (more where two runs share them).
-        identity: SHA-256 of the canonical manifest.
+        id: The first 12 hexadecimal digits of `identity` (more where two runs share them; of a run from before schema
+            0003 those of the identity that it had then).
+        identity: SHA-256 of the canonical manifest without its evaluations.
         phase: What it was doing when its status was last set, such as `train`.
         error: One line, for `failed` and `interrupted`.
         reward: None for the environment's native one.
         manifest: Canonical JSON of the resolved manifest; `manifest_source` is the file as the user wrote it.
         sweep_point: The values of this run in its manifest's sweep, by dotted path.
         provenance: Versions, git revision, machine, threads.
+        spent: Seconds that attempts at it took; None for runs from before schema 0003. What a killed attempt did
+            after its last checkpoint is not in it.
         started_at: When it was first marked `running`; `ended_at`: when it last stopped, None while it runs. In UTC.
     """
 
@@ -68,22 +80,40 @@ class Run:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    spent: float | None = None
+
+    def __repr__(self) -> str:
+        error = f": {self.error}" if self.error else ""
+        return f"<Run {self.id} {self.group}, seed {self.seed}, {self.status}{error}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it was and how it ended, its manifest below."""
+        from qecforge.notebooks import run_html
+
+        row = self.row()
+        title = f"run {row.pop('id')}, {row.pop('name')}"
+        return run_html(
+            title, {name.replace("_", " "): _text(value) for name, value in row.items()}, self.manifest_source
+        )
 
     @property
     def seconds(self) -> float | None:
-        """From first start to last end, pauses between attempts included; None before both are known."""
+        """How long it took, without the pauses between attempts; None while that is not known. Of a run from before
+        schema 0003 from first start to last end."""
+        if self.spent is not None:
+            return self.spent
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
 
     @property
     def group(self) -> str:
-        """The name, with the sweep point where there is one: what differs by the seed alone shares it."""
+        """The name, with the sweep point where there is one."""
         point = ", ".join(f"{path}={value}" for path, value in sorted(self.sweep_point.items()))
         return f"{self.name} [{point}]" if point else self.name
 
     def row(self) -> Row:
-        """Flat, without manifest and provenance."""
+        """Without manifest and provenance; the point of the sweep as a mapping."""
         return {
             "id": self.id,
             "name": self.name,
@@ -94,7 +124,7 @@ class Run:
             "reward": self.reward,
             "agent": self.agent,
             "quantizer": self.quantizer,
-            "sweep_point": ", ".join(f"{path}={value}" for path, value in sorted(self.sweep_point.items())),
+            "sweep_point": dict(sorted(self.sweep_point.items())),
             "created_at": iso(self.created_at),
             "started_at": iso(self.started_at),
             "ended_at": iso(self.ended_at),
@@ -103,7 +133,23 @@ class Run:
         }
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
+class RunLock:
+    """That a process carries a run out.
+
+    Attributes:
+        token: What the holder knows it by.
+        beats: How often the holder has said that it is still there: grows every few seconds as long as it is.
+    """
+
+    run_id: str
+    token: str
+    process: ProcessName
+    beats: int
+    taken_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Series:
     """One metric of one run, in order of step.
 
@@ -122,6 +168,16 @@ class Series:
     def __len__(self) -> int:
         return len(self.step)
 
+    def __repr__(self) -> str:
+        ends = f", steps {self.step[0]} to {self.step[-1]}, last {self.last:g}" if len(self) else ""
+        return f"<Series {self.name} of run {self.run_id}, {len(self)} values{ends}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: its course as a small drawing."""
+        from qecforge.notebooks import series_html
+
+        return series_html(f"{self.name} of run {self.run_id}", self.step, self.value)
+
     @property
     def last(self) -> float:
         """The value at the largest step; NaN for an empty series."""
@@ -135,7 +191,7 @@ class PolicyEvaluation:
     run_id: str
     name: str
     values: Mapping[str, float]
-    payload: Mapping[str, Any] | None
+    payload: Mapping[str, Any] | None = field(repr=False)
     created_at: datetime
 
     def row(self) -> Row:
@@ -173,7 +229,7 @@ class Event:
     id: int
     run_id: str
     kind: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] = field(repr=False)
     created_at: datetime
 
     def row(self) -> Row:
@@ -189,12 +245,15 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One group of runs (same name and sweep point, different seeds) under one metric.
+    """One group of runs, which compute the same but for the seed, under one metric.
 
     Attributes:
+        group: The runs' name and sweep point; where another group is called alike, with what they compute otherwise.
         values: The metric's last value in each run, by run id; runs without it are left out and listed in `missing`.
-        std: Sample standard deviation (n - 1); NaN for a single run.
-        low, high: Bootstrap percentile interval of the mean; NaN for a single run.
+        std: Sample standard deviation (n - 1); NaN for a single run, and where a value is not finite.
+        low, high: Student's interval of the mean; NaN as `std` is.
+        unfinished: Status of the runs that are not finished, by run id.
+        repeated_seeds: Ids of the runs that have a seed in common, by seed.
     """
 
     group: str
@@ -206,6 +265,15 @@ class Comparison:
     high: float
     confidence: float
     missing: tuple[str, ...] = field(default=())
+    unfinished: Mapping[str, RunStatus] = field(default_factory=dict)
+    repeated_seeds: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def notes(self) -> list[str]:
+        """One line for each thing that the mean should be read with."""
+        lines = [f"run {run_id} is {status}" for run_id, status in self.unfinished.items()]
+        lines += [f"seed {seed} is there twice or more: {', '.join(ids)}" for seed, ids in self.repeated_seeds.items()]
+        lines += [f"run {run_id} has no {self.metric}" for run_id in self.missing]
+        return [f"{self.group}: {line}" for line in lines]
 
     def row(self) -> Row:
         """Flat."""
@@ -218,4 +286,6 @@ class Comparison:
             "low": self.low,
             "high": self.high,
             "missing": len(self.missing),
+            "unfinished": len(self.unfinished),
+            "repeated_seeds": len(self.repeated_seeds),
         }

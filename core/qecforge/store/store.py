@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sqlalchemy.engine import URL
 
-from qecforge.errors import ConfigurationError, MissingDependency, StoreError
+from qecforge.errors import ConfigurationError, StoreError
+from qecforge.machine.extras import missing_dependency
 from qecforge.machine.masking import masked
 from qecforge.store._artifacts import ArtifactStore
 from qecforge.store._codes import CodeStore
 from qecforge.store._error_rates import ErrorRateStore
+from qecforge.store._locks import LockStore
 from qecforge.store._metrics import MetricStore
 from qecforge.store.engine import Database, parse_url
 
@@ -28,7 +30,7 @@ class _HasRow(Protocol):
     def row(self) -> dict[str, Any]: ...
 
 
-class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore):
+class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore, LockStore):
     """Every result of every run: an SQL database, and a folder beside it for files.
 
         with Store("sqlite:///results.db") as store:
@@ -124,7 +126,7 @@ class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore):
         try:
             import pandas
         except ImportError as error:
-            raise MissingDependency("frame: pandas is not installed: pip install 'qecforge[pandas]'") from error
+            raise missing_dependency("frame", "pandas", "pandas") from error
         if name == "metrics":
             return pandas.DataFrame(self._metric_columns(**filters))
         return pandas.DataFrame([record.row() for record in tables[name](**filters)])

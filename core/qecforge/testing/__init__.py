@@ -1,9 +1,10 @@
-"""Contract suites: what every plugin and store must keep, ours or a third party's, as pytest classes.
+"""Contract suites: what every plugin, store and executor must keep, ours or a third party's, as pytest classes.
 
     from qecforge.testing.agents import AgentContract
     from qecforge.testing.continuous import ContinuousAgentContract
     from qecforge.testing.environments import EnvironmentContract
     from qecforge.testing.evaluations import EvaluationContract
+    from qecforge.testing.executors import ExecutorContract
     from qecforge.testing.quantizers import QuantizerContract
     from qecforge.testing.reproductions import ReproductionContract
     from qecforge.testing.rewards import RewardContract
@@ -11,7 +12,7 @@
     from qecforge.testing.text import TextAgentContract, TextEnvironmentContract
 
 Subclass one, give the fixtures that it names, and run pytest. `qecforge.testing.contexts` holds a
-`TrainingContext` and an `EvaluationContext` in memory. Needs `pip install qecforge[test]`.
+`TrainingContext` and an `EvaluationContext` in memory. Needs pytest.
 """
 
 import importlib.util
@@ -30,6 +31,12 @@ if importlib.util.find_spec("pytest"):
         "continuous",
         "environments",
         "evaluations",
+        "executors",
+        "executors._example",
+        "executors._failures",
+        "executors._records",
+        "executors._sharing",
+        "executors._stopping",
         "parameters",
         "quantizers",
         "reproductions",
@@ -38,6 +45,7 @@ if importlib.util.find_spec("pytest"):
         "text.agents",
         "text.environments",
         "store._codes",
+        "store._locks",
         "store._runs",
         "store._sharing",
         "checks.views",

@@ -92,7 +92,7 @@ class IdentityEnvironment(Environment):
         """Score the actions and draw the next targets."""
         chosen = np.asarray(actions) - self._first
         if self.masked and not self._mask()[np.arange(self.num_envs), chosen].all():
-            raise ConfigurationError("IdentityEnvironment: a forbidden action was taken: heed the action mask")
+            raise ConfigurationError("IdentityEnvironment: a masked action was taken: follow the action mask")
         rewards = (chosen == self._targets()).astype(np.float32)
         self._elapsed += 1
         self._return += rewards
@@ -264,7 +264,7 @@ class AgentContract(AgentCases):
 
     @pytest.mark.parametrize("masked", [False, True])
     def test_goes_on_with_new_episodes(self, masked: bool) -> None:
-        """See `AgentTrainings.check_resumed_with_new_episodes`. A mask of before, heeded now, would raise."""
+        """See `AgentTrainings.check_resumed_with_new_episodes`. An action chosen by an earlier mask would raise."""
         self.check_resumed_with_new_episodes(masked=masked)
 
     def test_policy_is_saved_and_loaded(self) -> None:
@@ -285,7 +285,7 @@ class AgentContract(AgentCases):
         policy, _ = self.train(stop_after=2)
         assert_randomness_is_given(policy, np.eye(5, dtype=np.int8))
 
-    def test_policy_heeds_the_mask(self) -> None:
+    def test_policy_follows_the_mask(self) -> None:
         """No forbidden action, likeliest or drawn."""
         policy, _ = self.train(stop_after=1)
         rng = np.random.default_rng(0)

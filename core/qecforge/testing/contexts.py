@@ -141,7 +141,7 @@ class RecordingEvaluation:
 
     Args:
         seed: What the evaluation is seeded with.
-        cancel_after: The run is cancelled once so much was filed or reported; None: never.
+        cancel_after: The run is cancelled after this many records or reports; None: never.
 
     Attributes:
         series: Values by step of each metric. As in a store, a step that a series has already is passed over.
@@ -184,7 +184,7 @@ class RecordingEvaluation:
         self._count()
 
     def cancelled(self) -> bool:
-        """Whether so much was filed."""
+        """Whether the run is cancelled by now."""
         return self.cancel_after is not None and self.calls >= self.cancel_after
 
     def _count(self) -> None:

@@ -129,7 +129,7 @@ class PointEnvironment(Environment):
         if not fits or not ((pushes >= _LOW) & (pushes <= _HIGH)).all():
             raise ConfigurationError(
                 f"PointEnvironment: got actions {pushes.tolist()}, expected {self.num_envs} pairs from "
-                f"{_LOW.tolist()} to {_HIGH.tolist()}: heed the bounds of the action space"
+                f"{_LOW.tolist()} to {_HIGH.tolist()}: keep to the bounds of the action space"
             )
         return pushes
 

@@ -34,6 +34,7 @@ from qecforge.testing.checks.environments import (
     check_state,
     check_state_between_episodes,
     check_step,
+    check_trials,
 )
 from qecforge.testing.checks.groups import check_groups, check_invalid_rewards, check_reset_options
 from qecforge.testing.checks.play import MakeEnvironment, new_buffers, sample_actions
@@ -51,6 +52,7 @@ CHECKS: dict[str, Callable[[MakeEnvironment], None]] = {
     "masks": check_masks,
     "bad_actions": check_bad_actions,
     "peek": check_peek,
+    "trials": check_trials,
     "parameters": check_parameters,
     "discoveries": check_discoveries,
     "separation": check_separation,
@@ -144,6 +146,10 @@ class EnvironmentContract:
     def test_peek(self) -> None:
         """See `check_peek`."""
         check_peek(self.make)
+
+    def test_trials(self) -> None:
+        """See `check_trials`."""
+        check_trials(self.make)
 
     def test_parameters(self) -> None:
         """See `check_parameters`."""

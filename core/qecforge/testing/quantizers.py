@@ -125,9 +125,41 @@ class QuantizerContract:
         assert (floats.argmax(-1) == integers.argmax(-1)).mean() >= self.agreement
         assert np.abs(floats - integers).mean() < 0.05 * floats.std()
 
+    @pytest.mark.parametrize("hidden", [(), (6,), (6, 5)])
+    @pytest.mark.parametrize("silent", ["weights", "one output", "activations"])
+    def test_biases_outlast_weights_of_zero(self, hidden: tuple[int, ...], silent: str) -> None:
+        """Where a layer's weights, those of one output, or all that comes in are 0, its biases are what it gives."""
+        first = int(silent == "activations")
+        if first > len(hidden):
+            pytest.skip("no layer comes before the only one")
+        for number in range(first, len(hidden) + 1):
+            policy = PerceptronPolicy(hidden=hidden, actions=3, activation=nn.ReLU)
+            linear = [part for part in policy.module.modules() if isinstance(part, nn.Linear)]
+            with torch.no_grad():
+                linear[number].bias.copy_(
+                    torch.tensor([3e-3, 4e-3, 1e-3, 2e-3, 1.5e-3, 2.5e-3])[: linear[number].out_features]
+                )
+                match silent:
+                    case "weights":
+                        linear[number].weight.zero_()
+                    case "one output":
+                        linear[number].weight[0] = 0.0
+                        linear[number].weight[1:] *= 20.0
+                    case _:
+                        linear[number - 1].weight.zero_()
+                        linear[number - 1].bias.fill_(-1.0)
+            states, found = self.states(), self.quantized(policy)
+            floats, integers = policy.logits(states), run_reference(found.mlp, states)
+            for runtime in RUNTIMES:
+                np.testing.assert_array_equal(found.with_runtime(runtime, threads=1).logits(states), integers)
+            error, size = np.abs(floats - integers), np.abs(floats).max()
+            assert error.max() < (0.15 if silent == "one output" else 0.03) * size, f"layer {number}"
+            if number == len(hidden) and silent != "activations":
+                np.testing.assert_allclose(integers[:, 0], 0.003, rtol=1e-5)
+
     @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8])
     def test_every_runtime_equals_the_reference(self, bits: int) -> None:
-        """Any number of bits is heeded, and every runtime gives the reference's logits."""
+        """Every number of bits is used as asked for, and every runtime gives the reference's logits."""
         policy, states = PerceptronPolicy(), self.states()
         found = self.quantized(policy, bits=bits)
         mlp = found.mlp

@@ -7,7 +7,12 @@
         settings = {"scale": 2.0}   # a configuration
 
 Rewards of stabilizer tableaus are shown random codes, without noise, with shared noise and with noise of each
-environment. A reward that scores anything else overrides `examples` and `take`.
+environment. A reward that takes only some codes overrides `examples`:
+
+        def examples(self, rng):
+            return tableau_examples(rng, sizes=((5, 1, 2), (6, 2, 2)))
+
+A reward that scores anything else overrides `examples`, and `take` unless its batch is a numpy array of B rows.
 """
 
 from __future__ import annotations
@@ -61,10 +66,16 @@ def random_tableaus(n: int, k: int, size: int, rng: np.random.Generator) -> NDAr
     return words
 
 
-def tableau_examples(rng: np.random.Generator) -> list[RewardExample]:
-    """Batches of small codes under every kind of noise that a subject can declare, one of two machine words."""
+def tableau_examples(
+    rng: np.random.Generator, sizes: Sequence[tuple[int, int, int]] = ((5, 1, 3), (6, 2, 4), (40, 30, 2))
+) -> list[RewardExample]:
+    """Batches of 7 random codes under every kind of noise that a subject can declare.
+
+    Args:
+        sizes: Qubits, logical qubits and target distance of each batch's codes; two words a column where n + k > 64.
+    """
     examples = []
-    for n, k, d in ((5, 1, 3), (6, 2, 4), (40, 30, 2)):
+    for n, k, d in sizes:
         words = random_tableaus(n, k, _BATCH, rng)
         alike = rng.dirichlet([9, 1, 1], size=_BATCH)[:, [0, 1, 1, 2]] * [1, 0.5, 0.5, 1]
         each_alike = np.repeat(alike[:, None], n, axis=1)
@@ -94,9 +105,15 @@ class RewardContract:
         return tableau_examples(rng)
 
     def take(self, batch: Any, rows: Sequence[int]) -> Any:
-        """The batch of these members alone."""
-        per_env = batch.noise is not None and batch.noise.ndim == 3
-        return TableauBatch(batch.words[list(rows)], batch.noise[list(rows)] if per_env else batch.noise)
+        """The batch of these members alone: of tableaus, or of a numpy array of B rows."""
+        if isinstance(batch, np.ndarray):
+            return batch[list(rows)]
+        if not isinstance(batch, TableauBatch):
+            raise NotImplementedError(f"the batch is a {type(batch).__name__}: override `take`")
+        noise = batch.noise
+        if noise is not None and noise.ndim == 3:
+            noise = noise[list(rows)]
+        return TableauBatch(batch.words[list(rows)], noise)
 
     def make(self) -> Reward:
         """The reward under test."""
@@ -162,8 +179,7 @@ class RewardContract:
         for compiled, example in self.compiled():
             before = copy.deepcopy(example.batch)
             compiled.score(example.batch)
-            for name, array in vars(before).items():
-                np.testing.assert_array_equal(getattr(example.batch, name), array, err_msg=name)
+            _assert_unchanged(example.batch, before, "batch")
 
     def test_members_are_scored_alone(self) -> None:
         """A member's value does not depend on its neighbours, its place or the batch's size."""
@@ -209,6 +225,33 @@ class RewardContract:
             for each in compiled:
                 each.close()
             reward.close()
+
+
+def _assert_unchanged(now: Any, before: Any, place: str) -> None:
+    """Assert that a batch is as it was: an array, a container, an object with attributes, or a plain value."""
+    assert type(now) is type(before), place
+    if isinstance(now, np.ndarray):
+        np.testing.assert_array_equal(now, before, err_msg=place)
+    elif isinstance(now, Mapping):
+        assert list(now) == list(before), place
+        for key in now:
+            _assert_unchanged(now[key], before[key], f"{place}[{key!r}]")
+    elif isinstance(now, list | tuple):
+        assert len(now) == len(before), place
+        for index, (mine, earlier) in enumerate(zip(now, before, strict=True)):
+            _assert_unchanged(mine, earlier, f"{place}[{index}]")
+    elif attributes := _attributes(now):
+        assert attributes == _attributes(before), place
+        for name in attributes:
+            _assert_unchanged(getattr(now, name), getattr(before, name), f"{place}.{name}")
+    elif any("__eq__" in vars(kind) for kind in type(now).__mro__[:-1]):
+        assert now == before, place
+
+
+def _attributes(thing: Any) -> list[str]:
+    """Names of what an object holds, in `__dict__` or in slots; of an object without any, none."""
+    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    return [*getattr(thing, "__dict__", ()), *(name for name in slots if hasattr(thing, name))]
 
 
 def _buffers(length: int, like: RewardBuffers) -> RewardBuffers:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.errors import ConfigurationError, MissingDependency
+from qecforge.errors import ConfigurationError
 from qecforge.learning.restoring import restored_array, restored_int, restored_parts, restoring
+from qecforge.machine.extras import missing_dependency
 from qecforge.parameters import GaussianParameters
 from qecforge_baselines.config import CMAESConfig
 from qecforge_baselines.units import Units, own_generator
@@ -152,9 +153,7 @@ def _cma() -> Any:
     try:
         import cma
     except ImportError as error:
-        raise MissingDependency(
-            "agent cma_es: the package cma is not installed: pip install 'qecforge[baselines]'"
-        ) from error
+        raise missing_dependency("agent cma_es", "cma", "baselines") from error
     return cma
 
 

@@ -54,7 +54,7 @@ class SPSAConfig(ParameterAgentConfig):
     first_step: float = Field(
         default=0.1,
         gt=0,
-        description="Root mean square of the first step over the parameters, in exploration scales [ours]; a follows "
+        description="Root mean square over the parameters of the first step, in exploration scales [ours]; a follows "
         "from it and the first gradient estimate, as Spall 1998 advises.",
     )
     max_step: float = Field(

@@ -27,6 +27,7 @@ from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.learning.episodes import EpisodeStatistics
 from qecforge.learning.restoring import restoring
 from qecforge.learning.schedules import value_at
+from qecforge.learning.stepping import FilledSteps
 from qecforge.learning.torch_state import copied, seeded_generator, torch_device
 from qecforge.machine.threads import torch_threads
 from qecforge_ppo.batch import Batch, Minibatch
@@ -116,6 +117,7 @@ class _Training:
                 "set num_agents to 1"
             )
         self.config, self.env, self.seed, self.given, self.extra_loss = config, env, seed, policy, extra_loss
+        self.steps = FilledSteps(env)
         self.shape, inputs, actions, self.first_action = _spaces(env)
         self.device = torch_device(config.device)
         self.generators = [seeded_generator(seed, agent) for agent in range(config.num_agents)]
@@ -171,7 +173,7 @@ class _Training:
             rollout.actions[t] = actions
             torch.gather(log_probs, -1, actions.unsqueeze(-1), out=rollout.log_probs[t].unsqueeze(-1))
             chosen = actions.flatten().cpu().numpy()
-            infos = env.step(chosen + self.first_action if self.first_action else chosen, rollout.buffers(t))[-1]
+            infos = self.steps.step(chosen + self.first_action if self.first_action else chosen, rollout.buffers(t))[-1]
             if rollout.truncated[t].any():
                 final = torch.from_numpy(np.asarray(infos["final_obs"], np.float32))
                 final_values = self.networks.values(final.view(rollout.inputs[t].shape).to(self.device))
@@ -283,7 +285,7 @@ class _Training:
         if not np.isfinite(diagnostics).all():
             raise QecforgeError(
                 f"ppo: a loss is not finite after {self.step} steps (policy, value, entropy: {diagnostics[:3]}): "
-                "lower learning_rate or set max_grad_norm"
+                f"{self._advice()}"
             )
         names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
         metrics = dict(zip(names, diagnostics, strict=True))
@@ -307,6 +309,13 @@ class _Training:
         metrics["time/steps_per_second"] = self.rollout.rewards.size / (time.perf_counter() - self._started)
         metrics["time/rollout_steps_per_second"] = self.rollout.rewards.size / (self._played - self._started)
         self.metrics = metrics
+
+    def _advice(self) -> str:
+        """What to do about a loss that is not finite."""
+        for name in ("rewards", "observations"):
+            if not np.isfinite(getattr(self.rollout, name)).all():
+                return f"{type(self.env).__name__} gave {name} that are not finite: mend what computes them"
+        return "lower learning_rate" + ("" if self.config.max_grad_norm is not None else " or set max_grad_norm")
 
     def best_policy(self) -> Policy:
         """The given policy, or that of the agent whose recent episodes returned most."""

@@ -64,7 +64,7 @@ class PPOConfig(PluginConfig):
         default=300_000, ge=1, description="Environment steps to train for (APQ paper: 3e5 of warm-up)."
     )
     num_envs: int = Field(
-        default=256, ge=1, description="Environment members stepped together, shared out over the agents."
+        default=256, ge=1, description="Environment members stepped together, divided among the agents."
     )
     num_agents: int = Field(
         default=1,
@@ -109,18 +109,18 @@ class PPOConfig(PluginConfig):
     )
     normalize_advantages: Literal["minibatch", "rollout", "none"] = Field(
         default="minibatch",
-        description="Over what advantages are brought to mean 0 and deviation 1 (CleanRL: minibatch).",
+        description="Set over which advantages are normalised to mean 0 and standard deviation 1 (CleanRL: minibatch).",
     )
     target_kl: float | None = Field(
         default=None,
         gt=0,
-        description="Leave a rollout's remaining epochs out once the approximate KL exceeds this; none: never.",
+        description="Skip the remaining epochs of a rollout when the approximate KL exceeds this; none: never.",
     )
     actor: Literal["float", "int8"] = Field(
         default="float",
-        description="What plays the rollouts: the float policy, or its copy in integers, quantized anew before each "
-        "(per channel, min-max over the last rollout; the first one is float). The probabilities of the update's ratio "
-        "are those of what played.",
+        description="Policy of the rollouts: the float policy, or its integer copy, quantized again before each "
+        "(per channel, min-max over the last rollout; the first one is float). The update's ratio uses the "
+        "probabilities of the policy that acted.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",

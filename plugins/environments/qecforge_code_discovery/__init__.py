@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge.codes.packed import TABLEAU
 from qecforge.contracts import Environment, Reward
-from qecforge.hookspecs import EnvironmentSpec, hookimpl
+from qecforge.hookspecs import EnvironmentSpec, ReproductionSpec, hookimpl
 from qecforge_code_discovery.config import CodeDiscoveryConfig
+from qecforge_code_discovery.reproduction.spec import REPRODUCTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "make",
     "noise_from_target",
     "qecforge_environments",
+    "qecforge_reproductions",
 ]
 
 _LAZY = {
@@ -60,11 +62,18 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
     return [
         EnvironmentSpec(
             name="code_discovery",
-            summary="Build an encoder gate by gate until the code has the distance sought",
+            summary="Build an encoding circuit gate by gate until the code has the target distance",
             config=CodeDiscoveryConfig,
             make=make,
             actions="discrete",
             shows=TABLEAU,
             finds_codes=True,
+            can_peek=True,
         )
     ]
+
+
+@hookimpl
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:
+    """The search for encoders with few gates."""
+    return [REPRODUCTION]

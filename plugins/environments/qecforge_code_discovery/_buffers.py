@@ -11,7 +11,7 @@ from qecforge.contracts import StepBuffers
 from qecforge.errors import ConfigurationError
 from qecforge_code_discovery._layout import Shown
 
-__all__ = ["Filled", "buffers"]
+__all__ = ["Filled", "buffers", "checked_actions"]
 
 
 class Filled(NamedTuple):
@@ -49,3 +49,11 @@ def buffers(out: StepBuffers | None, shown: Shown) -> Filled:
                 f"give a C-contiguous {dtype} array of shape {shape}"
             )
     return given
+
+
+def checked_actions(actions: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Actions as kernels take them. Raises `ConfigurationError` where they are no integers of this shape."""
+    array = np.asarray(actions)
+    if array.shape != shape or array.dtype.kind not in "iu":
+        raise ConfigurationError(f"actions are {array.dtype} of shape {array.shape}: give integers of shape {shape}")
+    return np.ascontiguousarray(array, dtype=np.int64)

@@ -20,7 +20,16 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["append_gates", "begin_all", "branch", "end_steps", "excess_weights", "peek_gates", "show_all"]
+__all__ = [
+    "append_gates",
+    "begin_all",
+    "branch",
+    "end_steps",
+    "excess_weights",
+    "peek_gates",
+    "play_sequences",
+    "show_all",
+]
 
 NONE = np.uint16(0xFFFF)
 ONE = np.uint64(1)
@@ -577,3 +586,50 @@ def excess_weights(words, rules, out):  # type: ignore[no-untyped-def]
     limits = np.empty((4, words.shape[3]), np.uint64)
     for m in range(words.shape[0]):
         out[m] = _limits(words, m, rules.k, rules.weight_limit, limits)
+
+
+@njit(cache=True, nogil=True)
+def _play(lo, hi, sequences, lengths, actions, rules, initial, words, history, gates):  # type: ignore[no-untyped-def]
+    opcodes, first, second = actions.opcode, actions.first, actions.second
+    n, k, W = rules.n, rules.k, initial.shape[2]
+    css, weight_limit, weight_is_rule = rules.css, rules.weight_limit, rules.weight_is_rule
+    hard = css or weight_is_rule
+    limits = np.empty((4, W), np.uint64)
+    pair = np.empty((1, 2, 2, W), np.uint64)
+    for m in range(lo, hi):
+        for q in range(n):
+            for t in range(2):
+                for w in range(W):
+                    words[m, q, t, w] = initial[q, t, w]
+        kept = 0
+        for i in range(lengths[m]):
+            action = sequences[m, i]
+            opcode, q, r = opcodes[action], first[action], second[action]
+            if opcode == STOP:
+                break
+            if hard:
+                _limits(words, m, k, weight_limit, limits)
+                if not _allowed(words, m, opcode, q, r, css, weight_is_rule, limits, pair):
+                    continue
+            _apply(words, m, opcode, q, r)
+            history[m, kept] = action
+            kept += 1
+        gates[m] = kept
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def play_sequences(chunk, sequences, lengths, actions, rules, initial, words, history, gates):  # type: ignore[no-untyped-def]
+    """Append whole sequences of gates to trivial codes, as episodes would.
+
+    Args:
+        sequences: (M, L) int64 actions, in range; lengths: (M,) int64, how many of each row count.
+        initial: (n, 2, W), the trivial code.
+        words: (M, n, 2, W), written; history: (M, L) uint16, the gates that had an effect; gates: (M,) int32, how many.
+    """
+    M = sequences.shape[0]
+    if chunk >= M:
+        _play(0, M, sequences, lengths, actions, rules, initial, words, history, gates)
+    else:
+        for c in prange((M + chunk - 1) // chunk):
+            lo, hi = c * chunk, min(M, c * chunk + chunk)
+            _play(lo, hi, sequences, lengths, actions, rules, initial, words, history, gates)

@@ -25,15 +25,17 @@ class Discovery:
 
     Attributes:
         group: 64-bit hash of the stabilizer group.
-        actions: (G,) uint16, the encoder's gates.
+        actions: (G,) uint16, the encoder's gates, superfluous ones left out.
         step: Environment steps, over all members, when it was found.
         parameters: (P,) float64, the noise parameters of the episode.
+        appended: Gates of the encoder as it was built, superfluous ones included.
     """
 
     group: int
     actions: NDArray[np.uint16]
     step: int
     parameters: NDArray[np.float64]
+    appended: int
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -95,6 +97,7 @@ class Archive:
             "actions": np.concatenate([np.zeros(0, np.uint16), *(d.actions for d in kept)]),
             "steps": np.array([d.step for d in kept], dtype=np.int64),
             "parameters": np.array([d.parameters for d in kept], dtype=np.float64),
+            "appended": np.array([d.appended for d in kept], dtype=np.int64),
             "new": np.array([d.group in self._new for d in kept], dtype=np.bool_),
         }
 
@@ -126,11 +129,13 @@ class Archive:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`, which is `checked`."""
         ends = np.cumsum(state["lengths"])
+        appended = state.get("appended", state["lengths"])  # states of before superfluous gates were left out
         self._kept = {}
         self._new = set()
         for i, group in enumerate(state["groups"]):
             actions = np.array(state["actions"][ends[i] - state["lengths"][i] : ends[i]], dtype=np.uint16)
-            found = Discovery(int(group), actions, int(state["steps"][i]), np.array(state["parameters"][i], np.float64))
+            parameters = np.array(state["parameters"][i], np.float64)
+            found = Discovery(int(group), actions, int(state["steps"][i]), parameters, int(appended[i]))
             self._kept[found.group] = found
             if state["new"][i]:
                 self._new.add(found.group)
@@ -164,5 +169,8 @@ def discovered_code(
         two_qubit_gate_count=int(np.count_nonzero(table.first[found.actions] != table.second[found.actions])),
         target_distance=target_distance,
         step=found.step,
-        attributes={f"noise_{name}": float(value) for name, value in zip(parameters, found.parameters, strict=True)},
+        attributes={
+            "appended_gates": found.appended,
+            **{f"noise_{name}": float(value) for name, value in zip(parameters, found.parameters, strict=True)},
+        },
     )

@@ -29,7 +29,7 @@ class CodeDiscoveryConfig(PluginConfig):
 
     n: int = Field(description="Physical qubits; n + k is at most 128.")
     k: int = Field(default=1, ge=1, description="Logical qubits.")
-    target_distance: int = Field(ge=2, description="The distance d sought: all errors of weight < d are detected.")
+    target_distance: int = Field(ge=2, description="The target distance d: all errors of weight < d are detected.")
     max_gates: int = Field(default=50, ge=1, le=65535, description="Steps after which an episode ends [ours].")
     gates: tuple[str, ...] = Field(
         default=("h", "s", "sqrt_x", "cx"),
@@ -37,7 +37,8 @@ class CodeDiscoveryConfig(PluginConfig):
     )
     connectivity: Connectivity = Field(default="all_to_all", description="Which pairs two-qubit gates act on.")
     noise: Noise | None = Field(
-        default=None, description="Channel of each qubit, weighs errors in the reward; none: the reward's own default."
+        default=None,
+        description="Noise channel of each qubit, which weights errors in the reward; none: the reward's own default.",
     )
     noise_aware: bool = Field(default=False, description="Show the noise parameters to the agent.")
     show_progress: bool = Field(default=False, description="Show the fraction of the gate budget that is used up.")
@@ -69,8 +70,8 @@ class CodeDiscoveryConfig(PluginConfig):
     )
     check_weight_rule: Literal["success", "mask"] = Field(
         default="success",
-        description="success: an episode succeeds only with every generator within max_check_weight; mask: a gate that "
-        "would lift a generator above it is moreover forbidden (masked, and without effect).",
+        description="success: an episode succeeds only with every generator within max_check_weight; mask: in "
+        "addition, a gate that would make a generator heavier is forbidden (masked, and without effect).",
     )
     check_weight_penalty: float = Field(
         default=0.0, ge=0, description="Subtracted from the reward of a step for each unit of weight above the limit."
@@ -90,8 +91,8 @@ class CodeDiscoveryConfig(PluginConfig):
         default=16,
         ge=1,
         le=65536,
-        description="Codes that the search remembers at a time: distinct stabilizer groups, fewest gates first, oldest "
-        "first. Each that enters is filed, so a run may file more.",
+        description="Number of codes kept in memory during the search: distinct stabilizer groups, fewest gates "
+        "first, then oldest first. Each code that enters is stored, so a run may store more.",
     )
 
     @field_validator("gates", mode="before")

@@ -18,6 +18,7 @@ from qecforge.contracts import (
     Environment,
     Reward,
     RewardBuffers,
+    SequenceTrials,
     StepBuffers,
     closing_on_error,
     require_valid,
@@ -26,12 +27,15 @@ from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.learning.generators import generator_state, restored_generator
 from qecforge.learning.restoring import restored_array, restored_int, restored_parts
 from qecforge_code_discovery import _canonical, _kernels, _setup
-from qecforge_code_discovery._buffers import buffers
+from qecforge_code_discovery._buffers import buffers, checked_actions
 from qecforge_code_discovery._groups import GroupStarts
+from qecforge_code_discovery._keeping import Solved, keep
 from qecforge_code_discovery._layout import Shown
 from qecforge_code_discovery._lookahead import LookAhead
 from qecforge_code_discovery._peek import Peek
-from qecforge_code_discovery.archive import Archive, Discovery, discovered_code
+from qecforge_code_discovery._superfluous import Pruning
+from qecforge_code_discovery._trials import Trials
+from qecforge_code_discovery.archive import Archive, discovered_code
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 from qecforge_code_discovery.noise import PerQubit
 
@@ -108,6 +112,15 @@ class CodeDiscovery(Environment):
                 solved=self._solved,
                 batch=num_envs,
             )
+            self._trials = Trials(
+                self._actions,
+                self._rules,
+                self._initial,
+                noise=self._noise,
+                score=self._score,
+                solved=self._solved,
+                batch=num_envs,
+            )
             self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
             self.reset(seed=seed)
 
@@ -136,8 +149,10 @@ class CodeDiscovery(Environment):
         self._lengths = np.zeros(B, np.int32)
         self._gate_counts = np.zeros(B, np.int32)
         self._success = np.zeros(B, np.bool_)
-        self._hashes = np.zeros(B, np.uint64)
         self._steps = 0
+        self._tried = 0
+        self.can_try = not self._rules.sampled
+        self._pruning = Pruning(self._actions, self._rules, self._initial, self._stabilizer_rows)
         self._archive = Archive(config.max_discoveries)
         self._chunk = max(_MIN_CHUNK, -(-B // numba.get_num_threads()))
         self.single_observation_space = space
@@ -220,7 +235,7 @@ class CodeDiscovery(Environment):
             ConfigurationError: Actions of a wrong shape or kind, or out of range; nothing has changed then.
             InfrastructureError: The reward could not score; the environment is not to be used any more.
         """
-        taken = self._checked(actions, (self.num_envs,))
+        taken = checked_actions(actions, (self.num_envs,))
         bad = _kernels.append_gates(self._chunk, taken, self._actions, self._rules, self._episode, self._shown)
         if bad >= 0:
             raise ConfigurationError(
@@ -230,7 +245,7 @@ class CodeDiscovery(Environment):
         scores = self._score(TableauBatch(self._episode.words, self._noise), self._scores)
         solved = self._solved(scores, self._episode.words)
         if solved.any():
-            self._keep(solved)
+            self._keep(Solved(solved, self._episode.words, self._episode.history, self._episode.gates))
         observations, mask, rewards, terminated, truncated = buffers(out, self._shown)
         infos = self._infos(fresh=out is None)
         self._draw()
@@ -319,10 +334,34 @@ class CodeDiscovery(Environment):
         actions = np.asarray(actions)
         if actions.ndim != 2:
             raise ConfigurationError(f"candidates have shape {actions.shape}: give (members, candidates)")
-        taken = self._checked(actions, (len(states), actions.shape[1]))
+        taken = checked_actions(actions, (len(states), actions.shape[1]))
         if taken.size and not (taken.min() >= 0 and taken.max() < len(self.table)):
             raise ConfigurationError(f"a candidate action is out of range: give 0..{len(self.table) - 1}")
         return self._peek(states, taken)
+
+    @property
+    def action_factors(self) -> NDArray[np.int64]:
+        """(A, 3): the gate, its first and its second qubit."""
+        return np.stack([self.table.opcode.astype(np.int64), self.table.first, self.table.second], axis=1)
+
+    def try_sequences(self, actions: NDArray[Any], lengths: NDArray[Any]) -> SequenceTrials:
+        """See `Environment.try_sequences`. A sequence counts as many steps as it is long; `stop` ends it.
+
+        Raises:
+            ConfigurationError: The noise is drawn for each episode, lengths are beyond `max_gates`, and as there.
+            InfrastructureError: The reward could not score.
+        """
+        if not self.can_try:
+            raise ConfigurationError(
+                "code_discovery: sequences cannot be tried where each episode draws its noise: give `noise` fixed "
+                "numbers, or leave it out"
+            )
+        before, self._tried = self._tried, self._tried + int(np.sum(lengths, dtype=np.int64))
+        try:
+            return self._trials(actions, lengths, self._keep)
+        except ConfigurationError:
+            self._tried = before
+            raise
 
     def _score(self, batch: TableauBatch, out: RewardBuffers | None = None) -> RewardBuffers:
         return require_valid(self._reward.score(batch, out), "code_discovery")
@@ -337,6 +376,7 @@ class CodeDiscovery(Environment):
             "masked": self._shown.masked.copy(),
             "ranges": self._ranges.copy(),
             "steps": self._steps,
+            "tried": self._tried,
             "archive": self._archive.state_dict(),
             "groups": None if self._groups is None else self._groups.state_dict(),
             "generator": generator_state(self._rng),
@@ -358,13 +398,14 @@ class CodeDiscovery(Environment):
         # All is checked before anything is taken over: the kernels look up gates and qubits by these numbers.
         arrays = self._restored_arrays(state)
         archive = self._archive.checked(state["archive"], self.config.max_gates, len(self.table), self._ranges.shape[1])
+        tried = restored_int(state.get("tried", 0), "code_discovery: tried")  # states from before trials have none
         groups = state.get("groups")  # checkpoints from before there were groups have none
         restored = None if groups is None else GroupStarts.from_state_dict(groups, self.num_envs)
         steps, rng = restored_int(state["steps"], "code_discovery: steps"), restored_generator(state["generator"])
         for array, found in arrays:
             array[...] = found
         self._archive.load_state_dict(archive)
-        self._steps, self._groups, self._rng = steps, restored, rng
+        self._steps, self._tried, self._groups, self._rng = steps, tried, restored, rng
 
     def _restored_arrays(self, state: Mapping[str, Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Each array of the running episodes with what it is to hold."""
@@ -407,14 +448,6 @@ class CodeDiscovery(Environment):
         elif self._rules.sampled:
             self._rng.random(out=self._uniforms)
 
-    def _checked(self, actions: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        array = np.asarray(actions)
-        if array.shape != shape or array.dtype.kind not in "iu":
-            raise ConfigurationError(
-                f"actions are {array.dtype} of shape {array.shape}: give integers of shape {shape}"
-            )
-        return np.ascontiguousarray(array, dtype=np.int64)
-
     def _solved(self, scores: RewardBuffers, words: NDArray[np.uint64]) -> NDArray[np.bool_]:
         if scores.solved is not None:
             return scores.solved
@@ -422,34 +455,16 @@ class CodeDiscovery(Environment):
         _canonical.detects_errors(words, self._stabilizer_rows, self.config.target_distance, solved)
         return solved
 
-    def _keep(self, solved: NDArray[np.bool_]) -> None:
-        archive = self._archive
-        found = _canonical.screen(
-            solved,
-            self._episode.words,
-            self._episode.gates,
+    def _keep(self, batch: Solved) -> None:
+        fixed = self._ranges[:1, :, 1]
+        keep(
+            self._archive,
+            batch,
+            self._rules,
+            self._pruning,
             self._stabilizer_rows,
-            archive.most,
-            archive.known,
-            archive.known_gates,
-            self._hashes,
-        )
-        if len(found) and self._rules.weight_limit:
-            excess = np.empty(len(found), np.int64)
-            _kernels.excess_weights(self._episode.words[found], self._rules, excess)
-            found = found[excess == 0]
-        if not len(found):
-            return
-        archive.add(
-            [
-                Discovery(
-                    group=int(self._hashes[b]),
-                    actions=self._episode.history[b, : self._episode.gates[b]].copy(),
-                    step=self._steps * self.num_envs,
-                    parameters=self._episode.parameters[b].copy(),
-                )
-                for b in found
-            ]
+            step=self._steps * self.num_envs + self._tried,
+            parameters=self._episode.parameters if batch.words is self._episode.words else fixed,
         )
 
     def _value_begun(self, begun: NDArray[np.bool_]) -> None:

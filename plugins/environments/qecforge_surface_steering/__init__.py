@@ -124,7 +124,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
     return [
         EnvironmentSpec(
             name="surface_steering",
-            summary="Hold a drifting processor calibrated by the detection events of its error correction",
+            summary="Keep a drifting processor calibrated from the detection events of its error correction",
             config=SurfaceSteeringConfig,
             make=make,
             actions="parameters",
@@ -149,7 +149,7 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
         ),
         EnvironmentSpec(
             name="decoder_steering",
-            summary="Tune what a decoder believes of each gate on the logical error rate",
+            summary="Tune the gate error probabilities that a decoder assumes, to lower the logical error rate",
             config=DecoderSteeringConfig,
             make=make_decoder_steering,
             actions="parameters",

@@ -44,11 +44,11 @@ class SurfaceSteeringConfig(PluginConfig):
         description="surface: rotated surface code in CZ gates, a single-qubit layer on every qubit; color: stim's "
         "colour code, cycling through X, Y, Z; circuit: the one given as `circuit`.",
     )
-    distance: int | None = Field(default=None, description="Odd, 3 or more; needed but for a circuit of your own.")
+    distance: int | None = Field(default=None, description="Distance of the code: odd, 3 or more. Not with `circuit`.")
     rounds: int = Field(
         default=25,
         ge=1,
-        description="Cycles of one shot (25 on hardware, arXiv 2511.08493); a circuit of your own needs its number.",
+        description="Cycles of one shot (25 on hardware, arXiv 2511.08493); with `circuit`: the number of its cycles.",
     )
     memory: Literal["x", "z", "both"] = Field(
         default="both", description="Basis of the memory experiment of the surface code; both: half the shots each."
@@ -74,12 +74,16 @@ class SurfaceSteeringConfig(PluginConfig):
         default=None, description="Optima before drift, gate after gate, instead of drawn ones."
     )
     device_seed: int | None = Field(
-        default=None, ge=0, description="Draws floors, curvatures, optima, drift and start; none: the run's own seed."
+        default=None, ge=0, description="Seed of floors, curvatures, optima, drift and start; none: the run's seed."
     )
     start: Start = Field(default=Calibrated(), description="Where control starts.")
     drift: tuple[Drift, ...] = Field(default=(), description="Profiles that move optima; their offsets add up.")
-    measurement_error: float = Field(default=0.0, ge=0, lt=0.5, description="Not learnable.")
-    reset_error: float = Field(default=0.0, ge=0, lt=0.5, description="Not learnable.")
+    measurement_error: float = Field(
+        default=0.0, ge=0, lt=0.5, description="Probability of a measurement error; no parameter changes it."
+    )
+    reset_error: float = Field(
+        default=0.0, ge=0, lt=0.5, description="Probability of a reset error; no parameter changes it."
+    )
     engine: Literal["closed_form", "stim"] = Field(
         default="closed_form",
         description="closed_form: exact rates with independent shot noise for each objective, true covariance ignored; "
@@ -98,11 +102,15 @@ class SurfaceSteeringConfig(PluginConfig):
     reward: Literal["vector", "scalar"] = Field(
         default="vector", description="vector: minus the event rate of each objective; scalar: their mean."
     )
-    horizon: int = Field(default=1000, ge=1, description="Epochs that the observation counts to, as a fraction.")
-    max_memory_gib: float | None = Field(
-        default=None, gt=0, description="Memory that candidates may take; none: what the machine has free."
+    horizon: int = Field(
+        default=1000, ge=1, description="Number of epochs at which the observed fraction of time is 1."
     )
-    assess: Assess = Field(default=Assess(), description="Of a logical error rate, where an agent asks for one.")
+    max_memory_gib: float | None = Field(
+        default=None, gt=0, description="Memory for candidates; none: the free memory of the machine."
+    )
+    assess: Assess = Field(
+        default=Assess(), description="How a logical error rate is measured when the agent asks for one."
+    )
 
     @field_validator("circuit", mode="before")
     @classmethod
@@ -169,7 +177,7 @@ class SurfaceSteeringConfig(PluginConfig):
                 raise ValueError(f"floor: {name} is {value:g}, which leaves (0, 1/2): give a smaller probability")
 
     def check_epochs(self, epochs: int) -> None:
-        """Raises `ValueError` where a table of the drift ends before a search of so many epochs does."""
+        """Raises `ValueError` if a table of the drift is shorter than a search of this many epochs."""
         for number, profile in enumerate(self.drift):
             if isinstance(profile, Table) and profile.beyond == "refuse" and profile.ends < epochs:
                 raise ValueError(

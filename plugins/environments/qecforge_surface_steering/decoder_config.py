@@ -16,13 +16,12 @@ __all__ = ["DecoderPriorsConfig", "DecoderSteeringConfig"]
 class Calibration(PluginConfig):
     """How gate errors are inferred from detection events alone."""
 
-    shots: int = Field(default=10_000, ge=1, description="Shots, of all bases together, drawn apart from all others.")
+    shots: int = Field(default=10_000, ge=1, description="Shots, all bases together; not used for anything else.")
     spread: float = Field(
         default=1.0,
         gt=0,
         allow_inf_nan=False,
-        description="Scale of what is believed before, Student's distribution around the nominal errors, in units of "
-        "them [ours].",
+        description="Scale of the prior distribution, Student's around the nominal errors, in units of them [ours].",
     )
 
 
@@ -38,7 +37,7 @@ class DecoderSteeringConfig(PluginConfig):
     )
     epoch: int = Field(default=0, ge=0, description="Epoch of the device's drift at which it is held.")
     decoder: DecoderName = Field(
-        default="auto", description="Whose priors are tuned (the paper: those of matching, which is also the fastest)."
+        default="auto", description="Decoder whose priors are tuned (paper: matching, which is also the fastest)."
     )
     parameters: Literal["gate", "kind"] = Field(
         default="gate",
@@ -47,10 +46,12 @@ class DecoderSteeringConfig(PluginConfig):
     )
     prior: Literal["nominal", "learned"] = Field(
         default="nominal",
-        description="Where tuning starts. nominal: gates of a kind err alike, with the floors of the configuration; "
-        "learned: as detection events say.",
+        description="Where tuning starts. nominal: equal errors for all gates of a kind, those of the "
+        "configuration; learned: inferred from detection events.",
     )
-    calibration: Calibration = Field(default=Calibration(), description="Where a learned prior comes from.")
+    calibration: Calibration = Field(
+        default=Calibration(), description="Measurement from which a learned prior is inferred."
+    )
     shots: int = Field(
         default=10_000,
         ge=1,
@@ -63,9 +64,11 @@ class DecoderSteeringConfig(PluginConfig):
         description="Exploration scale: of the natural logarithm of a prior [ours].",
     )
     assess_shots: int = Field(
-        default=20_000, ge=1, description="Shots, others than in training, where an agent asks for an assessment."
+        default=20_000, ge=1, description="Shots of an assessment, other shots than those of training."
     )
-    horizon: int = Field(default=1000, ge=1, description="Epochs that the observation counts to, as a fraction.")
+    horizon: int = Field(
+        default=1000, ge=1, description="Number of epochs at which the observed fraction of time is 1."
+    )
 
 
 class DecoderPriorsConfig(PluginConfig):

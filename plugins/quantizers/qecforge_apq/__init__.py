@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from qecforge.contracts import Quantizer
 from qecforge.hookspecs import QuantizerSpec, ReproductionSpec, hookimpl
-from qecforge_apq.config import ApqConfig, check_components
+from qecforge_apq.config import ApqConfig, check_components, needs_lookahead
 from qecforge_apq.reproduction.spec import REPRODUCTION
 
 __all__ = ["ApqConfig", "make_apq", "qecforge_quantizers", "qecforge_reproductions"]
@@ -30,11 +30,12 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
     return [
         QuantizerSpec(
             name="apq",
-            summary="Argmax-preserving quantization: QAT that keeps the teacher's order of actions (APQ)",
+            summary="Argmax-preserving quantization (APQ): QAT that preserves the teacher's ranking of actions",
             config=ApqConfig,
             make=make_apq,
             kind="training_aware",
             check=check_components,
+            needs_lookahead=needs_lookahead,
         )
     ]
 

@@ -10,7 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, WrapSerializer, model
 from qecforge.learning.schedules import Schedule
 from qecforge_lsq import LsqConfig
 
-__all__ = ["ApqConfig", "check_components"]
+__all__ = ["ApqConfig", "check_components", "needs_lookahead"]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -47,7 +47,7 @@ class ApqConfig(LsqConfig):
         default=1.0, description="Weight of L_rank (APQ paper, eq. 6: unpublished; 1 is ours)."
     )
     alpha: Weight | Anneal = Field(default=0.5, description="Weight of the listwise term (APQ paper: 0.5).")
-    pairwise: bool = Field(default=True, description="Whether the pairwise margin term, eq. (1), is there.")
+    pairwise: bool = Field(default=True, description="Whether the pairwise margin term, eq. (1), is used.")
     margin: Weight | Anneal = Field(
         default=Schedule.model_validate({"from": 0.0, "to": 0.2, "until": 0.5}),
         description='tau of the pairwise term, logits (APQ paper: 0.2, "anneal-up"; from 0 within the first half is '
@@ -168,3 +168,13 @@ def check_components(components: Sequence[str] | None, config: ApqConfig) -> Non
             f"residual_component is {config.residual_component!r}, expected one of the reward's, {', '.join(known)}: "
             "name one of these, or set safe to none"
         )
+
+
+def needs_lookahead(config: ApqConfig) -> str | None:
+    """What of the configuration needs an environment that looks ahead, and how to do without; None where nothing."""
+    if config.safe == "none" or (config.residual_change, config.residual_component) == ("sensitivity", "reward"):
+        return None
+    return (
+        f"safe: {config.safe} needs that: set safe to none, or residual_change to sensitivity with residual_component "
+        "reward"
+    )

@@ -48,7 +48,7 @@ class ApqLoss:
             use the agent's.
         unquantized: From observations to the logits of the student's weights without quantisation, for
             `noise_against: unquantized`.
-        heed: Told the progress before each minibatch is judged (the end of the student's calibration).
+        on_progress: Told the progress before each minibatch is judged (the end of the student's calibration).
 
     Attributes:
         needs_states: Whether minibatches have to carry `Environment.compact_states`.
@@ -66,11 +66,11 @@ class ApqLoss:
         *,
         student_logits: Callable[[Tensor], Tensor] | None = None,
         unquantized: Callable[[Tensor], Tensor] | None = None,
-        heed: Callable[[float], None] | None = None,
+        on_progress: Callable[[float], None] | None = None,
     ) -> None:
         self.config, self.env = config, env
         self._policy, self._teacher = teacher, _frozen(teacher.module)
-        self._student_logits, self._unquantized, self._heed = student_logits, unquantized, heed
+        self._student_logits, self._unquantized, self._on_progress = student_logits, unquantized, on_progress
         self.needs_states = config.safe != "none" and config.residual_change == "peek"
         if self.needs_states and not env.can_peek:
             raise ConfigurationError(
@@ -86,8 +86,8 @@ class ApqLoss:
     def __call__(self, batch: TrainingBatch) -> Tensor:
         """The scalar, with gradient for the student alone. epsilon_hat takes this minibatch in first."""
         config, mask = self.config, batch.action_mask
-        if self._heed is not None:
-            self._heed(batch.progress)
+        if self._on_progress is not None:
+            self._on_progress(batch.progress)
         student = batch.logits if self._student_logits is None else self._student_logits(batch.observations)
         with torch.no_grad():
             teacher = self._teacher.to(student.device)(batch.observations)
@@ -159,7 +159,7 @@ class ApqLoss:
             if batch.states is None:
                 raise ConfigurationError(
                     "apq: the agent gave no states, which safe with residual_change: peek needs: use an agent that "
-                    "heeds ExtraLoss.needs_states, or set residual_change to sensitivity"
+                    "follows ExtraLoss.needs_states, or set residual_change to sensitivity"
                 )
             states = batch.states[rows.cpu().numpy()]
             looked_up = peek_changes(self.env, states, actions.cpu().numpy(), self.config.residual_component)

@@ -50,7 +50,7 @@ class ArgmaxPreserving(LearnedStepSizes):
             return logits
 
         if self.apq.mode == "qat":
-            return ApqLoss(self.apq, teacher, env, unquantized=unquantized, heed=schedule.heed)
+            return ApqLoss(self.apq, teacher, env, unquantized=unquantized, on_progress=schedule.follow_progress)
         # forward itself, past the hook
         return ApqLoss(self.apq, teacher, env, unquantized=unquantized, student_logits=module.forward)
 

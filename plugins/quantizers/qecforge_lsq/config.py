@@ -19,7 +19,7 @@ class LsqConfig(PluginConfig):
     )
     granularity: Literal["per_tensor", "per_channel"] = Field(
         default="per_channel",
-        description="Of weight steps: one for each output (APQ paper, section 5: per-channel), or one for each layer. "
+        description="Weight steps: one for each output (APQ paper, section 5: per-channel), or one for each layer. "
         "Activations have one step per tensor.",
     )
     weight_range: Literal["minmax", "mse"] = Field(
@@ -30,7 +30,8 @@ class LsqConfig(PluginConfig):
     calibration_states: int = Field(
         default=1024,
         ge=16,
-        description="States met by the teacher that the first activation steps are taken from, by min-max (APQ paper: "
+        description="States visited by the teacher from which the first activation steps are computed, by "
+        "min-max (APQ paper: "
         "1024 for its post-training baselines).",
     )
     observe_until: float = Field(
@@ -51,5 +52,5 @@ class LsqConfig(PluginConfig):
         "4.3: periodic rescaling of outlier channels, in attention; in perceptrons and the factor: ours).",
     )
     rescale_every: int = Field(
-        default=100, ge=1, description="Minibatches between two looks at outliers (APQ paper: periodic; 100 is ours)."
+        default=100, ge=1, description="Minibatches between two checks for outliers (APQ paper: periodic; 100 is ours)."
     )

@@ -32,10 +32,10 @@ class CalibrationSchedule:
 
     def __call__(self, batch: TrainingBatch) -> torch.Tensor:
         """Zero, with gradient zero."""
-        self.heed(batch.progress)
+        self.follow_progress(batch.progress)
         return 0.0 * batch.logits.sum()
 
-    def heed(self, progress: float) -> None:
+    def follow_progress(self, progress: float) -> None:
         """End the calibration where the fraction `progress` of the fine-tuning is past `observe_until`."""
         module = self.student.module
         if progress >= self.observe_until and bool(module.observing):

@@ -17,7 +17,7 @@ class PtqConfig(PluginConfig):
     bits: int = Field(default=8, ge=2, le=8, description="Bits of weights and activations (APQ paper: INT8).")
     granularity: Literal["per_tensor", "per_channel"] = Field(
         default="per_tensor",
-        description="Of weight steps: one for each layer (APQ paper's baseline: per-tensor), or one for each output. "
+        description="Weight steps: one for each layer (APQ paper's baseline: per-tensor), or one for each output. "
         "Activations have one step per tensor.",
     )
     range: Literal["minmax", "percentile", "mse"] = Field(
@@ -32,7 +32,9 @@ class PtqConfig(PluginConfig):
         description="With range: percentile, the percentage of values below the upper end, and above the lower end.",
     )
     calibration_states: int = Field(
-        default=1024, ge=16, description="States met by the float policy that ranges are taken from (APQ paper: 1024)."
+        default=1024,
+        ge=16,
+        description="States visited by the float policy from which ranges are computed (APQ paper: 1024).",
     )
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
     return [
         QuantizerSpec(
             name="smoothquant",
-            summary="SmoothQuant W8A8: activation outliers divided out, multiplied into the weights",
+            summary="SmoothQuant W8A8: scale moved from activation outliers into the weights",
             config=SmoothQuantConfig,
             make=make_smoothquant,
             kind="post_training",

@@ -34,9 +34,11 @@ class SmoothQuantConfig(PluginConfig):
     )
     granularity: Literal["per_tensor", "per_channel"] = Field(
         default="per_tensor",
-        description="Of weight steps: one for each layer (SmoothQuant, table 2), or one for each output. Activations "
+        description="Weight steps: one for each layer (SmoothQuant, table 2), or one for each output. Activations "
         "have one static step per tensor (its O3).",
     )
     calibration_states: int = Field(
-        default=1024, ge=16, description="States met by the float policy that ranges are taken from (APQ paper: 1024)."
+        default=1024,
+        ge=16,
+        description="States visited by the float policy from which ranges are computed (APQ paper: 1024).",
     )

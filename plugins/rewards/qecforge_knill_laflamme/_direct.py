@@ -165,6 +165,23 @@ def _count_block(columns: Any, depth: int, index: Any, limit: Any, prefixes: Any
         _scan_pairs(columns, top[length], prefixes[length], z, length - z, index, limit, found, counts)
 
 
+@njit(nogil=True, cache=True)
+def _direct_block(
+    block: int, words: Any, depth: int, index: Any, limit: Any, narrow: Any, lanes: int, counts: Any
+) -> None:
+    batch, n = words.shape[0], words.shape[1]
+    columns = np.empty((n, 2, lanes), narrow.dtype)
+    prefixes = np.empty((max(depth - 1, 1), lanes), narrow.dtype)
+    found = np.empty((3, lanes), narrow.dtype)
+    own = np.empty((counts.shape[0], lanes), np.int64)
+    start = block * lanes
+    _load(words, start, columns)
+    _count_block(columns, depth, index, limit, prefixes, found, own)
+    for c in range(own.shape[0]):
+        for lane in range(min(lanes, batch - start)):
+            counts[c, start + lane] = own[c, lane]
+
+
 @njit(nogil=True, parallel=True, cache=True)
 def count_direct(words: Any, k: int, depth: int, index: Any, narrow: Any, lanes: int, counts: Any) -> None:
     """Violating errors per class of each code.
@@ -178,16 +195,10 @@ def count_direct(words: Any, k: int, depth: int, index: Any, narrow: Any, lanes:
         lanes: Codes per block; best a multiple of 32.
         counts: (C, >= B) int64, filled.
     """
-    batch, n = words.shape[0], words.shape[1]
     limit = narrow.dtype.type((np.uint64(1) << np.uint64(2 * k)) - np.uint64(1))
-    for block in prange((batch + lanes - 1) // lanes):
-        columns = np.empty((n, 2, lanes), narrow.dtype)
-        prefixes = np.empty((max(depth - 1, 1), lanes), narrow.dtype)
-        found = np.empty((3, lanes), narrow.dtype)
-        own = np.empty((counts.shape[0], lanes), np.int64)
-        start = block * lanes
-        _load(words, start, columns)
-        _count_block(columns, depth, index, limit, prefixes, found, own)
-        for c in range(own.shape[0]):
-            for lane in range(min(lanes, batch - start)):
-                counts[c, start + lane] = own[c, lane]
+    blocks = (words.shape[0] + lanes - 1) // lanes
+    if blocks == 1:  # in the calling thread: waking another takes longer
+        _direct_block(0, words, depth, index, limit, narrow, lanes, counts)
+    else:
+        for block in prange(blocks):
+            _direct_block(block, words, depth, index, limit, narrow, lanes, counts)

@@ -225,6 +225,29 @@ def _histogram(x: Any, z: Any, rows: int, by_weight: bool, scratch: Any, histogr
                 histogram[a * (n + 1) + b] += _count_equal(planes, b, excluded, width)
 
 
+@njit(nogil=True, cache=True)
+def _enumerate_block(block: int, blocks: int, words: Any, k: int, by_weight: bool, matrix: Any, counts: Any) -> None:
+    batch, n = words.shape[0], words.shape[1]
+    x, z = np.empty(n, np.int64), np.empty(n, np.int64)
+    histogram = np.empty(matrix.shape[1], np.int64)
+    scratch = (
+        np.empty(7 * _WIDTH, _U),
+        np.empty(_PLANES * _WIDTH, _U),
+        np.empty(_PLANES * _WIDTH, _U),
+        np.empty(_WIDTH, _U),
+    )
+    for b in range(batch * block // blocks, batch * (block + 1) // blocks):
+        for q in range(n):
+            x[q] = np.int64(words[b, q, 0, 0] >> _U(2 * k))
+            z[q] = np.int64(words[b, q, 1, 0] >> _U(2 * k))
+        _histogram(x, z, n - k, by_weight, scratch, histogram)
+        for c in range(matrix.shape[0]):
+            total = 0
+            for column in range(matrix.shape[1]):
+                total += matrix[c, column] * histogram[column]
+            counts[c, b] = total >> (n - k)
+
+
 @njit(nogil=True, parallel=True, cache=True)
 def count_enumerator(words: Any, k: int, by_weight: bool, matrix: Any, blocks: int, counts: Any) -> None:
     """Violating errors per class of each code.
@@ -237,23 +260,8 @@ def count_enumerator(words: Any, k: int, by_weight: bool, matrix: Any, blocks: i
         blocks: Into how many pieces the batch is cut for the threads.
         counts: (C, >= B) int64, filled.
     """
-    batch, n = words.shape[0], words.shape[1]
-    for block in prange(blocks):
-        x, z = np.empty(n, np.int64), np.empty(n, np.int64)
-        histogram = np.empty(matrix.shape[1], np.int64)
-        scratch = (
-            np.empty(7 * _WIDTH, _U),
-            np.empty(_PLANES * _WIDTH, _U),
-            np.empty(_PLANES * _WIDTH, _U),
-            np.empty(_WIDTH, _U),
-        )
-        for b in range(batch * block // blocks, batch * (block + 1) // blocks):
-            for q in range(n):
-                x[q] = np.int64(words[b, q, 0, 0] >> _U(2 * k))
-                z[q] = np.int64(words[b, q, 1, 0] >> _U(2 * k))
-            _histogram(x, z, n - k, by_weight, scratch, histogram)
-            for c in range(matrix.shape[0]):
-                total = 0
-                for column in range(matrix.shape[1]):
-                    total += matrix[c, column] * histogram[column]
-                counts[c, b] = total >> (n - k)
+    if blocks == 1:  # in the calling thread: waking another takes longer
+        _enumerate_block(0, 1, words, k, by_weight, matrix, counts)
+    else:
+        for block in prange(blocks):
+            _enumerate_block(block, blocks, words, k, by_weight, matrix, counts)

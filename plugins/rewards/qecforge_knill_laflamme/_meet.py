@@ -214,6 +214,30 @@ def _solve(pairs: Any, first: int, equations: Any, lower: Any, found: Any) -> No
         found[done + row] = total // equations[row, 2]
 
 
+@njit(nogil=True, cache=True)
+def _meet_block(block: int, blocks: int, words: Any, masks: Any, plan: MeetPlan, slots: int, counts: Any) -> None:
+    parents, factors, starts, stored, first, equations, lower = plan
+    batch, wide, errors = words.shape[0], words.shape[3] == 2, parents.shape[0]
+    mask_low, mask_high = masks
+    low, high = np.empty(errors + 1, _U), np.empty(errors + 1 if wide else 0, _U)
+    tables = (np.full(slots, -1, np.int32), np.full(slots, -1, np.int32))
+    entries = starts[stored]
+    per_class = (np.empty((entries, stored), np.int32), np.empty((entries, stored), np.int32))
+    pairs = np.empty((stored, starts.shape[0] - 1), np.int64)
+    found = np.empty(counts.shape[0], np.int64)
+    for b in range(batch * block // blocks, batch * (block + 1) // blocks):
+        _write_words(words[b], 0, parents, factors, low)
+        if wide:
+            _write_words(words[b], 1, parents, factors, high)
+        _count_halves(low, high, mask_low, mask_high, starts, found)
+        if equations.shape[0] > 0:
+            pairs[:] = 0
+            _count_pairs(low, high, mask_low, mask_high, starts, first, tables, per_class, pairs)
+            _solve(pairs, first, equations, lower, found)
+        for c in range(found.shape[0]):
+            counts[c, b] = found[c]
+
+
 @njit(nogil=True, parallel=True, cache=True)
 def count_meeting(words: Any, masks: Any, plan: MeetPlan, slots: int, blocks: int, counts: Any) -> None:
     """Violating errors per class of each code.
@@ -225,27 +249,11 @@ def count_meeting(words: Any, masks: Any, plan: MeetPlan, slots: int, blocks: in
         blocks: Into how many pieces the batch is cut for the threads.
         counts: (C, >= B) int64, filled.
     """
-    parents, factors, starts, stored, first, equations, lower = plan
-    batch, wide, errors = words.shape[0], words.shape[3] == 2, parents.shape[0]
-    mask_low, mask_high = masks
-    for block in prange(blocks):
-        low, high = np.empty(errors + 1, _U), np.empty(errors + 1 if wide else 0, _U)
-        tables = (np.full(slots, -1, np.int32), np.full(slots, -1, np.int32))
-        entries = starts[stored]
-        per_class = (np.empty((entries, stored), np.int32), np.empty((entries, stored), np.int32))
-        pairs = np.empty((stored, starts.shape[0] - 1), np.int64)
-        found = np.empty(counts.shape[0], np.int64)
-        for b in range(batch * block // blocks, batch * (block + 1) // blocks):
-            _write_words(words[b], 0, parents, factors, low)
-            if wide:
-                _write_words(words[b], 1, parents, factors, high)
-            _count_halves(low, high, mask_low, mask_high, starts, found)
-            if equations.shape[0] > 0:
-                pairs[:] = 0
-                _count_pairs(low, high, mask_low, mask_high, starts, first, tables, per_class, pairs)
-                _solve(pairs, first, equations, lower, found)
-            for c in range(found.shape[0]):
-                counts[c, b] = found[c]
+    if blocks == 1:  # in the calling thread: waking another takes longer
+        _meet_block(0, 1, words, masks, plan, slots, counts)
+    else:
+        for block in prange(blocks):
+            _meet_block(block, blocks, words, masks, plan, slots, counts)
 
 
 @njit(nogil=True, cache=True)

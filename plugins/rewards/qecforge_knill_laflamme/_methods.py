@@ -267,10 +267,11 @@ def lanes(batch: int) -> int:
 
 
 def pieces(batch: int) -> int:
-    """Into how many pieces to cut a batch for the threads: a few for each, to even out the load."""
+    """Into how many pieces to cut a batch for the threads: a few for each, to even out the load; one for one thread."""
     from numba import get_num_threads
 
-    return min(batch, 4 * int(get_num_threads()))
+    threads = int(get_num_threads())
+    return 1 if threads == 1 else min(batch, 4 * threads)
 
 
 def _errors_up_to(n: int, weight: int) -> int:

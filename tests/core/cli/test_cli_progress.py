@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from qecforge.cli._output import working
-from qecforge.cli._progress import LineProgress, TerminalProgress
+from qecforge.cli._progress import LineProgress, RunCount, TerminalProgress
 from qecforge.evaluation import LogicalErrorRateConfig
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.evaluation.error_rates.records import ErrorCounts
@@ -69,6 +69,30 @@ def test_lines_come_now_and_then(listener, lines, clock):
     ]
 
 
+def test_of_several_runs_it_is_said_which_one_begins(lines):
+    runs = [plan(seed) for seed in range(3)]
+    count = RunCount(runs)
+    LineProgress(lines.append, count=count).on_start(runs[2], "a1", False)
+    listener = LineProgress(lines.append, count=count)  # that of the next stage
+    listener.on_start(runs[0], "a2", False)
+    listener.on_end(runs[0], RunOutcome("a2", runs[0].identity, "finished", 1.0))
+    listener.on_start(plan(7), "b1", False)  # a teacher that comes on the way
+    listener.on_end(runs[1], RunOutcome("a3", runs[1].identity, "skipped", 0.0))
+    assert lines == [
+        "run 1 of 3, walk seed 2: run a1 starts",
+        "run 2 of 3, walk seed 0: run a2 starts",
+        "run 2 of 3, walk seed 0: finished in 1 s",
+        "walk seed 7: run b1 starts",
+        "run 3 of 3, walk seed 1: was finished before; nothing to do (--force runs it anew)",
+    ]
+
+
+def test_compilation_is_said_once(listener, lines):
+    listener.on_compile(plan(1))
+    listener.on_compile(plan(2))
+    assert lines == ["walk seed 1: compiling kernels (first run only)"]
+
+
 def test_runs_side_by_side_have_lines_of_their_own(listener, lines, clock):
     one, two = plan(1), plan(2, **{"agent.learning_rate": 0.1})
     listener.on_phase(one, "train")
@@ -102,7 +126,7 @@ def test_evaluations_say_how_far_they_are_now_and_then(listener, lines, clock):
     for second in range(12):
         clock.now = float(second)
         listener.on_evaluation(plan(), "returns", second * 200, 5000)
-    assert lines == ["walk seed 0: evaluates returns, 2,000 of 5,000"]
+    assert lines == ["walk seed 0: evaluates returns, 2,000 of 5,000 (40%)"]
 
 
 def test_what_the_environment_evaluates_is_said_when_it_begins(listener, lines):
@@ -117,7 +141,7 @@ def test_what_the_environment_evaluates_is_said_when_it_begins(listener, lines):
         ("finished", None, "finished in 3 s"),
         ("skipped", None, "was finished before; nothing to do (--force runs it anew)"),
         ("failed", "ValueError: no", "failed: ValueError: no"),
-        ("interrupted", None, "interrupted, its state is saved"),
+        ("interrupted", "stopped at step 8", "interrupted: stopped at step 8"),
     ],
 )
 def test_ends(listener, lines, status, error, words):
@@ -186,3 +210,10 @@ def test_long_work_says_so_in_lines(capsys):
     with working("proving", seconds=100):
         pass
     assert "100 s" not in capsys.readouterr().err
+
+
+def test_a_signal_and_a_run_of_another_process_are_said_at_once(listener, lines):
+    listener.on_wait(plan(), "abc")
+    listener.on_stop()
+    assert lines[0] == "walk seed 0: another process carries out run abc; waiting for its end"
+    assert lines[1].startswith("stopping: each run saves its state at its next step")

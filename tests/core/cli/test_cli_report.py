@@ -123,5 +123,5 @@ def test_bad_input_is_one_line(filled):
         for run in store.runs():
             store.mark_run(run.id, "failed", error="no")
     line = one_line(invoke("report", "--out", "report.html"))
-    assert line == "no run in this store is finished: name the runs that the page is to be about"
+    assert line == "no run in this store is finished: name the runs to report"
     assert not (filled / "report.html").exists()

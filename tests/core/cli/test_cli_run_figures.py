@@ -89,8 +89,8 @@ def test_a_run_that_recorded_nothing_is_one_line(filled):
             provenance={},
         )
     line = one_line(invoke("runs", "figures", run.id, "--out", "drawn"))
-    assert line.startswith(f"run {run.id} (empty) has no record that a figure could be drawn from: ")
-    assert line.endswith("(it is pending)")
+    assert line.startswith(f"run {run.id} (empty) has nothing to draw: ")
+    assert line.endswith("(its status is pending)")
     assert not (filled / "drawn").exists()
 
 

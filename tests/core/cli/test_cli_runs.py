@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import tarfile
+from pathlib import Path
 
 import pytest
 from cli_harness import MANIFEST, invoke, one_line
 
 from qecforge import Store
+
+OLD_STORE = Path(__file__).parents[1] / "runs" / "assets" / "store_0001.tar.gz"
 
 
 def ids(*arguments):
@@ -49,7 +53,7 @@ def test_show_has_all_of_a_run(filled):
         "[[5,1,3]]",
         "policy.safetensors",
         "visits",
-        f"manifest, as in its file (with what --set changed: --format json)\n{MANIFEST.strip()}",
+        f"manifest, as in its file (--format json shows it with the values of --set)\n{MANIFEST.strip()}",
     ):
         assert part in text
     document = json.loads(invoke("runs", "show", run_id, "--format", "json").stdout)
@@ -68,9 +72,9 @@ def test_compare_gives_mean_and_interval_of_a_group(filled):
     (row,) = json.loads(invoke("runs", "compare", *ids(), "--metric", "agreement", "--format", "json").stdout)
     assert (row["group"], row["runs"], row["mean"]) == ("walk", 2, 2.0)
     assert row["std"] == pytest.approx(2**0.5)
-    assert row["interval"] == [1.0, 3.0]
+    assert row["interval"] == pytest.approx([2 - 12.7062, 2 + 12.7062], rel=1e-5)
     assert sorted(row["values"].values()) == [1.0, 3.0]
-    assert "[1, 3]" in invoke("runs", "compare", *ids(), "--metric", "agreement").stdout
+    assert "[-10.71, 14.71]" in invoke("runs", "compare", *ids(), "--metric", "agreement").stdout
 
 
 def test_compare_refuses_one_run_and_an_unknown_metric(filled):
@@ -100,3 +104,77 @@ def test_delete_without_an_answer_deletes_nothing(filled):
     assert ids() == before
     assert invoke("runs", "delete", before[0], "zz", "--yes").exit_code == 2
     assert ids() == before
+
+
+def test_a_point_of_a_sweep_is_an_object_in_json_and_words_in_tables(manifest, folder):
+    manifest.write_text(
+        manifest.read_text().replace("{count: {episodes: 5}}", "{returns: {episodes: 4}}").replace("[5, 6]", "[5]")
+        + "sweep: {environment.size: [9, 11], agent.total_steps: [40]}\n"
+    )
+    ran = invoke("run", "walk.yaml")
+    assert ran.exit_code == 0, ran.stderr
+    table = ran.stdout[ran.stdout.index("policies") :]
+    assert "sweep" in table.splitlines()[1]
+    assert "environment.size=11, agent.total_steps=40" in table
+    listed = json.loads(invoke("runs", "list", "--format", "json").stdout)
+    assert [row["sweep_point"] for row in listed] == [
+        {"agent.total_steps": 40, "environment.size": 11},
+        {"agent.total_steps": 40, "environment.size": 9},
+    ]
+    assert "agent.total_steps=40, environment.size=11" in invoke("runs", "list").stdout
+    assert '"{""agent.total_steps"": 40, ""environment.size"": 11}"' in invoke("runs", "list", "--format", "csv").stdout
+
+
+def test_finished_runs_are_evaluated_further(filled):
+    ids = [row["id"] for row in json.loads(invoke("runs", "list", "--format", "json").stdout)]
+    result = invoke("runs", "evaluate", *ids, "--set", "evaluation.returns.episodes=4")
+    assert result.exit_code == 0, result.stderr
+    for run_id in ids:
+        shown = json.loads(invoke("runs", "show", run_id, "--format", "json").stdout)
+        assert shown["status"] == "finished"
+        assert "return_mean" in shown["policy_evaluations"]["returns"]
+        assert shown["manifest"]["evaluation"] == {
+            "count": {"episodes": 5},
+            "returns": {"deterministic": True, "episodes": 4},
+        }
+    again = invoke("runs", "evaluate", *ids, "--set", "evaluation.returns.episodes=4")
+    assert again.exit_code == 0
+    assert "nothing to do" in again.stderr
+    wanted = ("--set", "evaluation.returns.episodes=5", "--dry-run", "--format", "json")
+    rows = json.loads(invoke("run", "walk.yaml", *wanted).stdout)
+    assert {row["in_store"] for row in rows} == {"finished, will be evaluated: returns"}
+    for wrong, said in (
+        ("agent.total_steps=3", "what was trained cannot be changed"),
+        ("evaluation.retruns={}", "Did you mean 'returns'"),
+    ):
+        assert said in one_line(invoke("runs", "evaluate", ids[0], "--set", wrong))
+
+
+def test_groups_are_what_is_computed_and_unfinished_runs_are_named(manifest, folder):
+    for steps in (40, 80):
+        assert invoke("run", "walk.yaml", "--set", f"agent.total_steps={steps}").exit_code == 0
+    with Store("sqlite:///results.db") as store:
+        ids = [run.id for run in store.runs()]
+        store.mark_run(ids[0], "interrupted")
+    result = invoke("runs", "compare", *ids, "--metric", "reward", "--format", "json")
+    groups = {row["group"]: row for row in json.loads(result.stdout)}
+    assert {name: row["runs"] for name, row in groups.items()} == {
+        "walk [agent.total_steps=40]": 2,
+        "walk [agent.total_steps=80]": 2,
+    }
+    assert [line for line in result.stderr.splitlines() if ids[0] in line] == [
+        f"walk [agent.total_steps=80]: run {ids[0]} is interrupted"
+    ]
+
+
+def test_a_store_of_an_older_schema_is_read(folder):
+    with tarfile.open(OLD_STORE) as archive:
+        archive.extractall(folder, filter="data")
+    result = invoke("runs", "list", "--store", "sqlite:///runs_0001.db", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert len(json.loads(result.stdout)) == 7
+    assert result.stderr == "the store is of an older schema; it is migrated\n"
+    assert invoke("runs", "list", "--store", "sqlite:///runs_0001.db").stderr == ""
+    (folder / "empty.db").touch()
+    assert "empty, and opened read-only" in one_line(invoke("runs", "list", "--store", "sqlite:///empty.db"))
+    assert (folder / "empty.db").stat().st_size == 0

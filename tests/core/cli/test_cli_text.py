@@ -62,13 +62,13 @@ def test_a_policy_that_fits_no_other_format_says_so(run):
     export = ("runs", "export-policy", run, "--format")
     for form in ("safetensors", "onnx"):
         assert one_line(invoke(*export, form, "--out", "policy")) == (
-            f"run {run}: its policy consists of preferences.safetensors, words.json, which --format {form} cannot "
-            "hold: use --format files"
+            f"run {run}: its policy is several files (preferences.safetensors, words.json), and {form} is one: "
+            "use --format files"
         )
     assert not Path("policy").exists()
-    assert "--out: a policy's files need a folder" in one_line(invoke(*export, "files"))
+    assert "--format files needs a folder" in one_line(invoke(*export, "files"))
     Path("taken").write_text("mine")
-    assert "--out: taken is no folder" in one_line(invoke(*export, "files", "--out", "taken"))
+    assert "--out: taken cannot be used as a folder" in one_line(invoke(*export, "files", "--out", "taken"))
     assert Path("taken").read_text() == "mine"
 
 
@@ -79,6 +79,6 @@ def test_a_policy_that_answers_prompts_has_no_onnx_form_though_it_is_one_file(ru
         monkeypatch.setattr(TablePolicy, "load_files", lambda self, files: None)
         other = execute(plan, RunOptions("sqlite:///results.db"), RunListener()).run_id
         assert [each.name for each in store.artifacts(other)] == ["table.safetensors"]
-    assert f"run {other}: its policy answers prompts and has no ONNX form: use --format files" == one_line(
+    assert f"run {other}: its policy generates text and cannot be written as ONNX: use --format files" == one_line(
         invoke("runs", "export-policy", other, "--format", "onnx", "--out", "policy")
     )

@@ -2,14 +2,12 @@
 
 import re
 import shutil
-from datetime import UTC, datetime
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cli_harness import LOAD, invoke
+from pages import blocks
 
 from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
 from qecforge.cli._reference import PAGES
@@ -18,22 +16,17 @@ from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 from qecforge.parameters import GaussianParameters
 from qecforge.testing.checks.views import check_view
 from qecforge.testing.contexts import RecordingEvaluation
+from qecforge.testing.environments import check_environment
 from qecforge.testing.parameters import QuadraticEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILLED = {
     "README.md": "steane_store",
     "store.md": "steane_store",
     "quantization.md": "quantized_store",
     "steering.md": "steered_store",
 }
-
-
-def blocks(path, language):
-    """(title, text) of each fenced block of a language."""
-    return [(title, text) for of, title, text in BLOCK.findall(path.read_text(encoding="utf-8")) if of == language]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +124,11 @@ def test_python_blocks_run(path, folder, request, capsys):
         assert names["context"].metrics["episode_return"][-1] > 0.9
     if path.name == "plugin.md":
         check_view(names["VIEW"])
+        best, states = names["policy"].act(names["states"]), names["states"]
+        assert (names["integer"].act(states) == best).mean() > 0.97
+        assert len(set(best.tolist())) > 1
         check_recovery(names["evaluate_recovery"])
+        check_pole(names["POLE"])
     if path.name == "steering.md":
         assert {policy: len(series) for policy, series in names["error_rates"].items()} == dict.fromkeys(
             ("fixed", "steered", "optimal"), 3
@@ -141,6 +138,13 @@ def test_python_blocks_run(path, folder, request, capsys):
         drawn = ["learning_curve", "stabilizers", "traces", "detection_rate", "logical_error_rate", "search"]
         assert list(names["written"]) == drawn
         assert all(path.exists() for path in names["written"].values())
+
+
+def check_pole(spec):
+    """The environment of the page on plugins keeps the contract."""
+    config = spec.config(max_steps=30)
+    found = check_environment(lambda num_envs, seed: spec.make(config, num_envs=num_envs, seed=seed, reward=None))
+    assert {name: error for name, error in found.items() if error} == {}
 
 
 def check_recovery(evaluate):
@@ -208,7 +212,7 @@ def test_shell_lines_name_commands_and_options_that_exist(path):
     reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     shell = "".join(text for _, text in blocks(path, "bash"))
     text = shell + "\n".join(re.findall(r"`(qecforge [^`]*)`", path.read_text(encoding="utf-8")))
-    for command in re.findall(r"qecforge ((?:plugins|runs|codes|reproduce) [a-z-]+|[a-z]+)\b", text):
+    for command in re.findall(r"qecforge ((?:plugins|runs|codes|reproduce|examples) [a-z-]+|[a-z]+)\b", text):
         assert f"## qecforge {command}\n" in reference, command
     for option in re.findall(r"qecforge [^\n`]*?(--[a-z-]+)", text):
         assert f"`{option}" in reference, option
@@ -224,35 +228,3 @@ def test_links_lead_somewhere(path):
 def test_navigation_has_every_page():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert set(re.findall(r"([a-z_]+\.md)", text)) == {path.name for path in (ROOT / "docs").glob("*.md")}
-
-
-def test_the_plugin_of_the_page_works(folder, monkeypatch):
-    page = ROOT / "docs" / "plugin.md"
-    for language in ("python", "yaml", "ini"):
-        for title, text in blocks(page, language):
-            if title:
-                (folder / title).write_text(text)
-    assert "detection = qecforge_detection" in (folder / "setup.cfg").read_text()
-    monkeypatch.syspath_prepend(folder)
-    built_in = [each for each in entry_points() if each.name in ("code_discovery", "ppo")]
-    own = ("detection", "detection_study")
-    points = [*built_in, *(EntryPoint(name, f"qecforge_{name}", "qecforge") for name in own)]
-    monkeypatch.setattr(Registry, "load", classmethod(lambda cls: LOAD(cls, points)))
-    assert "Penalty of a code that detects no error" in invoke("plugins", "show", "detection").stdout
-    result = invoke("run", "detect.yaml")
-    assert result.exit_code == 0, result.stderr
-    assert "[[4,2,2]]" in result.stdout
-    with Store("sqlite:///results.db", read_only=True) as store:
-        assert store.runs()[0].started_at <= datetime.now(UTC)
-        assert (store.codes()[0].distance, store.codes()[0].distance_kind) == (2, "exact")
-    # the manifest's run is the first that the reproduction plans
-    shown = invoke("reproduce", "four_qubit", "--scales", "5", "--seeds", "1", "--tables-only")
-    assert shown.stderr == ""
-    (claim,) = [line for line in shown.stdout.splitlines() if line.startswith("scale 5.0")]
-    assert claim.split()[-6:] == ["2", "1", "at", "least", "2", "yes"]
-
-
-def entry_points():
-    from importlib.metadata import entry_points
-
-    return entry_points(group="qecforge")

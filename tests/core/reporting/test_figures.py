@@ -24,5 +24,5 @@ def test_a_folder_that_is_missing_is_one_line(tmp_path):
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'qecforge\[plots\]'"):
+    with pytest.raises(MissingDependency, match=r"pip install 'matplotlib>=[\d.]+'"):
         figures.error_rate_figure({})

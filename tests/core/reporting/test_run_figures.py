@@ -1,11 +1,21 @@
 """Figures that every run can have, drawn from the tables of a store."""
 
+import numpy as np
 import pytest
 
 from qecforge import StabilizerCode, Store
 from qecforge.evaluation.error_rates.records import ErrorCounts
-from qecforge.evaluation.statistics import fit_slope
-from qecforge.reporting.run_figures import MOST_CURVES, codes_figure, error_rates_figure, learning_curve
+from qecforge.evaluation.policies.fidelity import decision_fidelity
+from qecforge.evaluation.statistics import fit_slope, wilson_interval
+from qecforge.reporting.run_figures import (
+    MOST_CURVES,
+    codes_figure,
+    decisions_figure,
+    error_rates_figure,
+    learning_curve,
+    metrics_figure,
+)
+from qecforge.reporting.views import run_figures
 from qecforge.testing.examples import discovered, distance, example_code, example_run, example_task
 
 
@@ -142,3 +152,31 @@ def test_of_many_curves_those_of_the_best_codes_are_shown(store):
     assert len(names) == MOST_CURVES
     assert [name.split()[1].strip(",") for name in names] == [best.id] * 5 + [worse.id]
     assert axes.get_title().endswith("6 of 10 curves")
+
+
+def test_where_nothing_else_is_drawn_what_was_logged_is(store):
+    run = example_run(store)
+    store.add_metrics(run.id, [(name, step, float(step), 0.0) for name in "fbaced" for step in (1, 2)])
+    assert list(run_figures(store, run, []).found) == ["metrics"]
+    axes = metrics_figure(store, run).axes
+    assert [each.get_ylabel() for each in axes] == ["a", "b", "c", "d"]
+    assert list(axes[0].lines[0].get_ydata()) == [1.0, 2.0]
+
+
+def test_decisions_are_bars_over_the_margin(store):
+    """Of 100 states of margin 0.05, each there twice, 20 are decided otherwise."""
+    run = example_run(store)
+    teacher = np.tile(np.array([1.0, 0.95, 0.0], np.float32), (200, 1))
+    student = teacher.copy()
+    student[:40, :2] = [0.95, 1.0]
+    found = decision_fidelity(teacher, student, identities=np.arange(200) // 2)
+    assert decisions_figure(store, run) is None
+    store.add_policy_evaluation(run.id, "decision_fidelity", found.values(), payload=found.to_payload())
+    (axes,) = decisions_figure(store, run).axes
+    (bar,) = axes.patches
+    low, high = wilson_interval(20, 100).low, wilson_interval(20, 100).high
+    assert bar.get_height() == pytest.approx(20.0)
+    assert axes.get_xticklabels()[0].get_text() == "[0, 0.1)\n100 states"
+    (whisker,) = axes.collections[0].get_segments()
+    assert [y for _, y in whisker] == pytest.approx([100 * low, 100 * high])
+    assert "80.00 % of 200 states" in axes.get_title()

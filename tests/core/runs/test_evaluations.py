@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from qecforge import Registry, RunListener, RunOptions, Store, evaluate_policy, load_manifest, load_policy, run_manifest
-from qecforge.errors import ConfigurationError
 from qecforge.evaluation.built_in import BUILT_IN
 from qecforge.runs.attempt import Attempt
 from qecforge.runs.evaluating import CARRIED_OUT_BY
@@ -154,15 +153,16 @@ def test_an_evaluation_is_seeded_by_the_run_and_by_its_name(registry, tmp_path):
     assert len({attempt.seed(f"evaluation {name}") for name in ("returns", "recovery", "search")}) == 3
 
 
-def test_what_json_cannot_hold_is_refused(registry, url, monkeypatch):
+def test_what_json_cannot_hold_fails_the_run(registry, url, monkeypatch):
     def evaluate(env, policy, config, context):
         context.payload("broken", {"value": float("nan")})
 
     plan = plan_of(registry)
     broken = dataclasses.replace(plan.evaluation.others[0][0], evaluate=evaluate)
     evaluation = dataclasses.replace(plan.evaluation, others=((broken, plan.evaluation.others[0][1]),))
-    with pytest.raises(ConfigurationError, match=r"^evaluation recovery/broken: cannot be kept as JSON"):
-        execute(dataclasses.replace(plan, evaluation=evaluation), RunOptions(url), RunListener())
+    outcome = execute(dataclasses.replace(plan, evaluation=evaluation), RunOptions(url), RunListener())
+    assert outcome.status == "failed"
+    assert outcome.error.startswith("ConfigurationError: evaluation recovery/broken: cannot be kept as JSON")
 
 
 @pytest.mark.parametrize("at", [("returns", 40), ("recovery", 1), ("recovery", 3)])

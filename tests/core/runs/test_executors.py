@@ -1,4 +1,4 @@
-"""The pool of processes as the command line uses it, and Ctrl-C as a terminal sends it: to every process at once."""
+"""Executors as the command line uses them, and Ctrl-C as a terminal sends it: to every process at once."""
 
 import os
 import signal
@@ -7,14 +7,12 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
-from qecforge import RunListener, RunOptions, Store
+from qecforge import Store
 from qecforge.executors import EXECUTORS, Executor, make_executor
-from qecforge.executors._local import _inherited
-from qecforge.machine.signals import children_deaf_to_sigint
+from qecforge.machine.signals import children_ignore_sigint
 
 MANIFEST = """\
 qecforge: 1
@@ -55,10 +53,10 @@ def wait_for(happened, process):
         time.sleep(0.05)
 
 
-def interrupt(process, times):
-    """SIGINT to the whole group. Returns stderr once all have ended; none is left behind."""
+def interrupt(process, times, number=signal.SIGINT):
+    """A signal to the whole group. Returns stderr once all have ended; none is left behind."""
     for _ in range(times):
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
     try:
         _, errors = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
@@ -76,13 +74,9 @@ def test_every_executor_of_the_table_can_be_made(name):
     assert EXECUTORS[name].summary
 
 
-def test_workers_are_those_of_the_pool():
-    assert {name: kind.pools for name, kind in EXECUTORS.items()} == {"process": False, "local": True}
-    assert make_executor("local", 3).workers == 3
-
-
-def test_local_without_runs_starts_no_process():
-    assert make_executor("local", 2).run([], RunOptions(), RunListener()) == []
+def test_workers_are_runs_at_a_time_where_several_are_carried_out():
+    assert {name for name, kind in EXECUTORS.items() if kind.parallel} == {"local", "ray"}
+    assert make_executor("local", 3).workers == make_executor("ray", 3).workers == 3
 
 
 def test_local_carries_out_each_seed_and_skips_what_is_finished(folder):
@@ -106,13 +100,33 @@ def test_local_saves_and_ends_at_ctrl_c_however_often_it_is_pressed(folder, time
         interrupt(process, 1)
 
 
-def test_ctrl_c_reaches_processes_that_sample_and_leaves_the_run_resumable(folder):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_processes_that_sample_leaves_the_run_resumable(folder, number):
     (folder / "five.yaml").write_text(MANIFEST.replace("2000", "1_000_000") + ERROR_RATES)
     with start(folder, "--workers", "2", "--set", "seeds=[0]") as process:
         wait_for(lambda: "multiprocessing.spawn" in children(process), process)
-        interrupt(process, 1)
+        interrupt(process, 1, number)
     (run,) = runs(folder).values()
     assert (run.status, run.phase) == ("interrupted", "evaluate")
+
+
+def test_processes_that_sample_do_not_outlive_their_parent(folder):
+    (folder / "five.yaml").write_text(MANIFEST.replace("2000", "1_000_000") + ERROR_RATES)
+    with start(folder, "--workers", "2", "--set", "seeds=[0]") as process:
+        wait_for(lambda: "multiprocessing.spawn" in children(process), process)
+        process.kill()
+        process.wait()
+        end = time.monotonic() + 60
+        while members(process.pid):
+            assert time.monotonic() < end, members(process.pid)
+            time.sleep(0.1)
+
+
+def members(group):
+    """Command lines of what is left of a process group; those that have ended are not."""
+    listed = subprocess.run(["ps", "-ww", "-e", "-o", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
+    rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
+    return [arguments for number, state, arguments in rows if int(number) == group and state[0] != "Z"]
 
 
 def children(process):
@@ -127,40 +141,10 @@ def blocked():
     return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_children_are_deaf_from_their_first_instruction_and_the_parent_is_not():
+def test_children_ignore_sigint_from_their_first_instruction_and_the_parent_is_not():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        with children_deaf_to_sigint():
+        with children_ignore_sigint():
             assert blocked()
             inside = pool.submit(blocked)
         assert not blocked()
         assert inside.result()
-
-
-TASKS = Path("/proc/self/task")
-
-
-def threads_of_numpy():
-    import numpy  # noqa: F401
-
-    return len(list(TASKS.iterdir()))
-
-
-@pytest.mark.skipif(not TASKS.is_dir(), reason="counts threads in /proc")
-def test_a_worker_has_its_share_of_cores_before_numpy_is_loaded(monkeypatch):
-    """numpy starts a thread for each core that it is given, the main one included, once it is imported."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    counts = []
-    for share in (1, 2):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            with _inherited(OMP_NUM_THREADS=str(share)):
-                counted = pool.submit(threads_of_numpy)
-            assert os.environ["OMP_NUM_THREADS"] == "2"
-            counts.append(counted.result())
-    assert counts[0] == counts[1] - 1 or os.cpu_count() == 1
-
-
-def test_a_variable_that_was_not_set_is_not_set_afterwards(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with _inherited(OMP_NUM_THREADS="3"):
-        assert os.environ["OMP_NUM_THREADS"] == "3"
-    assert "OMP_NUM_THREADS" not in os.environ

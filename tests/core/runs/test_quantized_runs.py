@@ -1,6 +1,7 @@
 """Runs with a quantizer: teacher, fine-tuning, conversion, evaluations; cut off anywhere and resumed. Toy plugin."""
 
 import json
+import re
 import threading
 import time
 from importlib.metadata import EntryPoint
@@ -9,11 +10,11 @@ import pytest
 from quantized_records import StopAt, Watch, record
 
 from qecforge import Registry, RunListener, RunOptions, Store, load_manifest, load_policy, run_manifest
-from qecforge.errors import ConfigurationError, PluginError, StoreError
+from qecforge.errors import ConfigurationError, StoreError
 from qecforge.evaluation import DecisionFidelity
 from qecforge.inference.policy import QuantizedPolicy
 from qecforge.runs.execute import checkpoint_path, execute
-from qecforge.runs.lock import alone
+from qecforge.runs.lock import RunLocks, alone
 
 MANIFEST = """\
 qecforge: 1
@@ -157,17 +158,22 @@ KILLED_AT = ["teacher", "fine_tune", "quantize", "evaluate"]
 
 
 @pytest.mark.parametrize("phase", KILLED_AT)
-def test_killed_at_the_begin_of_a_phase_and_resumed(registry, tmp_path, phase):
+def test_killed_at_the_begin_of_a_phase_and_resumed(registry, tmp_path, phase, monkeypatch):
     class Kill(RunListener):
         def on_phase(self, plan, begun):
             if plan.name == "walk" and begun == phase:
-                raise SystemExit
+                monkeypatch.setattr(Store, "add_event", dead)
+                dead()
+
+    def dead(*_):
+        raise SystemExit  # what is killed files nothing any more
 
     plan = plan_of(registry)
     whole, parts = (f"sqlite:///{tmp_path}/{each}.db" for each in ("whole", "parts"))
     execute(plan, RunOptions(whole), RunListener())
     with pytest.raises(SystemExit):
         execute(plan, RunOptions(parts), Kill())
+    monkeypatch.undo()
     assert execute(plan, RunOptions(parts), RunListener()).status == "finished"
     assert record(parts) == record(whole)
 
@@ -213,9 +219,10 @@ def test_a_failing_teacher_fails_the_run_by_name(registry, url):
     )
 
 
-def test_a_quantizer_that_gives_no_integers_is_refused(registry, url):
-    with pytest.raises(PluginError, match=r"quantizer round gave a WalkerPolicy, expected .*QuantizedPolicy"):
-        execute(plan_of(registry, "{plugin: round, foreign: true}"), RunOptions(url), RunListener())
+def test_a_quantizer_that_gives_no_integers_fails_its_run(registry, url):
+    outcome = execute(plan_of(registry, "{plugin: round, foreign: true}"), RunOptions(url), RunListener())
+    assert outcome.status == "failed"
+    assert re.match(r"PluginError: quantizer round gave a WalkerPolicy, expected .*QuantizedPolicy", outcome.error)
 
 
 def test_a_teacher_that_another_process_trains_is_waited_for(registry, url):
@@ -223,11 +230,10 @@ def test_a_teacher_that_another_process_trains_is_waited_for(registry, url):
     execute(plan.quantization.teacher, RunOptions(url), RunListener())
     with Store(url) as store:
         teacher = store.runs()[0].id
-        path = checkpoint_path(store, teacher)
     held, done, outcomes = threading.Event(), threading.Event(), []
 
     def hold():
-        with alone(path):
+        with Store(url) as store, RunLocks(store) as locks, alone(locks, teacher, done.is_set):
             held.set()
             done.wait(30)
 
@@ -252,9 +258,7 @@ def test_a_teacher_that_another_process_trains_is_waited_for(registry, url):
 def test_waiting_for_a_teacher_ends_when_the_run_is_cancelled(registry, url):
     plan = plan_of(registry, ROUND)
     execute(plan.quantization.teacher, RunOptions(url), RunListener())
-    with Store(url) as store:
-        path = checkpoint_path(store, store.runs()[0].id)
-    with alone(path):
+    with Store(url) as store, RunLocks(store) as locks, alone(locks, store.runs()[0].id, lambda: False):
         assert execute(plan, RunOptions(url), RunListener(), lambda: True).status == "interrupted"
 
 
@@ -315,18 +319,3 @@ def test_a_teacher_for_another_task_of_the_same_shape_is_refused(registry, url):
         run = store.runs()[0].id
     said = refused(registry, url, run, MANIFEST.replace("find_at: 40", "find_at: 41"))
     assert "(its environment.find_at is 40, this run's is 41)" in said
-
-
-def test_a_pool_of_processes_reports_teachers_under_their_own_names(registry, url):
-    from qecforge.executors._workers import event_sender
-
-    plan = plan_of(registry, ROUND)
-    sent = []
-
-    class Queue:
-        put = sent.append
-
-    execute(plan, RunOptions(url), event_sender(3, plan.identity, Queue))
-    assert {index for index, *_ in sent} == {3}
-    phases = [(of_teacher, arguments[0]) for _, of_teacher, name, arguments in sent if name == "on_phase"]
-    assert phases == [(False, "teacher"), (True, "train"), (True, "evaluate"), (False, "quantize"), (False, "evaluate")]

@@ -314,7 +314,7 @@ def test_interrupted_manifests_say_so(registry, url, monkeypatch):
 
 def test_unknown_executor_and_workers_are_refused(registry, url):
     manifest = load_manifest(MANIFEST, registry=registry)
-    with pytest.raises(ConfigurationError, match="`executor`: got 'slurm', expected 'process' or 'local'"):
+    with pytest.raises(ConfigurationError, match="`executor`: got 'slurm', expected 'process', 'local' or 'ray'"):
         run_manifest(manifest, options=RunOptions(url), executor="slurm")
     with pytest.raises(ConfigurationError, match="`workers`: got 0"):
         run_manifest(manifest, options=RunOptions(url), executor="local", workers=0)

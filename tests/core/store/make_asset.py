@@ -16,7 +16,9 @@ from qecforge.testing.store import discovered, distance, example_code, example_r
 
 
 def fill(store):
-    run = example_run(store, "5", name="asset", sweep_point={"agent.learning_rate": 0.001})
+    run = example_run(
+        store, "5", name="asset", environment="code_discovery", sweep_point={"agent.learning_rate": 0.001}
+    )
     store.mark_run(run.id, "running", phase="train")
     store.add_metrics(run.id, [("return", 0, -3.0, 0.1), ("return", 1, math.nan, 0.2), ("return", 2, -0.5, 0.3)])
     found = discovered(example_code("steane"), 12, encoder="H 0\nCX 0 1")

@@ -1,17 +1,13 @@
 """The contract on the databases that are supported."""
 
-import os
 import threading
 import time
-import uuid
 
 import pytest
-from sqlalchemy import create_engine, insert, select, text
+from sqlalchemy import insert, select
 
 from qecforge.store.models import CodeRow, DiscoveryRow
 from qecforge.testing.store import StoreContract, discovered, distance, example_code, example_run
-
-POSTGRESQL_URL = os.environ.get("QECFORGE_TEST_POSTGRESQL_URL")
 
 
 class TestSQLiteFile(StoreContract):
@@ -20,22 +16,10 @@ class TestSQLiteFile(StoreContract):
         return f"sqlite:///{tmp_path}/results.db"
 
 
-@pytest.mark.skipif(
-    POSTGRESQL_URL is None,
-    reason="needs a PostgreSQL server: set QECFORGE_TEST_POSTGRESQL_URL=postgresql://USER:PASSWORD@HOST/DATABASE",
-)
 class TestPostgreSQL(StoreContract):
     @pytest.fixture
-    def store_url(self):
-        """A database of its own for each test, dropped afterwards."""
-        name = f"qecforge_test_{uuid.uuid4().hex}"
-        server = create_engine(POSTGRESQL_URL, isolation_level="AUTOCOMMIT")
-        with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        yield server.url.set(database=name).render_as_string(hide_password=False)
-        with server.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        server.dispose()
+    def store_url(self, postgresql_url):
+        return postgresql_url
 
     def test_a_code_stays_that_another_run_is_filing_while_its_finder_is_deleted(self, store):
         goer, keeper = example_run(store, "a"), example_run(store, "b")

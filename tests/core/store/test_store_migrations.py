@@ -1,5 +1,6 @@
 """The schema's history: every past database is brought to the present, and the models say what the migrations make."""
 
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -25,7 +26,8 @@ def schema_of(path):
     """Each table and index as SQL, without differences of layout."""
     connection = sqlite3.connect(path)
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'qecforge_schema'")
-    schema = {name: sorted(part.strip(", ") for part in sql.replace("\t", "").splitlines()) for name, sql in rows}
+    plain = {name: re.sub(r'TABLE "(\w+)"', r"TABLE \1", sql.replace("\t", "")) for name, sql in rows}
+    schema = {name: sorted(part.strip(", ") for part in sql.splitlines()) for name, sql in plain.items()}
     connection.close()
     return schema
 
@@ -83,14 +85,14 @@ def test_a_migration_that_makes_a_table_anew_keeps_what_refers_to_it(tmp_path, m
         run = example_run(store)
         store.add_metrics(run.id, [("x", 0, 1.0, 0.0)])
 
-    def to_0002(connection):
+    def to_next(connection):
         operations = Operations(MigrationContext.configure(connection))
         with operations.batch_alter_table("runs", recreate="always") as table:
             table.add_column(Column("note", Text))
-        connection.execute(text("UPDATE qecforge_schema SET version_num = '0002'"))
+        connection.execute(text("UPDATE qecforge_schema SET version_num = 'next'"))
 
-    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "0002"))
-    monkeypatch.setattr(_schema, "upgrade", to_0002)
+    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "next"))
+    monkeypatch.setattr(_schema, "upgrade", to_next)
     with Store(path) as store, store._database.reading() as connection:
         assert connection.scalar(text("SELECT count(*) FROM metrics WHERE run_id = :id"), {"id": run.id}) == 1
         assert connection.scalar(text("SELECT note FROM runs")) is None
@@ -100,7 +102,7 @@ def test_a_migration_that_makes_a_table_anew_keeps_what_refers_to_it(tmp_path, m
 def test_an_older_store_is_not_migrated_read_only(tmp_path, monkeypatch):
     path = tmp_path / "results.db"
     Store(path).close()
-    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "0002"))
+    monkeypatch.setattr(_schema, "REVISIONS", (*_schema.REVISIONS, "next"))
     with pytest.raises(StoreError, match="of an older schema, and opened read-only"):
         Store(path, read_only=True)
 

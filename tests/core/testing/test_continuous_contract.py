@@ -64,7 +64,7 @@ def test_what_is_wrong_with_an_action_is_said_in_one_line():
             env.step(actions)
         message = str(caught.value)
         assert "\n" not in message
-        assert "expected 2 pairs from [-0.5, -1.0] to [1.0, 0.5]: heed the bounds of the action space" in message
+        assert "expected 2 pairs from [-0.5, -1.0] to [1.0, 0.5]: keep to the bounds of the action space" in message
 
 
 class Lenient(Pulses):

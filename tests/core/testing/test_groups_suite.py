@@ -15,7 +15,7 @@ def make(num_envs, seed):
 
 
 class Ignoring(IdentityEnvironment):
-    """Takes every option and heeds none."""
+    """Takes every option and uses none."""
 
     def reset(self, *, seed=None, options=None, out=None):
         return super().reset(seed=seed, out=out)

@@ -76,7 +76,7 @@ def test_an_agent_that_acts_on_what_it_saw_before_is_noticed():
     suite = AgentContract()
     suite.spec = dataclasses.replace(qecforge_agents()[0], make=Stale)
     suite.settings = TestForgetful.settings
-    with pytest.raises(ConfigurationError, match="forbidden action"):
+    with pytest.raises(ConfigurationError, match="masked action"):
         suite.test_goes_on_with_new_episodes(masked=True)
 
 

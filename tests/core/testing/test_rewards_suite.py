@@ -67,6 +67,85 @@ class TestSqrt(RewardContract):
         return Numbers(batch.numbers[list(rows)])
 
 
+class Plain(Reward):
+    """The square of each number of a plain array."""
+
+    def compile(self, subject):
+        if subject != "array":
+            raise ConfigurationError(f"plain: got {subject!r}, expected array")
+        return CompiledPlain()
+
+
+class CompiledPlain(CompiledReward):
+    def score(self, batch, out=None):
+        out = out or RewardBuffers(np.empty(len(batch), np.float32))
+        out.values[: len(batch)] = batch**2
+        return out
+
+
+class TestPlainArray(RewardContract):
+    spec = RewardSpec(
+        name="plain", summary="A square.", config=Config, make=lambda config: Plain(), scores="a plain array"
+    )
+
+    def examples(self, rng):
+        return [RewardExample("array", rng.random(7), 7)]
+
+
+@dataclass
+class Slotted:
+    __slots__ = ("numbers",)
+    numbers: np.ndarray
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda array: array,
+        lambda array: {"numbers": array},
+        lambda array: ([array], "text"),
+        Numbers,
+        Slotted,
+        lambda array: Numbers({"numbers": (1, array, None)}),
+    ],
+    ids=["array", "mapping", "tuple", "object", "slots", "nested"],
+)
+def test_a_reward_that_changes_its_batch_is_caught(wrap, monkeypatch):
+    array = np.arange(7.0)
+    batch = wrap(array)
+
+    class Changes(CompiledPlain):
+        def score(self, given, out=None):
+            array_of(given)[2] += 1
+            return super().score(np.zeros(7), out)
+
+    def array_of(thing):
+        while not isinstance(thing, np.ndarray):
+            if isinstance(thing, dict):
+                thing = thing["numbers"]
+            elif isinstance(thing, tuple | list):
+                thing = thing[0] if isinstance(thing[0], list | np.ndarray) else thing[1]
+            else:
+                thing = thing.numbers
+        return thing
+
+    suite = TestPlainArray()
+    monkeypatch.setattr(suite, "examples", lambda rng: [RewardExample("array", batch, 7)], raising=False)
+    monkeypatch.setattr(Plain, "compile", lambda self, subject: CompiledPlain())
+    monkeypatch.setattr(CompiledPlain, "score", lambda self, given, out=None: RewardBuffers(np.zeros(7, np.float32)))
+    suite.test_does_not_mutate_the_batch()
+    monkeypatch.undo()
+    monkeypatch.setattr(suite, "examples", lambda rng: [RewardExample("array", batch, 7)], raising=False)
+    monkeypatch.setattr(Plain, "compile", lambda self, subject: Changes())
+    with pytest.raises(AssertionError, match="batch"):
+        suite.test_does_not_mutate_the_batch()
+
+
+def test_a_batch_that_cannot_be_taken_apart_is_named():
+    with pytest.raises(NotImplementedError, match="the batch is a Numbers: override `take`"):
+        RewardContract().take(Numbers(np.zeros(7)), [0])
+
+
 class OneForTheInvalid(CompiledSqrt):
     def score(self, batch, out=None):
         out = super().score(batch, out)

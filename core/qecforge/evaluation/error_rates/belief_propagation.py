@@ -84,7 +84,7 @@ _SetTable: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np
 """(distinct words (U,) ascending, cost (U,) of the likeliest set with each word, (U, size) the faults of that set)."""
 
 _MOST_TABULATED = {2: 600, 3: 120}
-"""Sets of so many faults are tabulated where there are at most so many mechanisms."""
+"""Size of fault sets that are tabulated, and the largest number of mechanisms for which they are."""
 _MOST_PAIRED = 200
 _TIE = 1e-9
 """Belief propagation's answer stays where another is likelier by rounding alone."""

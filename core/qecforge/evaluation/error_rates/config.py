@@ -161,7 +161,7 @@ class LogicalErrorRateConfig(PluginConfig):
     max_codes: int | None = Field(
         1,
         ge=1,
-        description="How many of a run's codes are measured, best first (distance, then fewest gates); None: all.",
+        description="Number of codes of a run that are measured, best first (distance, then fewest gates); None: all.",
     )
 
     @model_validator(mode="after")

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sinter
 
-from qecforge.errors import DecoderError, MissingDependency
+from qecforge.errors import DecoderError
 from qecforge.evaluation.error_rates.belief_propagation import BeliefPropagation
 from qecforge.evaluation.error_rates.circuits._faults import FaultTable, fault_table
 from qecforge.evaluation.error_rates.ml_lookup import MaximumLikelihoodLookup, lookup_suffices
+from qecforge.machine.extras import missing_dependency
 
 if TYPE_CHECKING:
     import stim
@@ -267,9 +268,8 @@ def _tesseract() -> sinter.Decoder:
     try:
         from tesseract_decoder import TesseractSinterDecoder
     except ImportError as error:
-        raise MissingDependency(
-            "decoder tesseract: the package tesseract-decoder is not installed; "
-            "install it with `pip install qecforge[tesseract]`, or choose bposd"
+        raise missing_dependency(
+            "decoder tesseract", "tesseract-decoder", "tesseract", otherwise="choose bposd"
         ) from error
     decoder: sinter.Decoder = TesseractSinterDecoder()
     return decoder

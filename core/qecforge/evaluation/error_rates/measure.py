@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, TypeAlias
 
 from qecforge.codes import StabilizerCode
-from qecforge.errors import ConfigurationError
+from qecforge.errors import ConfigurationError, RunFailed
 from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
 from qecforge.evaluation.error_rates.circuits.extraction import ExtractionRound, extraction_round
 from qecforge.evaluation.error_rates.circuits.generators import MeasuredCode, coupled_qubits, measured_code
@@ -28,9 +28,9 @@ from qecforge.evaluation.error_rates.code_capacity import (
 from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
 from qecforge.evaluation.error_rates.decoders import compile_decoder, decoder_for_hyperedges, resolve_decoder
 from qecforge.evaluation.error_rates.noise import Channels, canonical_noise, data_channels
+from qecforge.evaluation.error_rates.pools import ChunkPool, Drawing, process_pool
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
 from qecforge.evaluation.error_rates.sampling import Chunk, draw_chunk
-from qecforge.machine.signals import children_deaf_to_sigint
 
 __all__ = ["PlannedTask", "measure_error_rates", "plan_error_rates"]
 
@@ -237,6 +237,7 @@ def measure_error_rates(
     known: KnownCounts | None = None,
     record: Record | None = None,
     workers: int = 1,
+    pool: Callable[[], AbstractContextManager[ChunkPool]] | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     distance: int | None = None,
@@ -245,7 +246,7 @@ def measure_error_rates(
 
     Each task's chunks are counted in order 0, 1, ... until there are at least `config.shots` shots and, where
     `config.max_errors` is set, that many errors or `config.max_shots` shots. Chunks that `known` has are not drawn
-    again; chunks beyond the end that `known` has are counted too. The counts do not depend on `workers`.
+    again; chunks beyond the end that `known` has are counted too. The counts do not depend on `workers` and `pool`.
 
     Args:
         code: The code.
@@ -253,6 +254,7 @@ def measure_error_rates(
         known: `known(task_id)`: the chunks counted before, by index.
         record: `record(task, chunk, counts)`: called in this process for each new chunk, in order within a task.
         workers: Processes that draw chunks, once this one has drawn for five seconds; 1 draws all of them here.
+        pool: Opens what draws chunks in place of processes on this machine.
         progress: `progress(task, counts so far, fraction of that task)`, after each chunk.
         should_stop: Asked between chunks; once it says yes, what is counted so far is returned.
         distance: The code's distance where known, see `plan_error_rates`.
@@ -274,14 +276,19 @@ def measure_error_rates(
         if not tally.planned.task.sampled and tally.wanted() is not None and not stop():
             tally.add(0, tally.planned.exact_counts())
     sampled = [tally for tally in tallies if tally.planned.task.sampled]
-    _draw_here(sampled, stop, math.inf if workers == 1 else _SECONDS_BEFORE_POOL)
-    if workers > 1 and any(tally.wanted() is not None for tally in sampled) and not stop():
-        _draw_in_pool(sampled, stop, workers)
+    if pool is None and workers > 1:
+        pool = partial(process_pool, workers)
+    _draw_here(sampled, stop, math.inf if pool is None else _SECONDS_BEFORE_POOL)
+    if pool is not None and any(tally.wanted() is not None for tally in sampled) and not stop():
+        with pool() as opened:
+            _draw_in_pool(sampled, stop, opened)
     return [(tally.planned.task, tally.total) for tally in tallies]
 
 
 _SECONDS_BEFORE_POOL = 5.0
 """What is drawn within this time does not repay starting processes."""
+_SECONDS_BETWEEN_SIGNALS = 1.0
+"""A signal to a group reaches its processes one after the other; this one may be the last."""
 
 
 class _Tally:
@@ -360,31 +367,40 @@ def _draw_here(tallies: Sequence[_Tally], stop: Callable[[], bool], seconds: flo
             tally.add(index, draw_chunk(tally.planned.chunk(index)))
 
 
-def _draw_in_pool(tallies: Sequence[_Tally], stop: Callable[[], bool], workers: int) -> None:
-    """As `_draw_here`, with chunks drawn ahead of their turn by other processes.
+def _draw_in_pool(tallies: Sequence[_Tally], stop: Callable[[], bool], pool: ChunkPool) -> None:
+    """As `_draw_here`, with chunks drawn ahead of their turn elsewhere.
+
+    Raises:
+        RunFailed: a process of the pool was ended by others. A signal to stop, which every process of a group gets,
+            ends them too: then what is counted so far stands.
+    """
+    try:
+        _draw_ahead(tallies, stop, pool)
+    except BrokenExecutor as error:
+        end = time.monotonic() + _SECONDS_BETWEEN_SIGNALS
+        while not stop():
+            if time.monotonic() > end:
+                raise RunFailed("a process that draws shots was killed (out of memory?)") from error
+            time.sleep(0.01)
+
+
+def _draw_ahead(tallies: Sequence[_Tally], stop: Callable[[], bool], pool: ChunkPool) -> None:
+    """Draw until all chunks are there or `stop` says so.
 
     Chunks are taken in the same order all the same; one that the stopping rule turns out not to want is thrown away
     unrecorded.
     """
-    from multiprocessing import get_context
-
-    pending: dict[tuple[int, int], Future[ErrorCounts]] = {}
+    pending: dict[tuple[int, int], Drawing] = {}
     places = ((place, index) for place, tally in enumerate(tallies) for index in tally.upcoming())
-    with ProcessPoolExecutor(min(workers, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
-        try:
-            for place, tally in enumerate(tallies):
-                while (index := tally.wanted()) is not None:
-                    if stop():
-                        return
-                    while (place, index) not in pending or len(pending) < 2 * workers:
-                        following = next((ahead for ahead in places if ahead[0] >= place), None)
-                        if following is None:
-                            break
-                        chunk = tallies[following[0]].planned.chunk(following[1])
-                        with children_deaf_to_sigint():
-                            pending[following] = pool.submit(draw_chunk, chunk)
-                    tally.add(index, pending.pop((place, index)).result())
-                for unwanted in [key for key in pending if key[0] == place]:
-                    pending.pop(unwanted).cancel()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    for place, tally in enumerate(tallies):
+        while (index := tally.wanted()) is not None:
+            if stop():
+                return
+            while (place, index) not in pending or len(pending) < 2 * pool.width:
+                following = next((ahead for ahead in places if ahead[0] >= place), None)
+                if following is None:
+                    break
+                pending[following] = pool.submit(tallies[following[0]].planned.chunk(following[1]))
+            tally.add(index, pending.pop((place, index)).result())
+        for unwanted in [key for key in pending if key[0] == place]:
+            pending.pop(unwanted).cancel()

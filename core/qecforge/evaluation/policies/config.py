@@ -13,23 +13,23 @@ __all__ = ["DecisionFidelityConfig", "ReturnsConfig", "SearchConfig"]
 
 
 class DecisionFidelityConfig(PluginConfig):
-    """How far the quantized policy decides as its float teacher does, on states of fresh rollouts."""
+    """How often the quantized policy decides as its float teacher does, on states of new rollouts."""
 
     states: int = Field(
-        10_000, ge=1, description="States that are kept of each kind of rollout, drawn from all that were visited."
+        10_000, ge=1, description="Number of states for each kind of rollout, sampled from all visited states."
     )
     rollouts: Literal["teacher", "student", "both"] = Field(
         "both",
-        description="Whose rollouts the states are of: the float teacher's, the quantized student's, or both, each "
+        description="Policy that visits the states: the float teacher's, the quantized student's, or both, each "
         "measured on its own.",
     )
     deterministic: bool = Field(
-        False, description="Whether the rollouts take the likeliest action instead of a drawn one."
+        False, description="Whether the rollouts take the most likely action instead of a sampled one."
     )
 
 
 class ReturnsConfig(PluginConfig):
-    """What the trained policy earns, in integers where it is quantized, over whole episodes without learning."""
+    """Return of the trained policy (the integer one where it is quantized) over whole episodes, without learning."""
 
     episodes: int = Field(
         100,
@@ -37,17 +37,21 @@ class ReturnsConfig(PluginConfig):
         description="Episodes to play, by as many environment members as the agent trained with, at most one for each; "
         "rounded up to as many for each member.",
     )
-    deterministic: bool = Field(True, description="Whether the policy takes its best action, not a drawn one.")
+    deterministic: bool = Field(True, description="Whether the policy takes its best action instead of a sampled one.")
 
 
 class SearchConfig(PluginConfig):
-    """What the trained policy, in integers where it is quantized, finds when it plays without learning."""
+    """Codes found by the trained policy (the integer one where it is quantized), without learning."""
 
-    episodes: int = Field(1_000, ge=1, description="Episodes to play, rounded up to as many for each member.")
+    episodes: int = Field(
+        1_000, ge=1, description="Number of episodes, rounded up to an equal number for each environment member."
+    )
     num_envs: int | None = Field(
         None, ge=1, description="Environment members that play; null: as many as the agent trained with."
     )
-    deterministic: bool = Field(False, description="Whether the policy takes its likeliest action, not a drawn one.")
+    deterministic: bool = Field(
+        False, description="Whether the policy takes its most likely action instead of a sampled one."
+    )
     runtime: Literal["onnxruntime", "native", "reference"] = Field(
         "onnxruntime", description="What executes a quantized policy; a float one runs on torch."
     )

@@ -45,7 +45,7 @@ class SearchResult:
         return len({found.code.digest for found, _ in self.discoveries})
 
     def values(self) -> dict[str, float]:
-        """The numbers by which runs are compared, for `Store.add_policy_evaluation`; what there is not is left out."""
+        """The numbers by which runs are compared, for `Store.add_policy_evaluation`; undefined values are left out."""
         named = {
             "codes_found": float(self.codes),
             "codes_per_hour": 3600.0 * self.codes / self.seconds,

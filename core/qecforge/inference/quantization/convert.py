@@ -33,7 +33,7 @@ def to_integer(fake: FakeQuantizedMlp, method: str) -> IntegerMlp:
     for number, part in enumerate(parts):
         input_step = part.inputs.step()
         weight, bias, _ = part.integers(input_step)
-        step = part.step(part.smoothed()[1], input_step).expand(len(bias))
+        step = part.output_steps(weight, input_step)
         if not all(bool(tensor.isfinite().all()) for tensor in (weight, bias, step)):
             raise ConfigurationError(
                 f"{method}: layer {number} holds weights or steps that are not finite: the training diverged, lower "

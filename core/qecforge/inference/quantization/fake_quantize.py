@@ -142,7 +142,7 @@ class FakeQuantizedMlp(nn.Module):
 
         Raises:
             ConfigurationError: Too few states, NaN or infinite values, another size than the network's, or, where
-                observations are to be the levels, other values than those.
+                the levels are those of the observations, values that are not among them.
         """
         parts = self.parts()
         array = checked_calibration(observations, parts[0].weight.shape[1])
@@ -166,6 +166,8 @@ class FakeQuantizedMlp(nn.Module):
                 part.inputs.calibrate(inputs, Levels(1.0, 0, self.bits))
             else:
                 calibrate(part.inputs, inputs / part.input_divisor)
+                if not part.inputs.extent.any():
+                    part.inputs.calibrate(inputs, part.levels_of_zeros())
             if part.outputs is not None:
                 calibrate(part.outputs, outputs / part.output_divisor)
         self.calibrated = torch.ones_like(self.calibrated)

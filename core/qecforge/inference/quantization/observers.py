@@ -1,4 +1,4 @@
-"""From what a tensor holds during calibration to the levels that shall hold it."""
+"""Quantization levels of a tensor from the values that it has during calibration."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class _WeightLevels(torch.autograd.Function):
 
 class _ScaleGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, factor: float | Tensor) -> Tensor:
         ctx.factor = factor
         return x.view_as(x)
 
@@ -103,7 +103,7 @@ def divides(divisor: Tensor) -> bool:
     return bool((divisor != 1).any())
 
 
-def scale_gradient(x: Tensor, factor: float) -> Tensor:
+def scale_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
     """Identity on `x`; its gradient times `factor`."""
     same: Tensor = _ScaleGradient.apply(x, factor)  # type: ignore[no-untyped-call]
     return same
@@ -169,6 +169,8 @@ class ActivationLevels(nn.Module):
 
     def _follow(self, minimum: float | None) -> None:
         low, high = self.extent.tolist()
+        if low == high == 0.0:
+            return
         low = min(low if minimum is None else minimum, 0.0)
         levels = levels_between(low, high, self.bits)
         self.unit = self.unit.new_tensor(levels.scale)
@@ -272,10 +274,35 @@ class FakeQuantizedLinear(nn.Module):
         least = bias.detach().abs() / (input_step.detach() * _LARGEST_BIAS)
         return torch.maximum(step, least if self.per_channel else least.amax().reshape(1))
 
+    def levels_of_zeros(self) -> Levels:
+        """Levels for inputs that were 0 throughout calibration, by which the biases are exact to 21 bits."""
+        bias = self.smoothed()[1].detach().abs()
+        largest = float((bias / self.weight_unit).max())
+        return Levels(2.0 * largest / _LARGEST_BIAS or 1.0, 0, self.inputs.bits)
+
     def integers(self, input_step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weight levels (O, I), bias levels (O,), and what one unit of their sum is worth (O,), with gradients."""
         weight, bias = self.smoothed()
         step = self.step(bias, input_step)
         levels: Tensor = _WeightLevels.apply(weight, step, self.top)  # type: ignore[no-untyped-call]
-        sum_scale = (input_step * step).expand(len(bias))
+        steps = self.output_steps(levels, input_step)
+        if not torch.equal(steps.detach(), step.detach().expand_as(steps)):
+            # A finer unit must not shrink the gradient of the weights.
+            levels = scale_gradient(levels, (step / steps).detach().unsqueeze(1))
+        sum_scale = input_step * steps
         return levels, round_ste(bias / sum_scale), sum_scale
+
+    def output_steps(self, levels: Tensor, input_step: Tensor) -> Tensor:
+        """(O,): the step of each output's weights.
+
+        Where all of an output's weight levels are 0, any step will do for them: it has one by which its bias is exact
+        to 22 bits.
+
+        Args:
+            levels: Of the weights, (O, I).
+        """
+        bias = self.smoothed()[1].detach()
+        step = self.step(bias, input_step).expand(len(bias))
+        fine = bias.abs() / (input_step.detach() * _LARGEST_BIAS)
+        alone = ~levels.detach().any(1) & (fine > torch.finfo(fine.dtype).tiny)
+        return torch.where(alone, fine, step) if bool(alone.any()) else step

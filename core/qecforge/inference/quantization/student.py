@@ -18,7 +18,7 @@ class StudentPolicy(ModulePolicy):
     Args:
         module: Calibrated.
         value_module: (M, *observation_shape) float32 -> (M, 1), a value network of its own to go on with; None where
-            the agent shall start afresh.
+            the agent starts from the beginning.
         start: First action's number in the environment's action space.
     """
 

@@ -26,7 +26,7 @@ class RuntimeReport:
         version: Of the library that executes.
         kernel: The operators after optimisation, `QGemm x4, Gelu x3` say, or the name of our kernel.
         instruction_set: Of the integer products, as /proc/cpuinfo names it: `avx512_vnni`, say.
-        threads: At most so many work on one call.
+        threads: Largest number for one call.
     """
 
     runtime: str

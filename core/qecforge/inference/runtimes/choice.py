@@ -16,7 +16,7 @@ def make_runtime(name: str, mlp: IntegerMlp, *, threads: int | None = None) -> R
     """A runtime for a policy, its weights packed and ready.
 
     Args:
-        threads: At most so many for one call; None for the cores that the process may use.
+        threads: Largest number for one call; None: the cores that the process may use.
 
     Raises:
         ConfigurationError: There is no runtime of this name, or `threads` is below 1.

@@ -48,7 +48,7 @@ class NativeRuntime:
 
     Args:
         mlp: The policy.
-        threads: At most so many for one call, and no more than numba has; None for the cores that the process may use.
+        threads: Largest number for one call, limited by numba's; None: the cores that the process may use.
         kernel: One of `usable_kernels()`; None for the first of them.
 
     Raises:

@@ -50,7 +50,7 @@ class OnnxRuntime:
 
     Args:
         mlp: The policy.
-        threads: At most so many for one call; None for the cores that the process may use. Waiting ones do not spin:
+        threads: Largest number for one call; None: the cores that the process may use. Waiting ones do not spin:
             they leave the cores to the simulator between calls.
     """
 

@@ -42,6 +42,7 @@ __all__ = [
     "check_state",
     "check_state_between_episodes",
     "check_step",
+    "check_trials",
 ]
 
 
@@ -293,6 +294,46 @@ def check_peek(make: MakeEnvironment) -> None:
         taken.append(actions)
     again = env.peek(np.concatenate(taken)[:, None], states=np.concatenate(states))
     np.testing.assert_allclose(again["reward"][:, 0], np.concatenate(earned), rtol=1e-5, atol=1e-5)
+
+
+@closes_what_it_made
+def check_trials(make: MakeEnvironment) -> None:
+    """`try_sequences` changes nothing in the running episodes, says the same of a sequence whatever stands beside it,
+    and refuses what it cannot play; where there is no sequence, it has nothing to say."""
+    env, untouched = make(MEMBERS, 14), make(MEMBERS, 14)
+    if not env.can_try:
+        return
+    assert isinstance(env.single_action_space, gymnasium.spaces.Discrete), "sequences are of discrete actions"
+    count, rng = int(env.single_action_space.n), np.random.default_rng(14)
+    assert env.action_factors.shape[0] == count
+    assert env.action_factors.ndim == 2
+    sequences, lengths = rng.integers(count, size=(2 * MEMBERS + 1, 4)), rng.integers(5, size=2 * MEMBERS + 1)
+    played = []
+    for step in play(env, np.random.default_rng(15), 15, steps=STEPS // 4):
+        played.append(copy.deepcopy(step))
+        together = env.try_sequences(sequences, lengths)
+    same_play(played, list(play(untouched, np.random.default_rng(15), 15, steps=STEPS // 4)))
+    assert together.values.dtype == np.float32
+    assert together.values.shape == together.solved.shape == (len(sequences),)
+    for row, length, value, solved in zip(sequences, lengths, together.values, together.solved, strict=True):
+        alone = env.try_sequences(row[None, :length], np.array([length]))
+        np.testing.assert_allclose(alone.values, [value], rtol=1e-6)
+        assert alone.solved.tolist() == [solved]
+    assert env.try_sequences(sequences[:0], lengths[:0]).values.shape == (0,)
+    for actions, sizes in (
+        (sequences.astype(np.float64), lengths),
+        (np.full_like(sequences, count), lengths),
+        (-sequences - 1, lengths),
+        (sequences, lengths[1:]),
+        (sequences, lengths + 5),
+        (sequences[0], lengths[:1]),
+    ):
+        refused = False
+        try:
+            env.try_sequences(actions, sizes)
+        except UserError as error:
+            refused = "\n" not in str(error)
+        assert refused, f"try_sequences({actions.dtype} {actions.shape}, {sizes}) was not refused in one line"
 
 
 @closes_what_it_made

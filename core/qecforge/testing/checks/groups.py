@@ -23,7 +23,7 @@ Sample: TypeAlias = Callable[[Environment, np.random.Generator, NDArray[np.bool_
 """Random actions, one for each member, allowed where there is a mask."""
 
 _MEMBERS, _GROUP = 6, 3
-_STEPS = 48
+_STEPS, _STRETCHES = 48, 8
 
 
 @closes_what_it_made
@@ -53,17 +53,20 @@ def _check_groups(make: Make, sample: Sample) -> None:
         assert "group_size" in _refused(env, {"group_size": size})
     played = _Starts(env, sample)
     played.begin()
-    played.play(_STEPS, seed=2)
-    compared = 0
+    stretches = 0
+    while stretches < _STRETCHES and not played.groups_began_again():
+        played.play(_STEPS, seed=stretches)
+        stretches += 1
     for first in range(0, _MEMBERS, _GROUP):
         for mates in zip(*played.of_member[first : first + _GROUP], strict=False):
             for k, mate in enumerate(mates[1:], start=1):
                 _same(mate, mates[0], f"the start of an episode of member {first + k} and of its mate {first}")
-            compared += 1
-    assert compared > _MEMBERS // _GROUP, f"no group began a second episode in {_STEPS} steps: shorten the episodes"
+    began = f"no group began a second episode in {_STEPS * _STRETCHES} steps: shorten the episodes"
+    assert played.groups_began_again(), began
     again = _Starts(make(_MEMBERS, 3), sample)
     again.begin()
-    again.play(_STEPS, seed=2)
+    for stretch in range(stretches):
+        again.play(_STEPS, seed=stretch)
     _same(again.of_member, played.of_member, "the starts of groups from the same seed")
     resumed = _Starts(make(_MEMBERS, 9), sample)
     resumed.env.load_state_dict(env.state_dict())
@@ -86,6 +89,11 @@ class _Starts:
         """Reset to groups."""
         observations, infos = self.env.reset(seed=2, options={"group_size": _GROUP})
         self._note(observations, infos, np.ones(self.env.num_envs, np.bool_))
+
+    def groups_began_again(self) -> bool:
+        """Whether every member of some group began a second episode."""
+        firsts = range(0, _MEMBERS, _GROUP)
+        return any(all(len(starts) > 1 for starts in self.of_member[first : first + _GROUP]) for first in firsts)
 
     def play(self, steps: int, *, seed: int) -> None:
         """Random actions from here on."""

@@ -18,13 +18,14 @@ import pytest
 from qecforge.store import Store
 from qecforge.testing.examples import discovered, distance, example_code, example_run, example_task
 from qecforge.testing.store._codes import CodeCases, ErrorRateCases
+from qecforge.testing.store._locks import LockCases
 from qecforge.testing.store._runs import MetricCases, RunCases
 from qecforge.testing.store._sharing import FileCases, SharingCases
 
 __all__ = ["StoreContract", "discovered", "distance", "example_code", "example_run", "example_task"]
 
 
-class StoreContract(RunCases, MetricCases, CodeCases, ErrorRateCases, FileCases, SharingCases):
+class StoreContract(RunCases, MetricCases, CodeCases, ErrorRateCases, FileCases, LockCases, SharingCases):
     """The cases. The fixture `store_url` gives an empty database for each test; a path or a URL."""
 
     @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,6 +203,35 @@ class MetricCases:
         ]  # fmt: skip
         assert [event.kind for event in store.events(kind="note")] == ["note"]
 
+    def test_runs_that_compute_the_same_are_a_group(self, store: Store) -> None:
+        """Whatever they are called; others are apart, and their names say by what."""
+        forms: list[dict[str, Any]] = [{"seed": 0}, {"seed": 1}, {"seed": 1, "x": 1}, {"seed": 1, "y": {"seed": 2}}]
+        for number, form in enumerate(forms):
+            content = {"agent": {"rate": 0.1, **form.get("y", {})}, "seed": form["seed"], "x": form.get("x", 0)}
+            name = "other" if number == 1 else "example"
+            run = example_run(store, f"{number:x}", seed=form["seed"], name=name, manifest=json.dumps(content))
+            store.add_policy_evaluation(run.id, "best", float(number))
+        store.mark_run("0", "finished")
+        store.mark_run("1", "interrupted")
+        groups = {group.group: group for group in store.compare(["0", "1", "2", "3"], "best")}
+        assert {name: len(group.values) for name, group in groups.items()} == {
+            "example and other": 2,
+            "example [agent.seed=null, x=1]": 1,
+            "example [agent.seed=2, x=0]": 1,
+        }
+        pair = groups["example and other"]
+        assert (pair.mean, dict(pair.unfinished), dict(pair.repeated_seeds)) == (0.5, {"1" * 12: "interrupted"}, {})
+        assert pair.notes() == [f"example and other: run {'1' * 12} is interrupted"]
+
+    def test_a_seed_that_is_there_twice_is_named(self, store: Store) -> None:
+        runs = [example_run(store, f"{i:x}", seed=7, manifest=json.dumps({"seed": 7})) for i in range(2)]
+        for run in runs:
+            store.add_metrics(run.id, [("best", 0, 1.0, 0.0)])
+            store.mark_run(run.id, "finished")
+        (both,) = store.compare(runs, "best")
+        assert dict(both.repeated_seeds) == {7: (runs[0].id, runs[1].id)}
+        assert both.notes() == [f"example: seed 7 is there twice or more: {runs[0].id}, {runs[1].id}"]
+
     def test_groups_of_runs_are_compared(self, store: Store) -> None:
         runs = [example_run(store, f"{i:x}", seed=i, sweep_point={"agent.lr": [1, 2][i // 3]}) for i in range(5)]
         for run, last in zip(runs, (1.0, 2.0, 6.0, 4.0, None), strict=True):
@@ -212,11 +243,12 @@ class MetricCases:
         assert dict(first.values) == {runs[0].id: 1.0, runs[1].id: 2.0, runs[2].id: 6.0}
         assert first.mean == 3.0
         assert first.std == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
-        assert 1.0 <= first.low < 3.0 < first.high <= 6.0
+        half = 4.302653 * first.std / math.sqrt(3)  # t(0.975) with two degrees of freedom
+        assert (first.low, first.high) == pytest.approx((3.0 - half, 3.0 + half))
         assert (second.mean, second.missing) == (4.0, (runs[4].id,))
         assert math.isnan(second.std)
         assert math.isnan(second.low)
-        assert store.compare(runs, "best", seed=0)[0] == first
+        assert store.compare([*runs, runs[0]], "best")[0] == first
         store.add_policy_evaluation(runs[0].id, "top1", 0.5)
         assert store.compare([runs[0].id[:4]], "top1")[0].mean == 0.5
         with pytest.raises(ConfigurationError, match="they have: best, return, top1"):

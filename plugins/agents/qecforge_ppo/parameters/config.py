@@ -41,8 +41,7 @@ class ParameterPPOConfig(ParameterAgentConfig):
     max_sigma: float = Field(default=10.0, gt=0, description="Greatest deviation, in exploration scales.")
     entropy: Rate | Schedule = Field(
         default=0.01,
-        description="Weight of the entropy, which keeps exploration alive (the paper's simulation: 0.001, 0.01, 0.1), "
-        "or a schedule.",
+        description="Weight of the entropy bonus (the paper's simulation: 0.001, 0.01, 0.1), or a schedule.",
     )
     mask: bool = Field(
         default=True,
@@ -51,7 +50,7 @@ class ParameterPPOConfig(ParameterAgentConfig):
     )
     ratio: Literal["coordinate", "objective"] = Field(
         default="coordinate",
-        description="Whose probability ratio is clipped. coordinate: each parameter's, min(r A, clip(r) A) with the "
+        description="Which probability ratio is clipped. coordinate: each parameter's, min(r A, clip(r) A) with the "
         "sum A of its objectives' advantages; objective: an objective's, the product of its parameters' clipped "
         "ratios, with the loss -A r: its variance grows with their number, and so it tracks drift less well.",
     )
@@ -65,7 +64,8 @@ class ParameterPPOConfig(ParameterAgentConfig):
     max_weight: float = Field(default=2.0, ge=1, description="Importance weights of replayed candidates are cut here.")
     baseline: Literal["batch", "learned"] = Field(
         default="batch",
-        description="What is taken from a reward. batch: the mean of the epoch's other candidates; learned: a running "
+        description="What is subtracted from a reward. batch: the mean of the epoch's other candidates; learned: "
+        "a running "
         "mean of each objective.",
     )
     baseline_rate: float = Field(

@@ -1,4 +1,4 @@
-"""What a decoder believes of each gate: the same of all of a kind, or what the detection events say.
+"""Gate error probabilities that a decoder assumes: equal for all gates of a kind, or learned from detection events.
 
 With d_i, d_j whether detectors i and j fire, the parity (-1)^(d_i + d_j) belongs to the product of their detecting
 regions, and a product is a region like any other. So for single detectors and for pairs of them alike

@@ -55,7 +55,7 @@ class _Shared(PluginConfig, ABC):
     begins: int = Field(default=0, ge=0, description="Epoch at which the profile's own clock starts; no offset before.")
     direction: Direction = Field(
         default="equal",
-        description="How the offset is shared out: equal for all, with a random sign each, or times a normal number.",
+        description="Offset of each parameter: equal for all, with a random sign, or times a standard normal number.",
     )
 
     def value(self, t: int, phases: FloatArray) -> FloatArray | float:
@@ -129,7 +129,7 @@ class Stroboscopic(_Shared):
     """Off, then on, again and again."""
 
     profile: Literal["stroboscopic"] = "stroboscopic"
-    period: int = Field(ge=2, description="Epochs from one end of the offset to the next.")
+    period: int = Field(ge=2, description="Period in epochs.")
     duty: float = Field(
         default=0.5, gt=0, lt=1, description="Fraction of the period, its last part, with the offset on."
     )
@@ -145,7 +145,7 @@ class RandomWalk(_Shared):
 
     profile: Literal["random_walk"] = "random_walk"
     step: float = Field(gt=0, allow_inf_nan=False, description="Standard deviation of one step.")
-    direction: Literal["normal"] = Field(default="normal", description="Each parameter has its own.")
+    direction: Literal["normal"] = Field(default="normal", description="Each parameter has its own offset.")
 
     def compile(self, size: int, entropy: tuple[int, ...]) -> Path:
         """A walk that can be looked up anywhere."""
@@ -160,7 +160,7 @@ class OneOverF(_Shared):
     octaves: int = Field(
         default=14, ge=1, le=40, description="Octaves n: 1/f holds between frequencies 2^-n and 1/2 per epoch."
     )
-    direction: Literal["normal"] = Field(default="normal", description="Each parameter has its own.")
+    direction: Literal["normal"] = Field(default="normal", description="Each parameter has its own offset.")
 
     def compile(self, size: int, entropy: tuple[int, ...]) -> Path:
         """Its octaves."""
@@ -178,7 +178,7 @@ class Table(_Shared):
     )
     every: int = Field(default=1, ge=1, description="Epochs that a row holds for.")
     beyond: Literal["refuse", "hold", "repeat"] = Field(
-        default="refuse", description="After the last row: an error, the last row still, or from the first again."
+        default="refuse", description="After the last row: an error, the last row again, or from the first row again."
     )
 
     @field_validator("values", mode="before")

@@ -97,7 +97,7 @@ class Engine(ABC):
 
     @classmethod
     def bytes_needed(cls, device: Device, num_envs: int) -> int:
-        """Memory that an engine for so many candidates takes, beside its inputs and results."""
+        """Memory of an engine for this many candidates, without its inputs and results."""
         return num_envs * 8 * (device.model.num_gates + device.model.num_classes + 5)
 
     def measure(

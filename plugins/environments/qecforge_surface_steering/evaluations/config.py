@@ -23,7 +23,7 @@ class SteeringEvaluationConfig(PluginConfig):
         ge=0,
         description="Epochs at which logical error rates are measured, spread evenly over the run; 0: none.",
     )
-    shots: int = Field(default=2000, ge=1, description="Of each logical error rate, all bases together.")
+    shots: int = Field(default=2000, ge=1, description="Shots of each logical error rate, all bases together.")
     decoder: DecoderName = Field(
         default="auto", description="auto: pymatching where faults are graph-like, else as in logical_error_rate."
     )
@@ -35,22 +35,25 @@ class SteeringEvaluationConfig(PluginConfig):
     priors: tuple[PriorName, ...] = Field(
         default=("nominal", "learned"),
         min_length=1,
-        description="What the decoder believes of the gates. nominal: the median floors, the same of all gates of one "
+        description="Gate error probabilities that the decoder assumes. nominal: the median floors, the same of "
+        "all gates of one "
         "kind; learned: inferred from the detection events of other shots of that epoch (not for optimal control); "
         "true: their errors.",
     )
     calibration_shots: int = Field(
-        default=10_000, ge=1, description="Shots that a learned prior is inferred from, all bases together."
+        default=10_000, ge=1, description="Shots from which a learned prior is inferred, all bases together."
     )
     prior_spread: float = Field(
         default=0.5,
         gt=0,
         allow_inf_nan=False,
-        description="How far gates may be from nominal before a learned prior is inferred: scale of a Student "
+        description="Width of the distribution assumed before a prior is learned: scale of a Student "
         "distribution with three degrees of freedom, as a fraction of the nominal error [ours].",
     )
-    traces: int = Field(default=6, ge=0, description="Drifting parameters that are recorded, of each profile in turn.")
-    settle: int = Field(default=0, ge=0, description="Epochs at the beginning that the totals leave out.")
+    traces: int = Field(
+        default=6, ge=0, description="Number of drifting parameters to record, taken from each profile in turn."
+    )
+    settle: int = Field(default=0, ge=0, description="Epochs at the beginning that are not counted in the totals.")
 
     @field_validator("policies", "priors")
     @classmethod
@@ -69,14 +72,17 @@ class GradientRelationConfig(PluginConfig):
         default=0.5,
         gt=0,
         allow_inf_nan=False,
-        description="Half the way over which a slope is measured: root mean square, in exploration scales.",
+        description="Half the distance over which a slope is measured: root mean square, in exploration scales.",
     )
-    shots: int = Field(default=20_000, ge=1, description="At either end of each direction, all bases together.")
+    shots: int = Field(
+        default=20_000, ge=1, description="Shots at each of the two points of a direction, all bases together."
+    )
     decoder: DecoderName = Field(
         default="auto", description="auto: pymatching where faults are graph-like, else as in logical_error_rate."
     )
     prior: Literal["nominal", "true"] = Field(
         default="nominal",
-        description="What the decoder believes, the same everywhere. nominal: the median floors; true: the gates' "
+        description="Gate error probabilities that the decoder assumes, the same for all policies. nominal: the "
+        "median floors; true: the gates' "
         "errors where control starts.",
     )

@@ -49,10 +49,10 @@ _DEEP = "agent.policy={hidden_sizes: [512, 512, 512, 256], activation: gelu, val
 _FIDELITY = "evaluation.decision_fidelity={states: 10000, rollouts: both}"
 
 EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "e1": ("e1.yaml", ()),
-    "e2": ("e2.yaml", ()),
-    "e3": ("e3.yaml", ()),
-    "e1_deep": ("e1.yaml", ("name=e1_deep", _DEEP)),
+    "e1": ("paper_e1.yaml", ()),
+    "e2": ("paper_e2.yaml", ()),
+    "e3": ("paper_e3.yaml", ()),
+    "e1_deep": ("paper_e1.yaml", ("name=paper_e1_deep", _DEEP)),
 }
 """By name: the manifest, and what is set in it. `e1_deep` is the paper's four-layer variant."""
 

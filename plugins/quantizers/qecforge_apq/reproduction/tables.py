@@ -1,6 +1,6 @@
 """Tables 2 and 3 of the argmax-preserving quantization paper: ours beside theirs.
 
-A number over seeds is a `Spread`: mean, sample deviation and bootstrap interval. Where several of the paper's
+A number over seeds is a `Spread`: mean, sample deviation and Student's interval. Where several of the paper's
 experiments are there for a seed, a table's last rows are their mean, which is what the paper prints.
 """
 

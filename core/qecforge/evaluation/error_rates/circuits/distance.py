@@ -43,7 +43,7 @@ class CircuitDistance:
 
     @property
     def kind(self) -> Literal["exact", "upper_bound", "lower_bound"]:
-        """How `value` is to be read; exact where the bounds meet."""
+        """Whether `value` is exact or a bound; exact where the bounds are equal."""
         if self.upper is None:
             return "lower_bound"
         return "exact" if self.lower == self.upper else "upper_bound"

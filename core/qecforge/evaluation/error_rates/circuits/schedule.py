@@ -53,7 +53,7 @@ _Score: TypeAlias = tuple[int, int, int]
 """Minus the distance, how many undetectable sets of that many faults there are, layers: the least is best."""
 
 _MOST_COUNTED = {3: 2_000, 4: 1_500}
-"""Sets of so many faults are counted in tables of at most so many mechanisms."""
+"""Size of fault sets that are counted, and the largest number of mechanisms for which they are."""
 _BASES: tuple[Literal["x", "z"], ...] = ("x", "z")
 _DEPOLARIZING = DepolarizingNoise.model_validate({}).channels(1e-3)
 _DRAWS = 200

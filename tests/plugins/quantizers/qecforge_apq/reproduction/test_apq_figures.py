@@ -100,5 +100,5 @@ def test_a_report_has_every_table_and_figure(tmp_path):
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'qecforge\[plots\]'"):
+    with pytest.raises(MissingDependency, match=r"pip install 'matplotlib>=[\d.]+'"):
         drawn.latency_figure({}, [])

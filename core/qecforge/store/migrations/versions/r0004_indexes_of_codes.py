@@ -1,14 +1,14 @@
 """Indexes by which codes are listed: by the time that they were filed, and by the gates of their encoders.
 
-Revision 0003. A revision that was released is never altered: what changes comes as a new one.
+Revision 0004. A revision that was released is never altered: what changes comes as a new one.
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

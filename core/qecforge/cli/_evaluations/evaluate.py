@@ -1,0 +1,76 @@
+"""`qecforge runs evaluate`: evaluations of finished runs, added or extended."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
+from qecforge.errors import ConfigurationError, Interrupted, RunFailed
+
+__all__ = ["evaluate_runs"]
+
+
+def evaluate_runs(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of finished runs, or their beginnings.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="An evaluation to add or change: evaluation.returns.episodes=200."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes for error rates; one a core where not given.")
+    ] = None,
+    show: Annotated[int, typer.Option("--show", min=0, help="How many codes to print in full, best first.")] = 1,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Add evaluations to finished runs, or change what they ask for.
+
+    Nothing is trained. Shots of error rates add up; an evaluation with other settings takes the former one's place.
+    """
+    from qecforge.cli._progress import show_progress
+    from qecforge.cli._run import report
+    from qecforge.machine.signals import stop_signals
+    from qecforge.manifest import RunPlan
+    from qecforge.registry import Registry
+    from qecforge.runs.execute import evaluate_run
+    from qecforge.runs.listener import RunOptions
+
+    for text in overrides or ():
+        if not text.strip().startswith("evaluation."):
+            raise ConfigurationError(
+                f"--set: got {text!r}, expected evaluation.NAME.SETTING=VALUE: what was trained cannot be changed"
+            )
+    registry = Registry.load()
+    with open_store(store) as opened:
+        chosen = {run.id: run for run in map(opened.run, runs)}
+    plans = {
+        run.id: RunPlan.from_canonical(
+            run.manifest,
+            registry,
+            name=run.name,
+            source_text=run.manifest_source,
+            sweep_point=run.sweep_point,
+            overrides=overrides or (),
+        )
+        for run in chosen.values()
+    }
+    options, outcomes = RunOptions(store_url=store, workers=workers), []
+    with show_progress() as listener, stop_signals(listener.on_stop) as stop:
+        for run_id, plan in plans.items():
+            outcomes.append(evaluate_run(run_id, plan, options, listener, stop.is_set))
+            if stop.is_set():
+                break
+    stopped = [each for each in outcomes if each.status == "interrupted"]
+    if stopped or len(outcomes) < len(plans):
+        raise Interrupted("stopped; what is through is filed, the same command does the rest")
+    if failed := [each for each in outcomes if each.status == "failed"]:
+        raise RunFailed(
+            f"run {failed[0].run_id} could not be evaluated: {failed[0].error}; "
+            f"`qecforge runs show {failed[0].run_id}` has the traceback"
+        )
+    if all(each.status == "skipped" for each in outcomes):
+        say("nothing to do: these evaluations are there; --set changes or adds one")
+    report(list(plans.values()), outcomes, store, show)

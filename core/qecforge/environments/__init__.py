@@ -1,0 +1,5 @@
+"""Environments that others have written, as qecforge takes them."""
+
+from qecforge.environments.gymnasium_adapter import GymnasiumAdapter
+
+__all__ = ["GymnasiumAdapter"]
