@@ -98,7 +98,7 @@ def test_a_base_that_changed_is_another_run_or_is_refused(outside, tmp_path):
     listed = json.loads(outside.qecforge("run", "words.yaml", "--dry-run", "--format", "json", cwd=folder))
     assert [row["in_store"] for row in listed] == ["new"]
     shown = outside.qecforge("validate", "words.yaml", "--set", f"agent.base_sha256={first}", cwd=folder, code=2)
-    assert "agent: base_sha256: base.json has" in " ".join(shown.split())
+    assert "agent: base: 'base.json' has the hash" in " ".join(shown.split())
     assert f"expected {first[:12]}: restore the file" in " ".join(shown.split())
 
 

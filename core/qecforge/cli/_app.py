@@ -54,7 +54,7 @@ class Application(TyperGroup):
             sys.stdout.flush()
         except (_CommandLineError, typer.Abort, UserError, RunFailed, Interrupted) as error:
             if debug:
-                traceback.print_exception(error)
+                say("".join(traceback.format_exception(error)).rstrip("\n"))
             logger.debug("ends with an error", exc_info=error)
             code = _explain(error)
         except (OSError, SystemExit):  # typer ends by itself where a pipe is closed

@@ -22,8 +22,11 @@ from qecforge.cli._output import (
     say,
     terminal_width,
     working,
+    write,
 )
 from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.machine.files import write_whole
+from qecforge.reporting.printable import printable
 from qecforge.reporting.tables import Column, Table, duration
 
 if TYPE_CHECKING:
@@ -152,7 +155,7 @@ def show_code(code: CodeArgument, store: StoreOption = DEFAULT_STORE, form: Form
         emit(rates_table(rates), form)
     else:
         lines = code_lines(record, rates, width=terminal_width())
-        typer.echo("\n".join([*lines, "", *query_lines(record, store)]))
+        write("\n".join([*lines, "", *query_lines(record, store)]))
 
 
 @app.command("export")
@@ -175,11 +178,10 @@ def export_code(
         record = opened.code(code)
     text = dump_code(record.code, form.value, encoder=record.encoder)
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
         return
     try:
-        with out.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
+        write_whole(out, text.encode(), replace=force)
     except FileExistsError:
         raise ConfigurationError(f"--out: {out} exists; replace it with --force, or name another file") from None
     except OSError as error:
@@ -262,7 +264,7 @@ def import_code(
         distance = loaded.distance(budget_seconds=max(0.0, budget - (time.perf_counter() - started)))
     with Store(store) as opened:
         record = opened.add_code(loaded, distance, source=source or origin)
-    typer.echo("\n".join(code_lines(record, [], circuit=False)))
+    write("\n".join(code_lines(record, [], circuit=False)))
 
 
 def _stdin() -> bytes:

@@ -17,7 +17,9 @@ import typer
 
 from qecforge.errors import OlderSchema, one_line
 from qecforge.machine.compilation import COMPILING, told_of_compilation
+from qecforge.machine.masking import masked
 from qecforge.machine.streams import mute
+from qecforge.reporting.printable import printable
 
 if TYPE_CHECKING:
     from qecforge.reporting.tables import Table
@@ -37,11 +39,13 @@ __all__ = [
     "store_option",
     "terminal_width",
     "working",
+    "write",
 ]
 
 DEFAULT_STORE = "sqlite:///results.db"
 
 OPTIONS = {
+    "allow": "--allow",
     "directory": "--directory",
     "examples": "EXAMPLE",
     "executor": "--executor",
@@ -73,15 +77,24 @@ StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The st
 def in_options(error: Exception) -> str:
     """The message of an error on one line, with the option where it names a parameter of the library."""
     message, parameter = one_line(error), getattr(error, "parameter", None)
-    return message.replace(f"`{parameter}`", OPTIONS[parameter]) if parameter in OPTIONS else message
+    # A file is refused inside a plugin's configuration, and the error of the manifest tells of its own parameter.
+    for name in (parameter, "allow"):
+        if name in OPTIONS:
+            message = message.replace(f"`{name}`", OPTIONS[name])
+    return message
 
 
 def say(line: str) -> None:
     """A line for people, on stderr; stdout is for results. Where nobody can read stderr the work goes on without."""
     try:
-        typer.echo(line, err=True)
+        typer.echo(printable(masked(line)), err=True)
     except OSError:
         mute(sys.stderr)
+
+
+def write(text: str) -> None:
+    """Text for people, on stdout."""
+    typer.echo(printable(text))
 
 
 def on_terminal() -> bool:
@@ -101,23 +114,24 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
     if form is Format.JSON:
         emit_json(tables.to_json(table))
     elif form is Format.CSV:
-        typer.echo(tables.to_csv(table))
+        # Programs are given the values as they are; a terminal is not steered by them.
+        typer.echo(printable(tables.to_csv(table)) if sys.stdout.isatty() else tables.to_csv(table))
     elif not table.rows:
         say(empty)
     else:
-        typer.echo(tables.to_text(table, terminal_width()))
+        write(tables.to_text(table, terminal_width()))
 
 
 def emit_json(document: str) -> None:
     """Write JSON to stdout, in ASCII where its encoding does not have every character."""
     if not (sys.stdout.encoding or "").lower().startswith("utf"):
         document = re.sub(r"[^\x00-\x7f]", lambda match: json.dumps(match[0])[1:-1], document)
-    typer.echo(document)
+    typer.echo(printable(document))
 
 
 def store_option(store_url: str) -> str:
-    """What a command that is printed needs to find the same store, quoted for a shell."""
-    return "" if store_url == DEFAULT_STORE else f" --store {shlex.quote(store_url)}"
+    """What a command that is printed needs to find the same store, quoted for a shell, passwords masked."""
+    return "" if store_url == DEFAULT_STORE else f" --store {shlex.quote(masked(store_url))}"
 
 
 @contextmanager

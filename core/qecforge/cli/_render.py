@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge.cli._output import store_option
 from qecforge.evaluation.built_in import RETURNS, SEARCH
+from qecforge.machine.masking import masked
 from qecforge.reporting.layout import wrapped
 from qecforge.reporting.tables import (
     Column,
@@ -199,7 +200,7 @@ def query_lines(record: CodeRecord, store_url: str) -> list[str]:
     return [
         "in Python",
         "    from qecforge import Store",
-        f"    with Store({json.dumps(store_url, ensure_ascii=False)}) as store:",
+        f"    with Store({json.dumps(masked(store_url), ensure_ascii=False)}) as store:",
         f'        record = store.code("{record.id}")   # record.code, .encoder, .distance',
         "        rates = store.error_rates(record.id)",
         f"        similar = store.codes(n={record.n}, k={record.k}, min_distance={record.distance}, "

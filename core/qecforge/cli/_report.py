@@ -11,6 +11,7 @@ import typer
 
 from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
 from qecforge.errors import ConfigurationError, StoreError
+from qecforge.machine.files import write_whole
 from qecforge.reporting.tables import Column, Table, number, plain
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def report(
     title = ", ".join(dict.fromkeys(each.name for each in records))
     page = html_page(f"Report of {title}", tables, figures, notes=left_out)
     try:
-        out.write_text(page, encoding="utf-8")
+        write_whole(out, page.encode())
     except OSError as error:
         raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); name another file") from error
     typer.echo(str(out))
@@ -117,8 +118,9 @@ def _flat(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, st
 
 
 def _made_with(run: Run) -> dict[str, Any]:
-    git = run.provenance.get("git") or {}
-    revision = f"{git.get('revision', '')[:12]}{' and changes' if git.get('modified') else ''}"
+    git = run.provenance.get("git")
+    git = git if isinstance(git, dict) else {}
+    revision = f"{str(git.get('revision', ''))[:12]}{' and changes' if git.get('modified') else ''}"
     known = {name: plain(run.provenance.get(name)) for name in MADE_WITH if name != "git"}
     return {"run": run.id, **known, "git": revision}
 

@@ -25,6 +25,7 @@ from qecforge.cli._output import (
     store_option,
     terminal_width,
     working,
+    write,
 )
 from qecforge.errors import ConfigurationError, RunFailed, one_line
 from qecforge.reporting.tables import Column, Table, to_text
@@ -273,7 +274,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
 
 def _show(tables: Mapping[str, Table]) -> None:
     for table in tables.values():
-        typer.echo(f"{to_text(table, terminal_width())}\n")
+        write(f"{to_text(table, terminal_width())}\n")
 
 
 def _show_plans(planned: Sequence[PlannedRun], store: str) -> None:

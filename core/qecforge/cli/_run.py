@@ -20,6 +20,7 @@ from qecforge.cli._output import (
     say,
     store_option,
     terminal_width,
+    write,
 )
 from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.evaluation.built_in import SEARCH
@@ -54,6 +55,12 @@ ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The 
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the manifest, such as agent.total_steps=1000."),
+]
+
+
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="PATH", help="A file or folder outside of the manifest's that it may name."),
 ]
 
 
@@ -113,6 +120,7 @@ def run(
             help="Tell a listener of a plugin, such as a tracker of experiments, what happens; may be given again.",
         ),
     ] = None,
+    allow: AllowOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Start finished, failed and interrupted runs again from the beginning.")
     ] = False,
@@ -133,7 +141,7 @@ def run(
     from qecforge.manifest import load_manifest
 
     registry = Registry.load()
-    loaded = load_manifest(manifest, registry=registry, overrides=overrides or ())
+    loaded = load_manifest(manifest, registry=registry, overrides=overrides or (), allow=allow or ())
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
@@ -176,12 +184,17 @@ def report(
     _report(plans, outcomes, codes, store, show)
 
 
-def validate(manifest: ManifestArgument, overrides: SetOption = None, form: FormatOption = Format.TABLE) -> None:
+def validate(
+    manifest: ManifestArgument,
+    overrides: SetOption = None,
+    allow: AllowOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
     """Check a manifest and list its runs. Nothing is run, and no store is opened."""
     from qecforge.manifest import load_manifest
     from qecforge.registry import Registry
 
-    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or ())
+    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or (), allow=allow or ())
     emit(_plans(loaded, {}), form)
 
 
@@ -326,7 +339,7 @@ def _report_policies(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], st
         ]
     measured = [each for each in found if each[2]]
     if measured:
-        typer.echo(f"\npolicies\n{to_text(policies_table(measured), terminal_width())}")
+        write(f"\npolicies\n{to_text(policies_table(measured), terminal_width())}")
 
 
 def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store_url: str) -> None:
@@ -342,11 +355,11 @@ def _report_views(runs: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store
     for line in tables.left_out:
         say(line)
     for name, table in tables.found.items():
-        typer.echo("\n".join(["", *([] if table.title else [name]), to_text(table, terminal_width())]))
+        write("\n".join(["", *([] if table.title else [name]), to_text(table, terminal_width())]))
     if tables.found:
         run_id = outcomes[0].run_id
         show = f"    qecforge runs show {run_id}{store_option(store_url)}"
-        typer.echo("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
+        write("\n".join(["", "in the shell", show, _figures_line(run_id, store_url)]))
 
 
 def _figures_line(run_id: str, store_url: str) -> str:
@@ -379,12 +392,12 @@ def _report(
     width = terminal_width()
     with open_store(store_url) as store:
         for record in codes[:show]:
-            typer.echo("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
+            write("\n".join(["", *code_lines(record, store.error_rates(record.id), width=width)]))
     others = codes[show : show + OTHER_CODES]
     if others:
-        typer.echo(f"\n{len(codes) - show} other codes\n{to_text(codes_table(others), width)}")
+        write(f"\n{len(codes) - show} other codes\n{to_text(codes_table(others), width)}")
     rest = len(codes) - show - len(others)
     run_id = codes[0].run_ids[0]
     if rest > 0:
-        typer.echo(f"and {rest} more: `qecforge codes list --run {run_id}{store_option(store_url)}`")
-    typer.echo("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))
+        write(f"and {rest} more: `qecforge codes list --run {run_id}{store_option(store_url)}`")
+    write("\n".join(["", *query_lines(codes[0], store_url), _figures_line(run_id, store_url)]))

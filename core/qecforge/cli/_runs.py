@@ -22,8 +22,10 @@ from qecforge.cli._output import (
     open_store,
     say,
     terminal_width,
+    write,
 )
 from qecforge.errors import ConfigurationError, StoreError
+from qecforge.machine.files import write_whole
 from qecforge.reporting.tables import (
     Column,
     Table,
@@ -147,7 +149,7 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
         elif form is Format.JSON:
             emit_json(to_json_object(_everything(opened, record)))
         else:
-            typer.echo("\n".join(_lines(opened, record)))
+            write("\n".join(_lines(opened, record)))
 
 
 @app.command("compare")
@@ -199,11 +201,11 @@ def delete_runs(
     with open_store(store, write=True) as opened:
         chosen = {record.id: record for record in map(opened.run, runs)}
         if not yes:
-            typer.echo(to_text(Table(COLUMNS, [record.row() for record in chosen.values()]), terminal_width()))
+            write(to_text(Table(COLUMNS, [record.row() for record in chosen.values()]), terminal_width()))
             typer.confirm(f"Delete {len(chosen)} run(s)?", abort=True)
         for run_id in chosen:
             delete_run(opened, run_id)
-    typer.echo(f"deleted: {', '.join(chosen)}")
+    write(f"deleted: {', '.join(chosen)}")
 
 
 @app.command("export-policy")
@@ -270,8 +272,7 @@ def _write_folder(folder: Path, contents: Mapping[str, bytes], force: bool) -> N
 
 def _write(path: Path, content: bytes, force: bool) -> None:
     try:
-        with path.open("wb" if force else "xb") as file:
-            file.write(content)
+        write_whole(path, content, replace=force)
     except FileExistsError:
         raise ConfigurationError(f"--out: {path} exists; replace it with --force, or name another file") from None
     except OSError as error:

@@ -25,6 +25,7 @@ from qecforge.contracts.environment import (
 )
 from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
+from qecforge.contracts.files import NamedFile, read_named_file
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
 from qecforge.contracts.policy import Policy, SavedPolicy
 from qecforge.contracts.quantizer import Quantizer
@@ -66,6 +67,7 @@ __all__ = [
     "ExtraLoss",
     "FactorGraph",
     "Message",
+    "NamedFile",
     "Order",
     "ParameterEnvironment",
     "PlannedRun",
@@ -98,6 +100,7 @@ __all__ = [
     "closing_on_error",
     "group_size",
     "plain_text",
+    "read_named_file",
     "refuse_unknown_options",
     "require_valid",
 ]

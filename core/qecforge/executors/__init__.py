@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qecforge.errors import Interrupted
+from qecforge.errors import Interrupted, StoreError
 from qecforge.executors._base import Executor
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
@@ -62,7 +62,9 @@ def run_manifest(
 
     options = replace(options or RunOptions(), checkpoint_seconds=manifest.checkpoint.every_seconds)
     chosen = make_executor(executor, workers, executor_options)
-    Store(options.store_url).close()
+    with Store(options.store_url) as store:
+        if store.in_memory:
+            raise StoreError("`store_url`: a store in memory is gone with each run: name a file", parameter="store_url")
     plans = manifest.runs()
     outcomes = chosen.run(plans, options, SeveralListeners([LoggingListener(), listener or RunListener()]))
     stopped = sum(outcome.status == "interrupted" for outcome in outcomes)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.learning.restoring import restored_parts
 from qecforge.learning.rows import RowTable
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class ReplayBuffer:
         Raises:
             CheckpointError: It has other fields or another capacity, or is none.
         """
-        table = state.get("rows")
+        table = restored_parts(state, ("rows",), "replay buffer")["rows"]
         if not isinstance(table, RowTable):
             raise CheckpointError(
                 f"replay buffer: the checkpoint has {type(table).__name__} where a table of rows was expected: "

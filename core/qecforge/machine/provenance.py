@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qecforge.machine.cores import available_cores
+from qecforge.machine.masking import masked_command
 
 __all__ = ["cpu_model", "provenance"]
 
@@ -29,7 +30,7 @@ def provenance() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "gpu": _gpu(),
         "threads": _threads(),
-        "command": sys.argv,
+        "command": masked_command(sys.argv),
     }
 
 

@@ -17,13 +17,15 @@ form of its run enters, without evaluations, not the path.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qecforge.contracts.files import files_of_manifest, read_named_file
 from qecforge.errors import ManifestError, nearest
-from qecforge.manifest._choice import Choice, Gathered
+from qecforge.manifest._choice import Choice, Gathered, refusals
 from qecforge.manifest._complaints import unknown_key
 from qecforge.manifest._evaluation import Evaluation
 from qecforge.manifest._resolve import Resolved, resolve
@@ -73,13 +75,22 @@ class Manifest:
         return self.plans
 
 
-def load_manifest(source: Path | str, *, registry: Registry, overrides: Sequence[str] = ()) -> Manifest:
+def load_manifest(
+    source: Path | str,
+    *,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    allow: Sequence[str | os.PathLike[str]] = (),
+) -> Manifest:
     """Read, check and expand a manifest.
+
+    Paths in it are seen from its folder (those of a text from the current one), and only files below that are read.
 
     Args:
         source: A path, or YAML text (a `str` is never taken for a path).
         registry: The plugins that it may name.
         overrides: `path=value` texts that replace or add values before anything is checked; later ones win.
+        allow: Other files, and folders whose files, it may name; see `qecforge.contracts.files`.
 
     Raises:
         ManifestError: one line that says where, what was got, what was expected and what to do.
@@ -99,9 +110,9 @@ def load_manifest(source: Path | str, *, registry: Registry, overrides: Sequence
     with gathered:
         checkpoint = validated(Checkpoint, root.get("checkpoint") or Node({}, root.place), ("checkpoint",), "qecforge")
     folder = Path() if isinstance(source, str) else source.parent
-    teachers = _Teachers(folder, registry)
+    teachers = _Teachers(folder, registry, allow)
     plans: list[RunPlan] = []
-    with gathered:
+    with gathered, files_of_manifest(folder, allow):
         combinations = points(root, MAX_RUNS // len(seeds))
         for point, resolved in _distinct(combinations, registry, swept_quantizer=_sweeps_quantizer(root)):
             for seed in seeds:
@@ -145,10 +156,11 @@ class _Teachers:
 
     Args:
         folder: From which paths are seen.
+        allow: As in `load_manifest`.
     """
 
-    def __init__(self, folder: Path, registry: Registry) -> None:
-        self._folder, self._registry = folder, registry
+    def __init__(self, folder: Path, registry: Registry, allow: Sequence[str | os.PathLike[str]]) -> None:
+        self._folder, self._registry, self._allow = folder, registry, allow
         self._read: dict[Path, Manifest] = {}
 
     def plan(self, root: Node, resolved: Resolved, seed: int) -> RunPlan | None:
@@ -160,7 +172,7 @@ class _Teachers:
             node = node.get(key) or node
         where = "quantizer.teacher.manifest"
         path = self._folder / resolved.teacher.manifest
-        runs = [plan for plan in self._manifest(path, node.place).plans if plan.seed == seed]
+        runs = [plan for plan in self._manifest(resolved.teacher.manifest, node.place).plans if plan.seed == seed]
         if not runs:
             seeds = ", ".join(map(str, self._read[path].seeds))
             raise node.place.error(
@@ -175,11 +187,17 @@ class _Teachers:
             raise node.place.error(f"the teacher {reason}", where)
         return teacher
 
-    def _manifest(self, path: Path, place: Place) -> Manifest:
-        where = "quantizer.teacher.manifest"
+    def _manifest(self, name: str, place: Place) -> Manifest:
+        where, path = "quantizer.teacher.manifest", self._folder / name
         if path not in self._read:
-            if not path.is_file():
-                raise place.error(f"{path} is no file: give the path of the teacher's manifest", where)
+            with refusals(place, where, "qecforge"):
+                text = read_named_file(name, limit=MAX_BYTES).text
+            if not re.search(r"^\s*[{'\"]?qecforge\b", text, re.MULTILINE):  # messages about it would quote it
+                raise place.error(
+                    f"{path} is no manifest, it has no line `qecforge: {MANIFEST_VERSION}`: give the path of the "
+                    "teacher's manifest",
+                    where,
+                )
             root = _read_root(path)[0]
             sweep = root.get("sweep")
             swept = sweep is not None and any(key.partition(".")[0] == "quantizer" for key in sweep.entries)
@@ -188,7 +206,7 @@ class _Teachers:
                 raise place.error(
                     f"{path} has a quantizer, a teacher is a float policy: name the manifest that trains it", where
                 )
-            self._read[path] = load_manifest(path, registry=self._registry)
+            self._read[path] = load_manifest(path, registry=self._registry, allow=[*self._allow, self._folder])
         return self._read[path]
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from qecforge.contracts.config import PluginConfig
+from qecforge.contracts.files import files_of_stored_run
 from qecforge.errors import ManifestError, PluginError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, QuantizerSpec, RewardSpec
 from qecforge.manifest._choice import Choice, Gathered
@@ -90,7 +91,8 @@ class RunPlan:
         gathered = Gathered()
         root = overridden(_node(content), overrides, gathered)
         gathered.refuse()
-        return plan_of(resolve(root, registry), seed, label, teacher)
+        with files_of_stored_run():
+            return plan_of(resolve(root, registry), seed, label, teacher)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qecforge.contracts.metrics import COST, TRUE_COST
 from qecforge.errors import CheckpointError
+from qecforge.learning.restoring import restored_array, restored_number, restored_parts
 from qecforge.parameters.policy import ParameterTrajectory
 
 __all__ = ["Log", "Snapshots"]
@@ -57,13 +58,8 @@ class Log:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where there are no metrics."""
-        try:
-            self.metrics = dict(state["metrics"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                "this checkpoint has no metrics: restore it with the agent that wrote it, or start the run anew "
-                "with `force`"
-            ) from error
+        found = restored_parts(restored_parts(state, ("metrics",), "log")["metrics"], (), "log: metrics")
+        self.metrics = {str(name): restored_number(value, f"log: {name}", nan=True) for name, value in found.items()}
 
 
 class Snapshots:
@@ -110,12 +106,10 @@ class Snapshots:
         Raises:
             CheckpointError: The checkpoint has none, or of another number of parameters.
         """
-        try:
-            epochs = np.asarray(state["epochs"], np.int64)
-            means = np.asarray(state["means"], np.float32).reshape(len(epochs), num_parameters)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"this checkpoint's snapshots of the mean do not fit ({str(error).splitlines()[0]}): restore it with "
-                "the manifest that wrote it, or start the run anew with `force`"
-            ) from error
+        found = restored_parts(state, ("epochs", "means"), "snapshots of the mean")
+        epochs = restored_array(found["epochs"], np.int64, (None,), "snapshots of the mean: epochs", low=0)
+        shape = (len(epochs), num_parameters) if len(epochs) else (0, 0)
+        means = restored_array(found["means"], np.float32, shape, "snapshots of the mean: means")
+        if (np.diff(epochs) <= 0).any():
+            raise CheckpointError("snapshots of the mean: this checkpoint's epochs do not increase: restore it anew")
         self._epochs, self._means = epochs.tolist(), list(means)

@@ -35,6 +35,7 @@ from qecforge.hookspecs import (
     RewardSpec,
 )
 from qecforge.registry._checks import KINDS, checked_specs
+from qecforge.registry._isolation import isolated
 
 __all__ = ["BrokenPlugin", "Clash", "Registered", "Registry", "Spec"]
 
@@ -146,7 +147,9 @@ class Registry:
         found: list[tuple[str, Registered[Any]]] = []
         for source in sources:
             try:
-                found.extend(_register(manager, source))
+                with isolated(f"plugin {source.entry_point.name} of {source.distribution} {source.version}"):
+                    given = _register(manager, source)
+                found.extend(given)
                 logger.debug("plugin %s of %s %s", source.entry_point.name, source.distribution, source.version)
             except KeyboardInterrupt:
                 raise

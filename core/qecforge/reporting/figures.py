@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge.errors import ConfigurationError
 from qecforge.machine.extras import missing_dependency
+from qecforge.machine.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,9 +77,10 @@ def require_matplotlib() -> None:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format that the path's ending names (png, svg, pdf). Same figure, same bytes."""
-    metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
+    content, metadata = io.BytesIO(), dict[str, Any]({"Date": None} if path.suffix == ".svg" else {})
     try:
-        figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata=metadata)
+        figure.savefig(content, format=path.suffix[1:] or "png", dpi=DPI, bbox_inches="tight", metadata=metadata)
+        write_whole(path, content.getvalue())
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qecforge.reporting.layout import TextColumn, lay_out, wrapped
+from qecforge.reporting.printable import printable
 
 __all__ = [
     "Column",
@@ -131,7 +132,10 @@ class Column:
     justify: Literal["left", "right"] | None = None
 
     def text(self, value: Any) -> str:
-        """The value as people see it."""
+        """The value as people see it, on one line, with nothing that steers a terminal."""
+        return printable(self._shown(value), keep="")
+
+    def _shown(self, value: Any) -> str:
         if self.show is not None:
             return self.show(value)
         if isinstance(value, datetime):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qecforge.contracts.reproduction import Claim, Report
 from qecforge.errors import ConfigurationError, PluginError, one_line
+from qecforge.machine.files import write_whole
 from qecforge.reporting.figures import require_matplotlib, save_figure
 from qecforge.reporting.html import html_page
 from qecforge.reporting.tables import Table, to_csv, to_json, to_markdown
@@ -93,7 +94,7 @@ def _write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            (folder / name).write_text(content, encoding="utf-8")
+            write_whole(folder / name, content.encode())
     except OSError as error:
         raise ConfigurationError(
             f"{folder}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
@@ -60,6 +61,8 @@ class Source:
     """
 
     def __init__(self, path: Path) -> None:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "no regular file")
         self._file = FileIO(path)
         self.length = os.fstat(self._file.fileno()).st_size
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunBusy, RunFailed, StoreError, UserError, one_line
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
+from qecforge.learning.restoring import restored_int, restored_number, restored_parts
 from qecforge.machine.compilation import told_of_compilation
 from qecforge.machine.provenance import provenance
 from qecforge.manifest._validation import canonical_json
@@ -335,8 +336,16 @@ def evaluate_run(
 def _restored(attempt: Attempt, run: Run) -> dict[str, Any] | None:
     """What the checkpoint holds. Up to schema 0003 it named the hash of the whole manifest, evaluations included."""
     state = attempt.checkpoint.load()
+    if state is None:
+        return None
+    what, names = str(attempt.checkpoint.path), ("identity", "step", "elapsed", "environment", "agent")
+    state = dict(restored_parts(state, names, what))
+    restored_int(state["step"], f"{what}: step")
+    restored_number(state["elapsed"], f"{what}: elapsed", low=0.0, high=1e10)
+    for name in ("environment", "agent"):
+        restored_parts(state[name], (), f"{what}: {name}")
     before = hashlib.sha256(run.manifest.encode()).hexdigest()
-    if state is not None and state.get("identity") not in (attempt.plan.identity, before):
+    if state["identity"] not in (attempt.plan.identity, before):
         raise CheckpointError(
             f"{attempt.checkpoint.path}: belongs to another run: move it away, or start the run anew with `force`"
         )
@@ -357,7 +366,8 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
         with attempt.plugin_code(restores=restored is not None):
             context = RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored)
             with context:
-                policy = agent.train(env, context)
+                with context.restoring():
+                    policy = agent.train(env, context)
                 context.record_discoveries()
                 context.flush()
             files = policy_files(policy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -30,7 +30,7 @@ class RunOptions:
         checkpoint_seconds: Time between checkpoints; `run_manifest` takes the manifest's.
     """
 
-    store_url: str = "sqlite:///results.db"
+    store_url: str = field(default="sqlite:///results.db", repr=False)  # it may hold a password
     force: bool = False
     workers: int | None = None
     checkpoint_seconds: float = 30.0

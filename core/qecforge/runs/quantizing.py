@@ -162,7 +162,8 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
         context = opened.enter_context(
             RunContext(attempt, env, agent, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
         )
-        student = agent.train(env, context, policy=student, extra_loss=extra_loss)
+        with context.restoring():
+            student = agent.train(env, context, policy=student, extra_loss=extra_loss)
         context.record_discoveries()
         context.flush()
         weights = weights_of(student)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-from qecforge.errors import Interrupted
+from qecforge.errors import Interrupted, UserError, one_line
+from qecforge.learning.restoring import restoring
 from qecforge.runs._watched import count_from
 from qecforge.runs.attempt import METRIC_FLUSH_SECONDS, Attempt, file_discovery
 from qecforge.runs.policies import opened_environment
@@ -50,6 +51,7 @@ class RunContext:
     ) -> None:
         self.seed = seed
         self.begun: tuple[Any, dict[str, Any]] | None = None
+        self.advanced = False
         self.step = 0
         self._attempt, self._env, self._agent, self._budget, self._restored = attempt, env, agent, budget, restored
         self._made = ExitStack()
@@ -74,6 +76,20 @@ class RunContext:
         """The agent's state from the checkpoint, or None at a fresh start."""
         return self._restored["agent"] if self._restored else None
 
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """In the block, what an agent raises before its first `advance` is a `CheckpointError` where it resumes: it has
+        done nothing yet but take over its state."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            if self._restored is None or self.advanced:
+                raise
+            with restoring(f"agent {self._attempt.plan.agent.spec.name}"):
+                raise RuntimeError(f"{type(error).__name__}: {one_line(error, 200)}") from error
+
     @property
     def elapsed(self) -> float:
         """Seconds spent in training, earlier attempts up to their last checkpoint included."""
@@ -83,6 +99,7 @@ class RunContext:
         self, step: int, total: int, metrics: Mapping[str, float], state: Callable[[], Mapping[str, Any]]
     ) -> bool:
         """See `qecforge.contracts.agent.TrainingContext.advance`."""
+        self.advanced = True
         with self._attempt.answering():
             return self._advance(step, total, metrics, state)
 
@@ -133,7 +150,8 @@ class RunContext:
 
     def _restore_environment(self, restored: Mapping[str, Any]) -> None:
         plan = self._attempt.plan
-        self._env.load_state_dict(restored["environment"])
+        with restoring(f"environment {plan.environment.spec.name}"):
+            self._env.load_state_dict(restored["environment"])
         to_the_bit = plan.environment.spec.resumes == plan.agent.spec.resumes == "to_the_bit"
         if not to_the_bit and plan.environment.spec.actions in ("discrete", "continuous"):
             self.begun = cast("Environment", self._env).reset(

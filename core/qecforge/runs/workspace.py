@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qecforge.errors import StoreError
+from qecforge.errors import StoreError, one_line
+from qecforge.machine.files import is_inside
 from qecforge.runs.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from qecforge.runs.lock import LockTaker, RunLocks
 from qecforge.store import Store
@@ -85,5 +87,12 @@ def local_workspace(options: RunOptions) -> Iterator[Workspace]:
 
 
 def checkpoint_path(store: Store, run_id: str) -> Path:
-    """Where the checkpoint of a run lies: in a folder of its own beside the store's artifacts."""
-    return store.directory / "checkpoints" / run_id / "training.ckpt"
+    """Where the checkpoint of a run lies: in a folder of its own beside the store's artifacts.
+
+    Raises:
+        StoreError: the id, or a symbolic link, leads out of the store's folder, which may come from elsewhere.
+    """
+    folder = store.directory / "checkpoints" / run_id
+    if not (re.fullmatch(r"[0-9a-f]+", run_id) and is_inside(store.directory, folder)):
+        raise StoreError(f"{one_line(str(folder), 200)}: leads out of {store.directory}: remove it from the store")
+    return folder / "training.ckpt"

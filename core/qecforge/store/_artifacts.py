@@ -8,8 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
+from qecforge.errors import ConfigurationError, one_line
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._rows import checked, is_file_name
 from qecforge.store.models import ArtifactRow, RunRow
 from qecforge.store.records import Artifact
 
@@ -45,7 +47,11 @@ class ArtifactStore(StoreBase):
 
         Raises:
             StoreError: as `add_artifact`.
+            ConfigurationError: a name is absolute, or leaves the folder that it is put into.
         """
+        for name in files:
+            if not is_file_name(name):
+                raise ConfigurationError(f"artifact {one_line(name, 100)!r}: not the name of a file below a folder")
         kept, replaced = [], []
         with ExitStack() as stack:
             staged = {name: stack.enter_context(self._files.stage(content)) for name, content in files.items()}
@@ -74,7 +80,7 @@ class ArtifactStore(StoreBase):
         with self._database.reading() as connection:
             if run_id is not None:
                 query = query.where(ArtifactRow.run_id == _sql.find_id(connection, RunRow, run_id))
-            return [Artifact(**row._mapping) for row in connection.execute(query)]
+            return [Artifact(**checked(ArtifactRow, row)) for row in connection.execute(query).all()]
 
     def read_artifact(self, artifact: Artifact) -> bytes:
         """Its content, checked against its hash. Raises `StoreError` where the file is missing or damaged."""

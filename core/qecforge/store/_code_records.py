@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from qecforge.codes import StabilizerCode
-from qecforge.errors import CodeError, ConfigurationError, StoreError
+from qecforge.errors import CodeError, ConfigurationError, StoreError, one_line
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 
 __all__ = ["CodeRecord", "Discovery", "DistanceKind", "ErrorRate", "Interval", "Row", "iso"]
@@ -107,14 +107,17 @@ class CodeRecord:
         """The code itself; where its signs are known, those that `encoder` prepares, so that both can be exported
         together. Raises `StoreError` where the row was altered since it was written."""
         code = self.filed
-        if self.encoder is None or code.signs is None:
+        if self.encoder is None:
             return code
+        import stim
+
         try:
-            return code.prepared_by(self.encoder)
-        except CodeError as error:
+            stim.Circuit(self.encoder)
+            return code if code.signs is None else code.prepared_by(self.encoder)
+        except (CodeError, ValueError) as error:
             raise StoreError(
-                f"code {self.id}: its encoder was altered, it does not encode this code any more ({error}): restore a "
-                "copy of the store"
+                f"code {self.id}: its encoder was altered, it does not encode this code any more "
+                f"({one_line(error)}): restore a copy of the store"
             ) from error
 
     @cached_property

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, Subquery, case, func, select, update
+from sqlalchemy import Connection, Row, Select, case, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._rows import checked
 from qecforge.store.models import CodeRow, DiscoveryRow, RunRow
 from qecforge.store.records import CodeRecord, Discovery
 
@@ -109,9 +110,11 @@ class CodeStore(StoreBase):
         """
         with self._database.reading() as connection:
             run_id = None if run is None else _sql.find_id(connection, RunRow, run)
-            best = _fewest_gates(run_id)
-            query = select(CodeRow.__table__).join(best, best.c.code_id == CodeRow.id, isouter=run_id is None)
-            distance = _shown_distance()
+            gates = _fewest("gate_count", run_id)
+            query, distance = select(CodeRow.__table__), _shown_distance()
+            if run_id is not None:
+                query = query.join(DiscoveryRow, DiscoveryRow.code_id == CodeRow.id)
+                query = query.where(DiscoveryRow.run_id == run_id)
             if n is not None:
                 query = query.where(CodeRow.n == n)
             if k is not None:
@@ -121,8 +124,8 @@ class CodeStore(StoreBase):
             if exact_only:
                 query = query.where(CodeRow.distance_kind == "exact")
             if max_gate_count is not None:
-                query = query.where(best.c.gate_count <= max_gate_count)
-            return _records(connection, _ordered(query, best, distance, order_by).limit(limit), run_id)
+                query = query.where(gates <= max_gate_count)
+            return _records(connection, _ordered(query, run_id, distance, order_by).limit(limit), run_id)
 
     def discoveries(self, *, run: str | None = None, code: str | None = None) -> list[Discovery]:
         """Which run found which code, oldest first."""
@@ -134,7 +137,7 @@ class CodeStore(StoreBase):
                 query = query.where(DiscoveryRow.run_id == _sql.find_id(connection, RunRow, run))
             if code is not None:
                 query = query.where(DiscoveryRow.code_id == _sql.find_id(connection, CodeRow, code))
-            return [Discovery(**row._mapping) for row in connection.execute(query)]
+            return [Discovery(**checked(DiscoveryRow, row)) for row in connection.execute(query).all()]
 
     @staticmethod
     def _load_code(connection: Connection, code_id: str) -> CodeRecord:
@@ -160,6 +163,7 @@ class CodeStore(StoreBase):
                 "created_at": _sql.now(),
             }
             _sql.insert_ignore(connection, CodeRow, [row])
+        checked(CodeRow, known)
         changes = _sharper_bounds(known, bounds)
         if known.source is None and source is not None:
             changes["source"] = source
@@ -173,7 +177,7 @@ class CodeStore(StoreBase):
         _sql.insert_ignore(connection, DiscoveryRow, [{**row, "found_at": _sql.now()}])
         key = (DiscoveryRow.run_id == row["run_id"]) & (DiscoveryRow.code_id == row["code_id"])
         kept = connection.execute(select(DiscoveryRow.__table__).where(key).with_for_update()).one()
-        if _rank(row) < _rank(kept._mapping):
+        if _rank(row) < _rank(checked(DiscoveryRow, kept)):
             connection.execute(update(DiscoveryRow).where(key).values({**row, "found_at": _sql.now()}))
 
 
@@ -224,15 +228,14 @@ def _sharper_bounds(known: Row[Any], bounds: Mapping[str, Any]) -> dict[str, Any
     return {key: value for key, value in changes.items() if value != known._mapping[key]}
 
 
-def _fewest_gates(run_id: str | None) -> Subquery:
-    query = select(
-        DiscoveryRow.code_id,
-        func.min(DiscoveryRow.gate_count).label("gate_count"),
-        func.min(DiscoveryRow.two_qubit_gate_count).label("two_qubit_gate_count"),
-    ).group_by(DiscoveryRow.code_id)
-    if run_id is not None:
-        query = query.where(DiscoveryRow.run_id == run_id)
-    return query.subquery("best")
+def _fewest(name: str, run_id: str | None) -> ColumnElement[Any]:
+    """The least of a column of `discoveries` for each code, looked up in its index: only codes that are asked for are
+    counted, not all that there are."""
+    column: ColumnElement[Any] = DiscoveryRow.__table__.c[name]
+    if run_id is not None:  # joined: a code was found by a run once
+        return column
+    query = select(func.min(column)).where(DiscoveryRow.code_id == CodeRow.id)
+    return query.correlate(CodeRow).scalar_subquery()
 
 
 def _shown_distance() -> ColumnElement[Any]:
@@ -241,22 +244,24 @@ def _shown_distance() -> ColumnElement[Any]:
 
 
 def _ordered(
-    query: Select[Any], best: Subquery, distance: ColumnElement[Any], order_by: str | Sequence[str]
+    query: Select[Any], run_id: str | None, distance: ColumnElement[Any], order_by: str | Sequence[str]
 ) -> Select[Any]:
     columns: dict[str, ColumnElement[Any]] = {
         "n": CodeRow.__table__.c.n,
         "k": CodeRow.__table__.c.k,
         "distance": distance,
-        "gate_count": best.c.gate_count,
-        "two_qubit_gate_count": best.c.two_qubit_gate_count,
+        "gate_count": _fewest("gate_count", run_id),
+        "two_qubit_gate_count": _fewest("two_qubit_gate_count", run_id),
         "created_at": CodeRow.__table__.c.created_at,
     }
     for key in [order_by] if isinstance(order_by, str) else order_by:
         column = columns.get(key.removeprefix("-"))
         if column is None:
             raise ConfigurationError(f"order_by: got {key!r}, expected of {', '.join(columns)}, with - for descending")
-        query = query.order_by((column.desc() if key.startswith("-") else column.asc()).nulls_last())
-    return query.order_by(best.c.gate_count.asc().nulls_last(), CodeRow.id)
+        ordered = column.desc() if key.startswith("-") else column.asc()
+        # Where no value can be missing, `NULLS LAST` only keeps an index from being used.
+        query = query.order_by(ordered.nulls_last() if "gate_count" in key else ordered)
+    return query.order_by(columns["gate_count"].asc().nulls_last(), CodeRow.id)
 
 
 def _records(connection: Connection, query: Select[Any], run_id: str | None) -> list[CodeRecord]:
@@ -269,9 +274,9 @@ def _records(connection: Connection, query: Select[Any], run_id: str | None) -> 
         found = found.where(DiscoveryRow.run_id == run_id)
     discoveries: dict[str, list[Discovery]] = {row.id: [] for row in rows}
     for ids in _batches(list(discoveries)):
-        for row in connection.execute(found.where(DiscoveryRow.code_id.in_(ids))):
-            discoveries[row.code_id].append(Discovery(**row._mapping))
-    return [CodeRecord(**row._mapping, discoveries=tuple(discoveries[row.id])) for row in rows]
+        for row in connection.execute(found.where(DiscoveryRow.code_id.in_(ids))).all():
+            discoveries[row.code_id].append(Discovery(**checked(DiscoveryRow, row)))
+    return [CodeRecord(**checked(CodeRow, row), discoveries=tuple(discoveries[row.id])) for row in rows]
 
 
 def _batches(ids: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:

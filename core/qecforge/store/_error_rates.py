@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
-from qecforge.errors import StoreError
+from qecforge.errors import ConfigurationError, StoreError
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._rows import altered, checked
 from qecforge.store.models import CodeRow, DiscoveryRow, ErrorCountRow, ErrorRateRow, RunRow
 from qecforge.store.records import ErrorRate
 
@@ -62,8 +64,8 @@ class ErrorRateStore(StoreBase):
         )
         with self._database.reading() as connection:
             code_id = _sql.find_id(connection, CodeRow, code_id)
-            rows = connection.execute(query.where(ErrorRateRow.code_id == code_id))
-            return {row.chunk: _counts(row._mapping) for row in rows}
+            rows = connection.execute(query.where(ErrorRateRow.code_id == code_id)).all()
+            return {row.chunk: _counts(row) for row in rows}
 
     def error_rates(
         self,
@@ -123,7 +125,7 @@ class ErrorRateStore(StoreBase):
                 run_id = _sql.find_id(connection, RunRow, run)
                 found = select(DiscoveryRow.code_id).where(DiscoveryRow.run_id == run_id)
                 query = query.where(ErrorRateRow.code_id.in_(found))
-            return [_error_rate(row._mapping) for row in connection.execute(query)]
+            return [_error_rate(row) for row in connection.execute(query).all()]
 
     @staticmethod
     def _file_task(connection: Connection, code_id: str, task: ErrorRateTask) -> None:
@@ -144,7 +146,7 @@ class ErrorRateStore(StoreBase):
             }
             _sql.insert_ignore(connection, ErrorRateRow, [row])
             return
-        known = ErrorRateTask.from_json(definition)
+        known = _task({"task_id": task.task_id, "definition": definition})
         if _is_sharper(task, known):
             better = replace(
                 known, circuit_distance=task.circuit_distance, circuit_distance_kind=task.circuit_distance_kind
@@ -171,21 +173,31 @@ def _is_sharper(task: ErrorRateTask, known: ErrorRateTask) -> bool:
     return task.circuit_distance < known.circuit_distance
 
 
-def _counts(row: Mapping[Any, Any]) -> ErrorCounts:
-    return ErrorCounts(
-        shots=int(row["shots"]),
-        errors=int(row["errors"]),
-        discards=int(row["discards"]),
-        seconds=float(row["seconds"]),
-        exact_rate=row["exact_rate"],
-    )
+def _counts(row: Row[Any]) -> ErrorCounts:
+    # A sum of whole numbers is a decimal on some servers.
+    plain = {name: int(value) if isinstance(value, Decimal) else value for name, value in row._mapping.items()}
+    values = checked(ErrorCountRow, plain)
+    counts = {name: values[name] for name in ("shots", "errors", "discards", "seconds", "exact_rate")}
+    try:
+        return ErrorCounts(**{**counts, "seconds": float(counts["seconds"])})
+    except ConfigurationError as error:
+        altered(ErrorCountRow, values, "counts", counts, f"what can be counted ({error})")
 
 
-def _error_rate(row: Mapping[Any, Any]) -> ErrorRate:
+def _task(row: Mapping[str, Any]) -> ErrorRateTask:
+    values = checked(ErrorRateRow, row)["definition"]
+    try:
+        return ErrorRateTask.from_json(values).checked()
+    except ConfigurationError as error:
+        altered(ErrorRateRow, row, "definition", values, f"an error-rate task ({error})")
+
+
+def _error_rate(row: Row[Any]) -> ErrorRate:
+    values = checked(ErrorRateRow, row)
     return ErrorRate(
-        task_id=row["task_id"],
-        code_id=row["code_id"],
-        task=ErrorRateTask.from_json(row["definition"]),
+        task_id=values["task_id"],
+        code_id=values["code_id"],
+        task=_task(values),
         counts=_counts(row),
-        chunks=int(row["chunks"]),
+        chunks=int(values["chunks"]),
     )

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 from qecforge.machine.processes import ProcessName
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
+from qecforge.store._rows import checked
 from qecforge.store.models import RunLockRow, RunRow
 from qecforge.store.records import RunLock
 
@@ -69,16 +70,16 @@ class LockStore(StoreBase):
         """The locks that there are, by run, those whose holder is gone included."""
         with self._database.reading() as connection:
             rows = connection.execute(select(RunLockRow.__table__).order_by(RunLockRow.run_id))
-            return [_lock(row) for row in rows]
+            return [_lock(row) for row in rows.all()]
 
 
 def locks_of(connection: Connection, run_ids: Iterable[str]) -> list[RunLock]:
     """The locks of these runs."""
     query = select(RunLockRow.__table__).where(RunLockRow.run_id.in_(list(run_ids)))
-    return [_lock(row) for row in connection.execute(query)]
+    return [_lock(row) for row in connection.execute(query).all()]
 
 
 def _lock(row: Row[tuple[object, ...]]) -> RunLock:
-    values = dict(row._mapping)
+    values = checked(RunLockRow, row)
     process = ProcessName(*(values.pop(name) for name in ("host", "space", "pid", "started")))
     return RunLock(**values, process=process)

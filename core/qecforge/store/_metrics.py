@@ -14,7 +14,9 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from qecforge.errors import ConfigurationError, one_line
 from qecforge.evaluation.statistics import mean_interval
+from qecforge.machine.masking import masked_values
 from qecforge.store import _sql
+from qecforge.store._rows import checked, checked_column
 from qecforge.store._runs import RunStore
 from qecforge.store.models import EventRow, MetricRow, PolicyEvaluationRow, RunRow
 from qecforge.store.records import Comparison, Event, PolicyEvaluation, Run, Series
@@ -63,7 +65,7 @@ class MetricStore(RunStore):
         with self._database.reading() as connection:
             run_id = _sql.find_id(connection, RunRow, run_id)
             names = select(MetricRow.name).where(MetricRow.run_id == run_id).distinct().order_by(MetricRow.name)
-            return list(connection.scalars(names))
+            return checked_column(MetricRow, "name", connection.scalars(names), {"run_id": run_id})
 
     def _metric_columns(self, run_id: str | None = None, *, metric: str | None = None) -> dict[str, list[Any]]:
         """The table of metrics by column, ordered by run, name and step."""
@@ -74,7 +76,7 @@ class MetricStore(RunStore):
         with self._database.reading() as connection:
             if run_id is not None:
                 query = query.where(MetricRow.run_id == _sql.find_id(connection, RunRow, run_id))
-            rows = connection.execute(query).all()
+            rows = [tuple(checked(MetricRow, row).values()) for row in connection.execute(query).all()]
         columns = zip(*rows, strict=True) if rows else ((),) * len(table.columns)
         named = {column.name: list(values) for column, values in zip(table.columns, columns, strict=True)}
         named["value"] = [math.nan if value is None else value for value in named["value"]]
@@ -105,13 +107,14 @@ class MetricStore(RunStore):
         with self._database.reading() as connection:
             if run_id is not None:
                 query = query.where(PolicyEvaluationRow.run_id == _sql.find_id(connection, RunRow, run_id))
-            return [PolicyEvaluation(**row._mapping) for row in connection.execute(query)]
+            return [PolicyEvaluation(**checked(PolicyEvaluationRow, row)) for row in connection.execute(query).all()]
 
     def add_event(self, run_id: str, kind: str, payload: Mapping[str, Any] | None = None) -> None:
         """Append something that happened to a run now. Each call is an event of its own."""
-        row = {"kind": kind, "payload": _sql.json_object(payload or {}, f"event {kind}"), "created_at": _sql.now()}
+        row = {"kind": kind, "payload": masked_values(_sql.json_object(payload or {}, f"event {kind}"))}
         with self._database.writing() as connection:
-            connection.execute(insert(EventRow), {**row, "run_id": _sql.find_id(connection, RunRow, run_id)})
+            run_id = _sql.find_id(connection, RunRow, run_id)
+            connection.execute(insert(EventRow), {**row, "run_id": run_id, "created_at": _sql.now()})
 
     def events(self, run_id: str | None = None, *, kind: str | None = None) -> list[Event]:
         """Events of a run, or of all, oldest first."""
@@ -121,7 +124,7 @@ class MetricStore(RunStore):
         with self._database.reading() as connection:
             if run_id is not None:
                 query = query.where(EventRow.run_id == _sql.find_id(connection, RunRow, run_id))
-            return [Event(**row._mapping) for row in connection.execute(query)]
+            return [Event(**checked(EventRow, row)) for row in connection.execute(query).all()]
 
     def compare(
         self,
@@ -161,9 +164,8 @@ class MetricStore(RunStore):
                 names.update(last)
                 found[run.id], values[run.id] = run, last.get(metric)
         if metric not in names:
-            raise ConfigurationError(
-                f"metric {metric!r}: none of these runs has it; they have: {', '.join(sorted(names)) or 'no metrics'}"
-            )
+            known = one_line(", ".join(sorted(names))) or "no metrics"
+            raise ConfigurationError(f"metric {metric!r}: none of these runs has it; they have: {known}")
         return _comparisons(list(found.values()), values, metric, confidence)
 
 
@@ -173,7 +175,12 @@ def _series(connection: Connection, run_id: str, name: str) -> Series:
         .where(MetricRow.run_id == run_id, MetricRow.name == name)
         .order_by(MetricRow.step)
     )
-    steps, values, wall_times = tuple(zip(*connection.execute(query), strict=True)) or ((), (), ())
+    columns = tuple(zip(*connection.execute(query), strict=True)) or ((), (), ())
+    key = {"run_id": run_id, "name": name}
+    steps, values, wall_times = (
+        checked_column(MetricRow, column, found, key)
+        for column, found in zip(("step", "value", "wall_time"), columns, strict=True)
+    )
     return Series(
         run_id=run_id,
         name=name,
@@ -192,10 +199,13 @@ def _last_values(connection: Connection, run_id: str) -> dict[str, float]:
         .join(last_steps, (MetricRow.name == last_steps.c.name) & (MetricRow.step == last_steps.c.step))
         .where(MetricRow.run_id == run_id)
     )
+    evaluated = select(PolicyEvaluationRow.name, PolicyEvaluationRow.values).where(PolicyEvaluationRow.run_id == run_id)
     values: dict[str, float] = {}
-    for row in connection.execute(select(PolicyEvaluationRow.values).where(PolicyEvaluationRow.run_id == run_id)):
-        values.update(row[0])
-    values.update({row.name: math.nan if row.value is None else row.value for row in connection.execute(query)})
+    for row in connection.execute(evaluated).all():
+        values.update(checked(PolicyEvaluationRow, {**row._mapping, "run_id": run_id})["values"])
+    for row in connection.execute(query).all():
+        value = checked(MetricRow, {**row._mapping, "run_id": run_id})["value"]
+        values[row.name] = math.nan if value is None else value
     return values
 
 

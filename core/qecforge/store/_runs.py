@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from qecforge.errors import ConfigurationError
+from qecforge.machine.masking import masked, masked_values
 from qecforge.machine.processes import is_running
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
 from qecforge.store._locks import locks_of
+from qecforge.store._rows import checked, checked_column
 from qecforge.store.models import (
     RUN_STATUSES,
     ArtifactRow,
@@ -67,7 +69,7 @@ class RunStore(StoreBase):
             "manifest": manifest,
             "manifest_source": manifest_source,
             "sweep_point": _sql.json_object(sweep_point or {}, "sweep point"),
-            "provenance": _sql.json_object(provenance, "provenance"),
+            "provenance": masked_values(_sql.json_object(provenance, "provenance")),
         }
         known = select(RunRow.__table__).where(RunRow.identity == identity)
         with self._database.reading() as connection:
@@ -101,7 +103,7 @@ class RunStore(StoreBase):
             run_id = _sql.find_id(connection, RunRow, run_id)
             values: dict[str, Any] = {
                 "status": status,
-                "error": error,
+                "error": None if error is None else masked(error),
                 "ended_at": None if status in ("pending", "running") else time,
             }
             if phase is not None:
@@ -193,7 +195,7 @@ class RunStore(StoreBase):
         else:
             query = query.where(RunRow.status.in_({*statuses, *(["running"] if "interrupted" in statuses else [])}))
         with self._database.reading() as connection:
-            runs = _as_seen(connection, [_run(row) for row in connection.execute(query)])
+            runs = _as_seen(connection, [_run(row) for row in connection.execute(query).all()])
         return [run for run in runs if statuses is None or run.status in statuses][:limit]
 
     @staticmethod
@@ -203,7 +205,8 @@ class RunStore(StoreBase):
 
     @staticmethod
     def _files_of(connection: Connection, run_id: str) -> Sequence[str]:
-        return connection.scalars(select(ArtifactRow.sha256).where(ArtifactRow.run_id == run_id)).all()
+        found = connection.scalars(select(ArtifactRow.sha256).where(ArtifactRow.run_id == run_id))
+        return checked_column(ArtifactRow, "sha256", found, {"run_id": run_id})
 
     @staticmethod
     def _delete_discoveries(connection: Connection, run_id: str) -> None:
@@ -230,4 +233,6 @@ def _as_seen(connection: Connection, runs: Sequence[Run]) -> Sequence[Run]:
 
 
 def _run(row: Row[Any]) -> Run:
-    return Run(**row._mapping)
+    values = checked(RunRow, row)
+    values["provenance"] = masked_values(values["provenance"])  # of earlier versions, which filed passwords
+    return Run(**values)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table
 
-from qecforge.errors import StoreError
+from qecforge.errors import StoreError, one_line
 from qecforge.store.models import Base
 
 __all__ = ["REVISIONS", "VERSION_TABLE", "is_current", "is_empty", "upgrade"]
 
 VERSION_TABLE = "qecforge_schema"
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision, oldest first; a test compares it with `migrations/versions`."""
 
 
@@ -37,6 +37,11 @@ def is_current(connection: Connection, place: str) -> bool:
     revision = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
     if revision is None:
         return False
+    if revision not in REVISIONS and not (str(revision).isdecimal() and str(revision) > REVISIONS[-1]):
+        raise StoreError(
+            f"{place}: its schema is revision {one_line(revision, 40)!r}, which no qecforge has made "
+            f"({REVISIONS[0]} to {REVISIONS[-1]} are known): restore a copy of the store"
+        )
     if revision not in REVISIONS:
         raise StoreError(
             f"{place}: its schema is revision {revision}, made by a newer qecforge; this one knows up to "

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from qecforge.errors import ConfigurationError, StoreError
+from qecforge.store._rows import identifier
 from qecforge.store.models import Base, CodeRow, RunRow
 
 __all__ = ["find_id", "insert_ignore", "json_object", "new_id", "now", "upsert"]
@@ -72,13 +73,13 @@ def find_id(connection: Connection, model: type[RunRow] | type[CodeRow], referen
         raise StoreError(f"{noun} {reference!r}: not an id: `{listing}` shows them")
     exact = connection.scalar(select(model.id).where((model.id == reference) | (digest == reference)))
     if exact is not None:
-        return exact
+        return identifier(model, exact)
     found = connection.scalars(select(model.id).where(digest.startswith(reference, autoescape=True)).limit(4)).all()
     if not found:
         raise StoreError(f"{noun} {reference!r}: there is none of this id in the store: `{listing}` shows them")
     if len(found) > 1:
         raise StoreError(f"{noun} {reference!r}: several begin so ({', '.join(sorted(found))}): give more digits")
-    return found[0]
+    return identifier(model, found[0])
 
 
 def json_object(value: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,6 +42,7 @@ def check_file(path: Path, *, read_only: bool, create: bool) -> None:
         StoreError: the file cannot be a store here, in one line that says what to do.
     """
     folder = path.parent
+    _check_name(path)
     if path.is_dir():
         raise StoreError(f"{path}: is a folder: give the name of a file in it, such as {path}/results.db")
     if not path.exists():
@@ -60,9 +62,20 @@ def check_file(path: Path, *, read_only: bool, create: bool) -> None:
         raise StoreError(f"{path}: its folder {folder} is read-only: make it writable, or give another store")
 
 
+def _check_name(path: Path) -> None:
+    """Refuse what no file can be named, its journal or its folder neither, and folders that cannot be looked into."""
+    try:
+        for name in (path, path.with_name(f"{path.name}-journal"), path.with_suffix(".artifacts")):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                name.lstat()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise StoreError(f"{path}: cannot be opened ({reason}): give another file") from error
+
+
 def create_sqlite_engine(path: Path | None, *, read_only: bool, busy_seconds: float) -> Engine:
     """Connections to a file, or to one in-memory database for `None`."""
-    name = ":memory:" if path is None else f"file:{quote(str(path))}?mode={_mode(path, read_only=read_only)}"
+    name = ":memory:" if path is None else f"file:{quote(os.fsencode(path))}?mode={_mode(path, read_only=read_only)}"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -70,6 +83,8 @@ def create_sqlite_engine(path: Path | None, *, read_only: bool, busy_seconds: fl
         )
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA trusted_schema=OFF")  # of a file from elsewhere
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # refused with its row
         return connection
 
     pool: dict[str, Any] = {"poolclass": StaticPool} if path is None else {"poolclass": QueuePool, "max_overflow": -1}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from qecforge.errors import StoreError
+from qecforge.errors import StoreError, one_line
+from qecforge.machine.files import is_inside, new_file
 
 __all__ = ["ArtifactFolder"]
 
 _BLOCK = 1 << 20
+_HASH = re.compile(r"[0-9a-f]{64}")
 _STAGED = ".staged-"
 _ABANDONED_SECONDS = 86_400.0
 
@@ -30,8 +33,13 @@ class ArtifactFolder:
         self.folder = folder
 
     def path(self, sha256: str) -> Path:
-        """Where the file with this hash lies, or would."""
-        return self.folder / sha256[:2] / sha256
+        """Where the file with this hash lies, or would. Raises `StoreError` where that is not in the folder."""
+        path = self.folder / sha256[:2] / sha256
+        if not (_HASH.fullmatch(sha256) and is_inside(self.folder, path.parent)):
+            raise StoreError(
+                f"{self.folder}: {one_line(sha256, 100)!r} leads out of the folder: restore a copy of the store"
+            )
+        return path
 
     def stage(self, content: bytes | Path) -> StagedFile:
         """Copy `content` (bytes, or the file at a path) to the disk under a temporary name.
@@ -44,10 +52,9 @@ class ArtifactFolder:
         digest, size = hashlib.sha256(), 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=_STAGED, dir=self.folder)
+            handle, staged = new_file(self.folder, _STAGED)
         except OSError as error:
             raise self.unwritable(error) from error
-        staged = Path(name)
         try:
             with os.fdopen(handle, "wb") as target:
                 for block in _blocks(content):
@@ -68,6 +75,8 @@ class ArtifactFolder:
         """The file's content. Raises `StoreError` where it is missing or altered."""
         path = self.path(sha256)
         try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise StoreError(f"{path}: is no regular file: restore a copy of the store")
             content = path.read_bytes()
         except OSError as error:
             raise StoreError(
@@ -115,7 +124,6 @@ class StagedFile:
         target = self._home.path(self.sha256)
         try:
             target.parent.mkdir(exist_ok=True)
-            self._path.chmod(0o644)
             self._path.replace(target)
             for folder in (target.parent, self._home.folder):
                 _sync_folder(folder)

@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from qecforge.errors import OlderSchema, StoreError
+from qecforge.errors import OlderSchema, StoreError, one_line
 from qecforge.machine.extras import missing_dependency
+from qecforge.machine.masking import masked
 from qecforge.store import _schema, _sqlite
 
 __all__ = ["BUSY_SECONDS", "Database", "parse_url"]
@@ -40,18 +41,23 @@ def parse_url(url: str | os.PathLike[str]) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         is_file_name = bool(url) and url.isprintable() and "://" not in url
-        hint = f"sqlite:///{url}" if is_file_name else "sqlite:///results.db"
-        raise StoreError(f"store {url!r}: not a database URL: write {hint} for a file") from error
+        hint = masked(f"sqlite:///{url}") if is_file_name else "sqlite:///results.db"
+        raise StoreError(f"store {masked(url)!r}: not a database URL: write {hint} for a file") from error
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.query or parsed.get_driver_name() != "pysqlite":
-            raise StoreError(f"store {url!r}: SQLite drivers and options cannot be chosen: write sqlite:///FILE")
-        if parsed.database and parsed.database != ":memory:":
-            parsed = parsed.set(database=str(Path(parsed.database).expanduser().absolute()))
-        else:
-            parsed = parsed.set(database=None)
-    return parsed
+    return _of_sqlite(url, parsed) if parsed.get_backend_name() == "sqlite" else parsed
+
+
+def _of_sqlite(url: str, parsed: URL) -> URL:
+    if "?" in url or parsed.get_driver_name() != "pysqlite":
+        raise StoreError(
+            f"store {masked(url)!r}: SQLite drivers and options (what follows a ?) cannot be chosen: write sqlite:///FILE"
+        )
+    if parsed.host or parsed.username or parsed.port:
+        raise StoreError(f"store {masked(url)!r}: SQLite has no host: write sqlite:///FILE, with three slashes")
+    if parsed.database and parsed.database != ":memory:":
+        return parsed.set(database=str(Path(parsed.database).expanduser().absolute()))
+    return URL.create("sqlite")  # `set` cannot take a database away
 
 
 class Database:
@@ -71,14 +77,14 @@ class Database:
         is_sqlite = url.get_backend_name() == "sqlite"
         self.path = Path(url.database) if is_sqlite and url.database else None
         self.in_memory = is_sqlite and self.path is None
-        self.place = str(self.path) if self.path else url.render_as_string(hide_password=True)
+        self.place = str(self.path) if self.path else masked(url.render_as_string(hide_password=True))
         self._abandoned: list[Engine] = []
         # An in-memory database is one connection: its threads take turns.
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.in_memory else nullcontext()
         if self.path is not None:
             _sqlite.check_file(self.path, read_only=read_only, create=create)
-        elif self.in_memory and read_only:
-            raise StoreError("an in-memory store cannot be read-only: name a file")
+        elif self.in_memory and (read_only or not create):
+            raise StoreError("a store in memory begins empty, so there is nothing to read: name a file, sqlite:///FILE")
         self._pid = os.getpid()
         self._current: Engine | None = self._connect()
         try:
@@ -131,7 +137,7 @@ class Database:
             if self.url.get_backend_name() == "postgresql":
                 raise missing_dependency(f"store {self.place}", "psycopg", "postgresql") from error
             raise StoreError(
-                f"store {self.place}: no driver for {self.url.drivername} ({error}): "
+                f"store {self.place}: no driver for {self.url.drivername} ({masked(str(error))}): "
                 "install one, or give sqlite:///FILE or postgresql://HOST/NAME"
             ) from error
 
@@ -175,12 +181,19 @@ class Database:
             raise StoreError(self._explain(str(error.orig))) from error
         except sqlite3.Error as error:
             raise StoreError(self._explain(str(error))) from error
+        except OverflowError as error:
+            raise StoreError(f"{self.place}: a number has more than 64 bits: give a smaller one") from error
+        except UnicodeEncodeError as error:
+            raise StoreError(
+                f"{self.place}: the text {one_line(error.object, 100)!r} is not Unicode, which a store keeps: give "
+                "another one"
+            ) from error
 
     def _explain(self, message: str) -> str:
         for symptom, remedy in _REMEDIES.items():
             if re.search(symptom, message):
                 return f"{self.place}: {remedy}"
-        return f"{self.place}: {_first_line(message)}"
+        return f"{self.place}: {masked(_first_line(message), _secrets(self.url))}"
 
 
 _REMEDIES = {
@@ -195,6 +208,12 @@ _REMEDIES = {
     'database ".*" does not exist': "no such database on this server: create it first (createdb)",
     "password authentication failed": "the server refuses this user and password: check the URL",
 }
+
+
+def _secrets(url: URL) -> list[str]:
+    """What a driver must not be quoted with."""
+    values = [url.password or "", *(value for key, value in url.query.items() if "pass" in key.lower())]
+    return [value for value in values if isinstance(value, str)]
 
 
 def _first_line(error: object) -> str:

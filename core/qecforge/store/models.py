@@ -14,6 +14,7 @@ Identifiers of runs and codes are prefixes of content hashes, so a row written a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +48,8 @@ __all__ = [
     "PolicyEvaluationRow",
     "RunLockRow",
     "RunRow",
+    "StoredObject",
+    "Unreadable",
     "UtcDateTime",
 ]
 
@@ -54,6 +57,35 @@ RUN_STATUSES = ("pending", "running", "interrupted", "failed", "finished")
 
 _HASH = String(64)
 _NAME = String(255)
+
+
+class Unreadable:
+    """What stands in a column that cannot be read as its type: it is refused with its row."""
+
+
+def _reading(processor: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    """A result processor that gives `Unreadable` where it would raise, in the middle of a row."""
+    if processor is None:
+        return None
+
+    def read(value: Any) -> Any:
+        try:
+            return processor(value)
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return Unreadable()
+
+    return read
+
+
+class StoredObject(TypeDecorator[dict[str, Any]]):
+    """A JSON object."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """See `Unreadable`."""
+        return _reading(super().result_processor(dialect, coltype))
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -70,6 +102,10 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(f"naive datetime {value}")
         in_utc = value.astimezone(UTC)
         return in_utc.replace(tzinfo=None) if dialect.name == "sqlite" else in_utc
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """See `Unreadable`."""
+        return _reading(super().result_processor(dialect, coltype))
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Give the zone back."""
@@ -92,7 +128,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it from the class)
         datetime: UtcDateTime,
-        dict[str, Any]: JSON,
+        dict[str, Any]: StoredObject,
         float: Double,
         int: BigInteger,
         str: Text,
@@ -171,6 +207,7 @@ class CodeRow(Base):
             name="distance_kind",
         ),
         Index(None, "n", "k", "distance_lower"),
+        Index(None, "created_at"),
     )
 
     id: Mapped[str] = mapped_column(_HASH, primary_key=True)
@@ -192,9 +229,10 @@ class DiscoveryRow(Base):
     """That a run found a code, and the shortest encoder it found for it."""
 
     __tablename__ = "discoveries"
+    __table_args__ = (Index(None, "code_id", "gate_count", "two_qubit_gate_count"),)
 
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    code_id: Mapped[str] = mapped_column(ForeignKey("codes.id", ondelete="CASCADE"), primary_key=True, index=True)
+    code_id: Mapped[str] = mapped_column(ForeignKey("codes.id", ondelete="CASCADE"), primary_key=True)
     encoder: Mapped[str]
     gate_count: Mapped[int]
     two_qubit_gate_count: Mapped[int]
@@ -255,7 +293,7 @@ class PolicyEvaluationRow(Base):
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(_NAME, primary_key=True)
     values: Mapped[dict[str, Any]]
-    payload: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    payload: Mapped[dict[str, Any] | None] = mapped_column(StoredObject(none_as_null=True))
     created_at: Mapped[datetime]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.machine.extras import missing_dependency
+from qecforge.machine.masking import masked
 from qecforge.store._artifacts import ArtifactStore
 from qecforge.store._codes import CodeStore
 from qecforge.store._error_rates import ErrorRateStore
@@ -71,6 +72,11 @@ class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore, LockStore):
         return self._database.url.render_as_string(hide_password=False)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether it is gone once it is closed, and stays in this process."""
+        return self._database.in_memory
+
+    @property
     def read_only(self) -> bool:
         """Whether writing is refused."""
         return self._database.read_only
@@ -88,7 +94,7 @@ class Store(MetricStore, CodeStore, ErrorRateStore, ArtifactStore, LockStore):
         self.close()
 
     def __repr__(self) -> str:
-        return f"Store({self._database.url.render_as_string(hide_password=True)!r})"
+        return f"Store({masked(self._database.url.render_as_string(hide_password=True))!r})"
 
     def __reduce__(self) -> tuple[Callable[..., Store], tuple[Any, ...]]:
         database = self._database

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.errors import ConfigurationError
+from qecforge.learning.restoring import restored_array, restored_int, restored_parts, restoring
 from qecforge.machine.extras import missing_dependency
 from qecforge.parameters import GaussianParameters
 from qecforge_baselines.config import CMAESConfig
@@ -134,23 +135,18 @@ class CMAESSearch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another search."""
-        try:
-            seed = int(state["seed"])
-            mean, std = (
-                np.array(state[name], np.float64).reshape(self.units.origin.shape)
-                for name in ("start_mean", "start_std")
-            )
-            told = np.asarray(state["rewards"], np.float64)
-            told = told.reshape(len(told), self.config.candidates)
-        except (KeyError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"cma_es: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): restore it "
-                "with the manifest that wrote it, or start the run anew with `force`"
-            ) from error
-        self._begin(mean, std, seed)
-        for reward in told:
-            self.ask()
-            self._tell(reward)
+        state = restored_parts(state, ("seed", "start_mean", "start_std", "rewards"), "cma_es")
+        seed = restored_int(state["seed"], "cma_es: seed", high=2**128)
+        shape = self.units.origin.shape
+        mean = restored_array(state["start_mean"], np.float64, shape, "cma_es: start_mean").copy()
+        std = restored_array(state["start_std"], np.float64, shape, "cma_es: start_std", low=1e-300).copy()
+        told = restored_array(state["rewards"], np.float64, (None, self.config.candidates), "cma_es: rewards")
+        restored_int(len(told), "cma_es: rewards: epochs", high=self.config.total_epochs)
+        with restoring("cma_es"):
+            self._begin(mean, std, seed)
+            for reward in told:
+                self.ask()
+                self._tell(reward)
 
 
 def _cma() -> Any:

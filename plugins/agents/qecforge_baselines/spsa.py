@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.errors import ConfigurationError
+from qecforge.learning.restoring import restored_array, restored_int, restored_number, restored_parts
 from qecforge.parameters import GaussianParameters
 from qecforge_baselines.config import SPSAConfig
 from qecforge_baselines.units import Units, own_generator
@@ -113,13 +114,9 @@ class SPSASearch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another search."""
-        try:
-            epoch, seed, gain = int(state["epoch"]), int(state["seed"]), state["gain"]
-            mean = np.array(state["mean"], np.float64).reshape(self.mean.shape)
-            self.gain = None if gain is None else float(gain)
-        except (KeyError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"spsa: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): restore it "
-                "with the manifest that wrote it, or start the run anew with `force`"
-            ) from error
-        self.epoch, self._seed, self.mean, self._asked = epoch, seed, mean, None
+        state = restored_parts(state, ("epoch", "seed", "mean", "gain"), "spsa")
+        epoch = restored_int(state["epoch"], "spsa: epoch", high=self.config.total_epochs)
+        seed = restored_int(state["seed"], "spsa: seed", high=2**128)
+        mean = restored_array(state["mean"], np.float64, self.mean.shape, "spsa: mean").copy()
+        gain = None if state["gain"] is None else restored_number(state["gain"], "spsa: gain", low=0.0)
+        self.epoch, self._seed, self.mean, self.gain, self._asked = epoch, seed, mean, gain, None

@@ -23,8 +23,9 @@ from qecforge.contracts import (
     StatefulExtraLoss,
     TrainingContext,
 )
-from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
+from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.learning.episodes import EpisodeStatistics
+from qecforge.learning.restoring import restoring
 from qecforge.learning.schedules import value_at
 from qecforge.learning.stepping import FilledSteps
 from qecforge.learning.torch_state import copied, seeded_generator, torch_device
@@ -43,6 +44,7 @@ from qecforge_ppo.losses import (
     value_loss,
 )
 from qecforge_ppo.networks import ActorCritic, ModuleActor, masked_log_softmax, sample_actions
+from qecforge_ppo.restored import checked_state
 from qecforge_ppo.rollout import Rollout
 
 __all__ = ["PPO"]
@@ -344,28 +346,28 @@ class _Training:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where it belongs to another training."""
-        try:
+        with restoring("ppo"):
+            found = checked_state(
+                state,
+                env=self.env,
+                networks=self.networks,
+                optimizer=self.optimizer,
+                agents=self.config.num_agents,
+                last_step=self.config.total_steps + self.config.horizon * self.env.num_envs,
+            )
             if self.given is not None:
                 self.given.load_state_dict(state["policy"])
             self.networks.load_state_dict(state["networks"])
-            self.optimizer.load_state_dict(copied(state["optimizer"]))
+            self.optimizer.load_state_dict(copied(found.optimizer))
             for generator, generator_state in zip(self.generators, state["generators"], strict=True):
                 generator.set_state(generator_state)
-            mask = state["mask"]
-            self._allocate(state["observations"].numpy(), None if mask is None else mask.numpy())
-            self.episodes.running_return[:] = state["running_return"].numpy()
-            self.episodes.running_length[:] = state["running_length"].numpy()
-            self.recent_return[:] = state["recent_return"]
-            self.step = int(state["step"])
-            self.metrics = dict(state["metrics"])
-            self.calibration = None if state["calibration"] is None else state["calibration"].numpy()
+            self._allocate(found.observations, found.mask)
+            self.episodes.running_return[:] = found.running_return
+            self.episodes.running_length[:] = found.running_length
+            self.recent_return[:] = found.recent_return
+            self.step, self.metrics, self.calibration = found.step, found.metrics, found.calibration
             if isinstance(self.extra_loss, StatefulExtraLoss):
                 self.extra_loss.load_state_dict(state["extra_loss"])
-        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-            raise CheckpointError(
-                f"ppo: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): "
-                "restore it with the manifest that wrote it, or start the run anew with `force`"
-            ) from error
 
 
 def _spaces(env: Environment) -> tuple[tuple[int, ...], int, int, int]:

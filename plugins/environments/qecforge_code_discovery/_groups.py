@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.learning.restoring import restored_array, restored_int, restored_parts
+
 __all__ = ["GroupStarts"]
 
 
@@ -40,10 +42,15 @@ class GroupStarts:
         return {"key": str(self.key), "size": self.size, "episode": self._episode.copy()}
 
     @classmethod
-    def from_state_dict(cls, state: Mapping[str, Any]) -> GroupStarts:
-        """What `state_dict` described."""
-        starts = cls(int(state["key"]), len(state["episode"]), int(state["size"]))
-        starts._episode[...] = state["episode"]
+    def from_state_dict(cls, state: Mapping[str, Any], members: int) -> GroupStarts:
+        """What `state_dict` described. Raises `CheckpointError` where it is not of so many members."""
+        state = restored_parts(state, ("key", "size", "episode"), "code_discovery: groups")
+        key = restored_int(state["key"], "code_discovery: groups: key", high=2**64 - 1)
+        size = restored_int(state["size"], "code_discovery: groups: size", low=1, high=members)
+        starts = cls(key, members, size)
+        starts._episode[...] = restored_array(
+            state["episode"], np.uint64, (members,), "code_discovery: groups: episode"
+        )
         return starts
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qecforge.codes.packed import words_per_column
 from qecforge.contracts import group_size, refuse_unknown_options
-from qecforge.errors import ConfigurationError
+from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge_code_discovery._layout import Actions, Episode, Rules
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 from qecforge_code_discovery.gates import ActionTable, commutation
@@ -188,3 +188,19 @@ def taken_options(
             "for each group's members, or group_size 1"
         )
     return size, ranges
+
+
+def check_words(words: NDArray[np.uint64], n: int, k: int) -> None:
+    """Whether words of tableaus (B, n, 2, W) have no bit beyond their n + k rows. Raises `CheckpointError`."""
+    W = words_per_column(n, k)
+    allowed = np.array([sum(1 << (i % 64) for i in range(n + k) if i // 64 == w) for w in range(W)], np.uint64)
+    if (words & ~allowed).any():
+        raise CheckpointError("code_discovery: words: this checkpoint has rows that there are not: restore it anew")
+
+
+def check_undoing(undoing: NDArray[np.uint32], last: int, n: int) -> None:
+    """Whether actions are 0..`last` and their qubits 0..n - 1, as `Episode.undoing` packs them. Raises
+    `CheckpointError`."""
+    action, first, second = undoing & 0xFFFF, (undoing >> 16) & 0x7F, (undoing >> 23) & 0x7F
+    if (action > last).any() or (first >= n).any() or (second >= n).any():
+        raise CheckpointError("code_discovery: undoing: this checkpoint has unknown actions: restore it anew")

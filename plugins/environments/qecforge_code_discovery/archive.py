@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.errors import CheckpointError
+from qecforge.learning.restoring import restored_array, restored_parts
 from qecforge_code_discovery.gates import ActionTable
 
 if TYPE_CHECKING:
@@ -99,8 +101,33 @@ class Archive:
             "new": np.array([d.group in self._new for d in kept], dtype=np.bool_),
         }
 
+    def checked(self, state: object, max_gates: int, actions: int, parameters: int) -> Mapping[str, Any]:
+        """The state, where it is one of this archive.
+
+        Args:
+            actions: How many there are.
+            parameters: Noise parameters of an episode.
+
+        Raises:
+            CheckpointError: It is another, or its arrays do not fit together.
+        """
+        what = "code_discovery: archive"
+        names = ("groups", "lengths", "actions", "steps", "parameters", "new")
+        found = restored_parts(state, names, what)
+        groups = restored_array(found["groups"], np.uint64, (None,), f"{what}: groups")
+        count = len(groups)
+        lengths = restored_array(found["lengths"], np.int64, (count,), f"{what}: lengths", low=0, high=max_gates)
+        restored_array(found["actions"], np.uint16, (int(lengths.sum()),), f"{what}: actions", high=actions - 1)
+        restored_array(found["steps"], np.int64, (count,), f"{what}: steps", low=0)
+        restored_array(found["new"], np.bool_, (count,), f"{what}: new")
+        shape = (count, parameters) if count else (0,)
+        restored_array(found["parameters"], np.float64, shape, f"{what}: parameters")
+        if count > self._size or len(np.unique(groups)) < count:
+            raise CheckpointError(f"{what}: this checkpoint has more codes than it may, or one twice: restore it anew")
+        return found
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict()`."""
+        """Continue from `state_dict()`, which is `checked`."""
         ends = np.cumsum(state["lengths"])
         appended = state.get("appended", state["lengths"])  # states of before superfluous gates were left out
         self._kept = {}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from qecforge.contracts import ParameterEnvironment, PluginConfig, Reward, StepBuffers, refuse_unknown_options
 from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.learning.restoring import restored_int, restored_parts, restoring
 from qecforge_surface_steering.engines import _kernels
 
 __all__ = ["ClockedEnvironment"]
@@ -140,14 +141,20 @@ class ClockedEnvironment(ParameterEnvironment):
         Raises:
             CheckpointError: It comes from another configuration or number of candidates.
         """
-        if state.get("fingerprint") != self._fingerprint():
+        state = restored_parts(state, ("fingerprint", "seed", "resets", "epoch"), self.plugin)
+        if state["fingerprint"] != self._fingerprint():
             raise CheckpointError(
                 f"this state of {self.plugin} comes from another configuration or number of candidates: "
                 "load it into an environment made like the one that saved it"
             )
-        if int(state["seed"]) != self._seed:
-            self._new_device(int(state["seed"]))
-        self._resets, self._epoch = int(state["resets"]), int(state["epoch"])
+        seed = restored_int(state["seed"], f"{self.plugin}: seed", high=2**128)
+        resets = restored_int(state["resets"], f"{self.plugin}: resets")
+        epoch = restored_int(state["epoch"], f"{self.plugin}: epoch")
+        with restoring(self.plugin):
+            self._check_epoch(epoch)
+        if seed != self._seed:
+            self._new_device(seed)
+        self._resets, self._epoch = resets, epoch
 
     def _key(self, *purpose: int) -> np.uint64:
         """What the random numbers of the present epoch are drawn from."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from qecforge.contracts import PluginConfig
+from qecforge.contracts import PluginConfig, read_named_file
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.error_rates.config import DecoderName
 from qecforge_surface_steering.device.drift import CompiledDrift, Drift, Table
@@ -56,7 +55,8 @@ class SurfaceSteeringConfig(PluginConfig):
     )
     circuit: str | None = Field(
         default=None,
-        description="stim circuit whose gates are tagged, `CZ[cz{}] 0 1`; or the path of a .stim file, read at once.",
+        description="stim circuit whose gates are tagged, `CZ[cz{}] 0 1`; or the path of a .stim file, seen from the "
+        "manifest's folder and read at once.",
     )
     parameters_per_gate: int = Field(default=10, ge=1, le=10_000, description="P (1, 10 and 30 in the paper).")
     floor: PerGate = Field(
@@ -116,12 +116,14 @@ class SurfaceSteeringConfig(PluginConfig):
     @classmethod
     def _read(cls, value: Any) -> Any:
         if isinstance(value, str) and value.endswith(".stim") and "\n" not in value:
+            from qecforge_surface_steering.device.circuits import read_circuit
+
+            text = read_named_file(value).text
             try:
-                return Path(value).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(
-                    f"{value!r} cannot be read ({error}): give a .stim file or the circuit itself"
-                ) from error
+                read_circuit(text)
+            except ConfigurationError:  # which quotes the file
+                raise ValueError(f"{value!r} is no circuit that stim can read: correct it") from None
+            return text
         return value
 
     @model_validator(mode="after")

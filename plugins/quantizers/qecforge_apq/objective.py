@@ -6,12 +6,14 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from qecforge.contracts import Environment, Policy, TrainingBatch
 from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.learning.restoring import restored_array, restored_number, restored_parts, restoring
 from qecforge.learning.schedules import value_at
 from qecforge_apq.config import ApqConfig
 from qecforge_apq.losses import (
@@ -199,17 +201,31 @@ class ApqLoss:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where it is none of ours."""
-        try:
-            noise, budget, unit, sensitivity = (state[name] for name in ("noise", "budget", "unit", "sensitivity"))
-            self._noise = None if noise is None else noise.clone()
-            self._budget = None if budget is None else float(budget)
-            self._unit = float(unit)
-            self._sensitivity = None if sensitivity is None else Sensitivity(*(part.clone() for part in sensitivity))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        state = restored_parts(state, ("noise", "budget", "unit", "sensitivity"), "apq")
+        noise, budget, sensitivity = state["noise"], state["budget"], state["sensitivity"]
+        if noise is not None:
+            restored_array(noise, np.float32, (), "apq: noise", low=0.0)
+        if budget is not None:
+            budget = restored_number(budget, "apq: budget", low=0.0)
+        unit = restored_number(state["unit"], "apq: unit", low=0.0)
+        if (sensitivity is None) != (self.config.residual_change != "sensitivity"):
             raise CheckpointError(
-                f"apq: this checkpoint holds no state of its loss ({error!r}): restore it with the manifest that wrote "
-                "it, or start the run anew with `force`"
-            ) from error
+                "apq: this checkpoint's sensitivity is not that of the configuration: restore it anew"
+            )
+        if sensitivity is not None:
+            sensitivity = self._restored_sensitivity(sensitivity)
+        self._noise = None if noise is None else noise.clone()
+        self._budget, self._unit, self._sensitivity = budget, unit, sensitivity
+
+    def _restored_sensitivity(self, parts: Any) -> Sensitivity:
+        with restoring("apq: sensitivity"):
+            base, slope, centre = parts
+        actions = self.env.single_action_space
+        assert isinstance(actions, gymnasium.spaces.Discrete)
+        N, D = int(actions.n), int(np.prod(self.env.single_observation_space.shape or ()))
+        for part, shape in ((base, (N,)), (slope, (N, D)), (centre, (D,))):
+            restored_array(part, np.float32, shape, "apq: sensitivity")
+        return Sensitivity(base.clone(), slope.clone(), centre.clone())
 
 
 def _frozen(module: nn.Module) -> nn.Module:

@@ -1,5 +1,7 @@
 """`qecforge runs export-policy`."""
 
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +129,23 @@ def test_a_run_without_a_policy_says_so(folder, toys):
     assert f"run {run.id} (failed) has no policy" in one_line(
         invoke("runs", "export-policy", run.id, "--format", "onnx")
     )
+
+
+def test_a_full_disk_leaves_no_truncated_file(quantized):
+    Path("policy.onnx").write_bytes(b"before")
+    handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    reader = Store("sqlite:///results.db", read_only=True)  # its shared memory is made before the disk is full
+    reader.runs()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, limits[1]))
+    try:
+        for form, out in (("onnx", "policy.onnx"), ("safetensors", "new"), ("files", "folder")):
+            result = invoke("runs", "export-policy", quantized, "--format", form, "--out", out, "--force")
+            assert one_line(result).endswith("cannot be written (File too large); name another file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+        reader.close()
+    assert Path("policy.onnx").read_bytes() == b"before"
+    assert not Path("new").exists()
+    assert not list(Path("folder").iterdir())
+    assert not list(Path().glob(".written-*"))

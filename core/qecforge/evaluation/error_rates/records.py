@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from qecforge.errors import ConfigurationError
 
@@ -163,6 +164,27 @@ class ErrorRateTask:
             f"the rate falls as p^{power}, not p^{(distance + 1) // 2}"
         )
 
+    def checked(self) -> Self:
+        """Itself. Raises `ConfigurationError` where a field is of another type, as one from a file may be."""
+        right = {
+            "code_digest": isinstance(self.code_digest, str),
+            "experiment": self.experiment in get_args(Experiment),
+            "noise": _is_object(self.noise),
+            "p": type(self.p) in (int, float) and math.isfinite(self.p),
+            "extraction": self.extraction in get_args(Extraction),
+            "rounds": type(self.rounds) is int and self.rounds >= 0,
+            "basis": self.basis in get_args(Basis),
+            "boundary": self.boundary in get_args(Boundary),
+            "decoder": isinstance(self.decoder, str),
+            "sampled": isinstance(self.sampled, bool),
+            "circuit_distance": self.circuit_distance is None or type(self.circuit_distance) is int,
+            "circuit_distance_kind": self.circuit_distance_kind in (None, *get_args(CircuitDistanceKind)),
+            "circuit_digest": isinstance(self.circuit_digest, str),
+        }
+        if wrong := [name for name, holds in right.items() if not holds]:
+            raise ConfigurationError(f"error-rate task: {', '.join(wrong)} cannot be what is given")
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """All fields by name; JSON scalars only. `from_json` is the inverse."""
         return asdict(self)
@@ -177,3 +199,11 @@ class ErrorRateTask:
             return cls(**values)
         except TypeError as error:
             raise ConfigurationError(f"error-rate task: {error}; expected the fields {sorted(names)}") from error
+
+
+def _is_object(text: object) -> bool:
+    """Whether it is the JSON text of an object."""
+    try:
+        return isinstance(text, str) and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qecforge.contracts import FactorGraph
-from qecforge.errors import CheckpointError, ConfigurationError, QecforgeError
+from qecforge.errors import ConfigurationError, QecforgeError
+from qecforge.learning.restoring import restored_array, restored_int, restored_parts
 from qecforge.parameters import GaussianParameters
 from qecforge_ppo.parameters import _objective as objective
 from qecforge_ppo.parameters import _updates as updates
@@ -305,24 +306,22 @@ class ParameterSearch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another search."""
+        single, ring = ("mean", "log_sigma", "moments", "baseline", "report"), ("means", "log_sigmas", "advantages")
+        state = restored_parts(state, ("epoch", "key", *single, *ring), "parameter_ppo")
+        epoch = restored_int(state["epoch"], "parameter_ppo: epoch", high=self.config.total_epochs)
+        before, self.epoch = self.epoch, epoch
         try:
-            epoch = int(state["epoch"])
-            arrays = {
-                name: np.asarray(state[name]).reshape(getattr(self, f"_{name}").shape)
-                for name in ("mean", "log_sigma", "moments", "baseline", "report")
-            }
-            self.epoch, self._asked = epoch, False
             slots = self._slots_to_keep()
-            kept = {
-                name: np.asarray(state[name]).reshape(len(slots), *getattr(self, f"_{name}").shape[1:])
-                for name in ("means", "log_sigmas", "advantages")
-            }
-            self._key = np.asarray(state["key"]).astype(np.uint32).reshape(2)
-        except (KeyError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"parameter_ppo: this checkpoint does not fit the configuration ({str(error).splitlines()[0]}): "
-                "restore it with the manifest that wrote it, or start the run anew with `force`"
-            ) from error
+        finally:
+            self.epoch = before
+        found = {}
+        for name in (*single, *ring):
+            own = getattr(self, f"_{name}")
+            shape = own.shape if name in single else (len(slots), *own.shape[1:])
+            found[name] = restored_array(state[name], own.dtype, shape, f"parameter_ppo: {name}", nan=name == "report")
+        key = restored_array(state["key"], np.int64, (2,), "parameter_ppo: key", low=0, high=2**32 - 1)
+        arrays, kept = {name: found[name] for name in single}, {name: found[name] for name in ring}
+        self.epoch, self._asked, self._key = epoch, False, key.astype(np.uint32)
         for name, array in arrays.items():
             getattr(self, f"_{name}")[:] = array
         for name, array in kept.items():

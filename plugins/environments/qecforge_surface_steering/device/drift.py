@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, field_validator
 
-from qecforge.contracts import PluginConfig
+from qecforge.contracts import PluginConfig, read_named_file
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering.device._paths import Normals, Octaves, Path, Walk
 from qecforge_surface_steering.device.landscape import matching, parameter_kinds, some_of
@@ -173,7 +173,8 @@ class Table(_Shared):
     profile: Literal["table"] = "table"
     values: tuple[tuple[float, ...], ...] = Field(
         min_length=1,
-        description="Rows of one number for all parameters or of one for each; or the path of a CSV file.",
+        description="Rows of one number for all parameters or of one for each; or the path of a CSV file, seen from "
+        "the manifest's folder.",
     )
     every: int = Field(default=1, ge=1, description="Epochs that a row holds for.")
     beyond: Literal["refuse", "hold", "repeat"] = Field(
@@ -184,10 +185,7 @@ class Table(_Shared):
     @classmethod
     def _rows(cls, value: Any) -> Any:
         if isinstance(value, str):
-            try:
-                return np.loadtxt(value, delimiter=",", ndmin=2).tolist()
-            except (OSError, ValueError) as error:
-                raise ValueError(f"the table {value!r} cannot be read ({error}): give rows of numbers") from error
+            return _read_table(value)
         if isinstance(value, (list, tuple)):
             return [row if isinstance(row, (list, tuple)) else (row,) for row in value]
         return value
@@ -226,6 +224,21 @@ class Table(_Shared):
                 "add rows, or set beyond to hold or repeat"
             )
         return np.array(self.values[row % rows if self.beyond == "repeat" else min(row, rows - 1)])
+
+
+def _read_table(name: str) -> list[list[float]]:
+    """Rows of a file of numbers with commas between them; `#` begins a comment."""
+    rows = []
+    for number, line in enumerate(read_named_file(name).text.splitlines(), 1):
+        numbers = line.partition("#")[0].strip()
+        if numbers:
+            try:
+                rows.append([float(each) for each in numbers.split(",")])
+            except ValueError:  # which quotes the file
+                raise ValueError(
+                    f"the table {name!r}: line {number} is no row of numbers with commas between them: correct it"
+                ) from None
+    return rows
 
 
 Drift: TypeAlias = Annotated[Step | Sinusoid | Stroboscopic | RandomWalk | OneOverF | Table, Discriminator("profile")]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from pydantic import Field
 
-from qecforge.contracts import COMPLETIONS, PluginConfig
+from qecforge.contracts import COMPLETIONS, PluginConfig, read_named_file
+from qecforge.errors import ConfigurationError
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, RewardSpec, hookimpl
 
 __all__ = ["AGENT", "DIGITS", "ENVIRONMENT", "REWARD", "AccuracyConfig", "LettersConfig", "TableConfig", "WordsConfig"]
@@ -79,17 +77,10 @@ def pin_base(config: TableConfig) -> TableConfig:
             raise ValueError("base_sha256: there is no base: name its file, or remove the hash")
         return config
     try:
-        found = hashlib.sha256(Path(config.base).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ValueError(
-            f"base: {config.base} cannot be read ({error.strerror}): give the path of a JSON file"
-        ) from error
-    if config.base_sha256 not in (None, found):
-        raise ValueError(
-            f"base_sha256: {config.base} has {found[:12]}, expected {config.base_sha256[:12]}: restore the file, or "
-            "run with the new one"
-        )
-    return config.model_copy(update={"base_sha256": found})
+        file = read_named_file(config.base, sha256=config.base_sha256)
+    except ConfigurationError as error:
+        raise ValueError(f"base: {error}") from error
+    return config.model_copy(update={"base": str(file.path), "base_sha256": file.sha256})
 
 
 ENVIRONMENT = EnvironmentSpec(

@@ -1,0 +1,171 @@
+"""Files that a manifest names: which of them are read, and how.
+
+A manifest may come from somebody else. So a path in it is seen from the manifest's folder and must stay below it, or
+below a path that the user allows; what is read is a regular file of limited size, as it stands: no URL, no device,
+nothing unpacked. Messages name the file and say nothing of what is in it. A run that is rebuilt from its canonical
+text, which may come from somebody else's store, reads only files whose hash is in that text.
+
+A plugin whose configuration names a file reads it here, in a validator or in its `pin`:
+
+    @field_validator("circuit", mode="before")
+    @classmethod
+    def _read(cls, value):
+        return read_named_file(value).text if isinstance(value, str) and value.endswith(".stim") else value
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+from qecforge.errors import ConfigurationError, one_line
+
+__all__ = ["MAX_FILE_BYTES", "NamedFile", "files_of_manifest", "files_of_stored_run", "read_named_file"]
+
+MAX_FILE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that a manifest names, read.
+
+    Attributes:
+        name: As it was given.
+        path: As seen from the current folder: for a configuration that keeps the name, to read the file again later.
+    """
+
+    name: str
+    path: Path
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of the content, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """The content, which is UTF-8 text. Raises `ConfigurationError` where it is not."""
+        try:
+            return self.content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{_shown(self.name)} is not UTF-8 text: save it as UTF-8") from None
+
+
+@dataclass(frozen=True)
+class _Access:
+    """What may be read.
+
+    Attributes:
+        folder: From which names are seen.
+        below: Files, and folders whose files may be read; None for all.
+        stored: Only files whose hash is known.
+    """
+
+    folder: Path
+    below: tuple[Path, ...] | None = None
+    stored: bool = False
+
+
+_access: ContextVar[_Access | None] = ContextVar("access to named files", default=None)
+
+
+@contextmanager
+def files_of_manifest(folder: Path, allowed: Sequence[str | os.PathLike[str]] = ()) -> Iterator[None]:
+    """In the block, names are seen from `folder`, and files are read below it and below what is `allowed`.
+
+    Args:
+        allowed: Files and folders, seen from the current folder.
+    """
+    below = (_resolved(folder), *(_resolved(Path(each).expanduser()) for each in allowed))
+    token = _access.set(_Access(folder, below))
+    try:
+        yield
+    finally:
+        _access.reset(token)
+
+
+@contextmanager
+def files_of_stored_run() -> Iterator[None]:
+    """In the block, files are read only where their hash is given: for runs that are rebuilt from a canonical text."""
+    token = _access.set(_Access(Path(), stored=True))
+    try:
+        yield
+    finally:
+        _access.reset(token)
+
+
+def read_named_file(name: str, *, limit: int = MAX_FILE_BYTES, sha256: str | None = None) -> NamedFile:
+    """Read a file that a configuration names.
+
+    While a manifest is read, under the rules of this module. A configuration that is made in Python may name any
+    regular file, seen from the current folder.
+
+    Args:
+        name: A path. Seen from the manifest's folder where it is relative.
+        limit: Bytes that the file may have.
+        sha256: Of what the content must be, in hexadecimal digits; None where that is not known.
+
+    Raises:
+        ConfigurationError: It may not be read, is no regular file, is larger, or has another content.
+    """
+    access = _access.get() or _Access(Path())
+    shown = _shown(name)
+    if "://" in name:
+        raise ConfigurationError(f"{shown} is a URL: save the file, and give its path")
+    if access.stored and sha256 is None:
+        raise ConfigurationError(f"{shown} is a file, which a stored run does not name: run its manifest anew")
+    path = _resolved(access.folder / name)
+    if access.below is not None and not any(path.is_relative_to(each) for each in access.below):
+        raise ConfigurationError(
+            f"{shown} is not below the manifest's folder: copy it there, or name it in `allow`", parameter="allow"
+        )
+    content = _read(path, shown, limit)
+    file = NamedFile(name, access.folder / name, content)
+    if sha256 is not None and sha256 != file.sha256:
+        raise ConfigurationError(
+            f"{shown} has the hash {file.sha256[:12]}, expected {sha256[:12]}: restore the file, or run with the new "
+            "one"
+        )
+    return file
+
+
+def _read(path: Path, shown: str, limit: int) -> bytes:
+    try:
+        # A device is not even opened: that alone can block, or do something. What takes the file's place between the
+        # two is found by `fstat`, and cannot block.
+        regular = stat.S_ISREG(path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)) if regular else -1
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(f"{shown} cannot be read ({reason}): give the path of a file") from None
+    if descriptor < 0:
+        raise ConfigurationError(f"{shown} is no regular file: give the path of one")
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ConfigurationError(f"{shown} is no regular file: give the path of one")
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise ConfigurationError(f"{shown} cannot be read ({error.strerror}): give another file") from None
+    if len(content) > limit:
+        raise ConfigurationError(f"{shown} has more than {limit} bytes: give a smaller file")
+    return content
+
+
+def _resolved(path: Path) -> Path:
+    """Absolute and without symbolic links; as it stands where the system cannot follow it."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return path.absolute()
+
+
+def _shown(name: str) -> str:
+    return repr(one_line(name, 200))

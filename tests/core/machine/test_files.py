@@ -1,0 +1,61 @@
+"""Files that are there whole or not at all."""
+
+import os
+import resource
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from qecforge.machine.files import write_whole
+
+
+@pytest.fixture
+def full_disk():
+    """Files of more than 1,000 bytes cannot be written."""
+    handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_on_a_full_disk_nothing_changes(tmp_path, full_disk):
+    path = tmp_path / "policy.onnx"
+    with pytest.raises(OSError, match="File too large"):
+        write_whole(path, b"x" * 5000)
+    assert list(tmp_path.iterdir()) == []
+    path.write_bytes(b"before")
+    with pytest.raises(OSError, match="File too large"):
+        write_whole(path, b"x" * 5000)
+    assert [each.name for each in tmp_path.iterdir()] == ["policy.onnx"]
+    assert path.read_bytes() == b"before"
+
+
+def test_what_exists_is_replaced_or_refused(tmp_path):
+    path, link = tmp_path / "policy.onnx", tmp_path / "link"
+    write_whole(path, b"one", replace=False)
+    with pytest.raises(FileExistsError):
+        write_whole(path, b"two", replace=False)
+    assert path.read_bytes() == b"one"
+    path.chmod(0o640)
+    link.symlink_to(path)
+    write_whole(link, b"three")
+    assert path.read_bytes() == b"three"
+    assert link.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_new_files_keep_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "new", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_a_device_is_written_to_and_stays_one():
+    write_whole(Path(os.devnull), b"gone")
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
