@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from qecforge.codes.packed import words_per_column
 from qecforge.contracts import group_size, refuse_unknown_options
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge_code_discovery._layout import Actions, Episode, Rules
+from qecforge.learning.restoring import restored_array, restored_parts
+from qecforge_code_discovery._layout import Actions, Episode, Rules, Shown
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 from qecforge_code_discovery.gates import ActionTable, commutation
 from qecforge_code_discovery.noise import LogUniform, PerQubit, Uniform
@@ -23,6 +24,7 @@ __all__ = [
     "fixed_ranges",
     "observation_space",
     "parameter_ranges",
+    "restored_arrays",
     "rules",
     "stabilizer_rows",
     "taken_options",
@@ -204,3 +206,40 @@ def check_undoing(undoing: NDArray[np.uint32], last: int, n: int) -> None:
     action, first, second = undoing & 0xFFFF, (undoing >> 16) & 0x7F, (undoing >> 23) & 0x7F
     if (action > last).any() or (first >= n).any() or (second >= n).any():
         raise CheckpointError("code_discovery: undoing: this checkpoint has unknown actions: restore it anew")
+
+
+def restored_arrays(
+    state: Mapping[str, Any],
+    config: CodeDiscoveryConfig,
+    space: gymnasium.Space[Any],
+    episode: Episode,
+    shown: Shown,
+    ranges: NDArray[np.float64],
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Each array of the running episodes with what a checkpoint's `state` wants it to hold.
+
+    Raises:
+        CheckpointError: What is there is of another type or shape, or out of bounds.
+    """
+    assert isinstance(space, gymnasium.spaces.Box)
+    last = len(config.actions()) - 1
+    # Nothing is bounded that only adds up; what counts or names is.
+    bounds: dict[str, tuple[Any, Any]] = {
+        "steps": (0, np.iinfo(np.int32).max - 1),
+        "gates": (0, config.max_gates),
+        "history": (0, last),
+        "channel": (0.0, 1.0),
+        "masked": (0, episode.undoing.shape[1]),
+        "observations": (space.low, space.high),
+    }
+    saved = restored_parts(state["episode"], episode._fields, "code_discovery: episode")
+    own = {**episode._asdict(), **shown._asdict(), "ranges": ranges}
+    given = {**saved, **{name: state[name] for name in (*shown._fields, "ranges")}}
+    found = {}
+    for name, array in own.items():
+        low, high = bounds.get(name, (None, None))
+        what = f"code_discovery: {name}"
+        found[name] = restored_array(given[name], array.dtype, array.shape, what, low=low, high=high)
+    check_words(found["words"], config.n, config.k)
+    check_undoing(found["undoing"], last, config.n)
+    return [(own[name], found[name]) for name in own]

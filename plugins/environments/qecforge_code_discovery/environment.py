@@ -25,7 +25,7 @@ from qecforge.contracts import (
 )
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.learning.generators import generator_state, restored_generator
-from qecforge.learning.restoring import restored_array, restored_int, restored_parts
+from qecforge.learning.restoring import restored_int, restored_parts
 from qecforge_code_discovery import _canonical, _kernels, _setup
 from qecforge_code_discovery._buffers import buffers, checked_actions
 from qecforge_code_discovery._groups import GroupStarts
@@ -396,7 +396,8 @@ class CodeDiscovery(Environment):
                 "load it into an environment made like the one that saved it"
             )
         # All is checked before anything is taken over: the kernels look up gates and qubits by these numbers.
-        arrays = self._restored_arrays(state)
+        space = self.single_observation_space
+        arrays = _setup.restored_arrays(state, self.config, space, self._episode, self._shown, self._ranges)
         archive = self._archive.checked(state["archive"], self.config.max_gates, len(self.table), self._ranges.shape[1])
         tried = restored_int(state.get("tried", 0), "code_discovery: tried")  # states from before trials have none
         groups = state.get("groups")  # checkpoints from before there were groups have none
@@ -406,34 +407,6 @@ class CodeDiscovery(Environment):
             array[...] = found
         self._archive.load_state_dict(archive)
         self._steps, self._tried, self._groups, self._rng = steps, tried, restored, rng
-
-    def _restored_arrays(self, state: Mapping[str, Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Each array of the running episodes with what it is to hold."""
-        config, space = self.config, self.single_observation_space
-        assert isinstance(space, gymnasium.spaces.Box)
-        # Nothing is bounded that only adds up; what counts or names is.
-        last = len(self.table) - 1
-        bounds: dict[str, tuple[Any, Any]] = {
-            "steps": (0, np.iinfo(np.int32).max - 1),
-            "gates": (0, config.max_gates),
-            "history": (0, last),
-            "channel": (0.0, 1.0),
-            "masked": (0, self._episode.undoing.shape[1]),
-            "observations": (space.low, space.high),
-        }
-        episode = restored_parts(state["episode"], self._episode._fields, "code_discovery: episode")
-        own = {**self._episode._asdict(), **self._shown._asdict(), "ranges": self._ranges}
-        given = {**episode, **{name: state[name] for name in (*self._shown._fields, "ranges")}}
-        found = {
-            name: restored_array(
-                given[name], array.dtype, array.shape, f"code_discovery: {name}",
-                low=bounds.get(name, (None, None))[0], high=bounds.get(name, (None, None))[1],
-            )
-            for name, array in own.items()
-        }  # fmt: skip
-        _setup.check_words(found["words"], config.n, config.k)
-        _setup.check_undoing(found["undoing"], last, config.n)
-        return [(own[name], found[name]) for name in own]
 
     def _fingerprint(self) -> str:
         text = f"{self.num_envs} {self.config.model_dump_json()}"
