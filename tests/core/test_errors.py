@@ -15,7 +15,7 @@ from qecforge.cli._output import OPTIONS, in_options
 from qecforge.errors import CheckpointError, ConfigurationError, ManifestError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPERS = ("environments/qecforge_surface_steering", "quantizers/qecforge_apq")
+PAPERS = ("environments/qecforge_code_discovery", "environments/qecforge_surface_steering", "quantizers/qecforge_apq")
 OF_COMMANDS = {"core/qecforge/contracts/options.py", *(f"plugins/{kind}/reproduction/spec.py" for kind in PAPERS)}
 """What makes options of fields, and the help of such options."""
 
@@ -55,7 +55,8 @@ def test_options_of_parameters_are_there():
     def options(command):
         for below in getattr(command, "commands", {}).values():
             yield from options(below)
-        yield from (name for each in command.params for name in each.opts)
+        for each in command.params:
+            yield from (each.human_readable_name,) if each.param_type_name == "argument" else each.opts
 
     assert set(OPTIONS.values()) <= set(options(get_command(app)))
 

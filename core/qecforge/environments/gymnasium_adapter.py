@@ -77,7 +77,6 @@ class GymnasiumAdapter(Environment):
             raise ConfigurationError(
                 f"{self._name}: a vector environment cannot resume to the bit: set `resumes` to between_episodes, in "
                 "its spec too",
-                parameter="resumes",
             )
         else:
             self._batch = Batched(made, num_envs, options, self._name)

@@ -39,7 +39,6 @@ class Trials:
         actions: Actions,
         rules: Rules,
         initial: NDArray[np.uint64],
-        *,
         noise: NDArray[np.float64] | None,
         score: Callable[[TableauBatch], RewardBuffers],
         solved: Callable[[RewardBuffers, NDArray[np.uint64]], NDArray[np.bool_]],

@@ -113,13 +113,7 @@ class CodeDiscovery(Environment):
                 batch=num_envs,
             )
             self._trials = Trials(
-                self._actions,
-                self._rules,
-                self._initial,
-                noise=self._noise,
-                score=self._score,
-                solved=self._solved,
-                batch=num_envs,
+                self._actions, self._rules, self._initial, self._noise, self._score, self._solved, num_envs
             )
             self._scores = RewardBuffers(np.zeros(num_envs, np.float32), np.zeros(num_envs, np.bool_))
             self.reset(seed=seed)
@@ -145,10 +139,12 @@ class CodeDiscovery(Environment):
         if config.noise is not None:
             fixed = {name: float(self._ranges[0, j, 1]) for j, name in enumerate(self._parameter_names)}
             self._noise = self._episode.channel if self._rules.sampled else config.noise.channel(fixed, config.n)
-        self._returns = np.zeros(B, np.float64)
-        self._lengths = np.zeros(B, np.int32)
-        self._gate_counts = np.zeros(B, np.int32)
-        self._success = np.zeros(B, np.bool_)
+        self._ended = {
+            "episode_return": np.zeros(B, np.float64),
+            "episode_length": np.zeros(B, np.int32),
+            "gate_count": np.zeros(B, np.int32),
+            "success": np.zeros(B, np.bool_),
+        }
         self._steps = 0
         self._tried = 0
         self.can_try = not self._rules.sampled
@@ -449,10 +445,4 @@ class CodeDiscovery(Environment):
             self._episode.value[members] = scores.values[: len(members)]
 
     def _infos(self, *, fresh: bool) -> dict[str, Any]:
-        arrays = {
-            "episode_return": self._returns,
-            "episode_length": self._lengths,
-            "gate_count": self._gate_counts,
-            "success": self._success,
-        }
-        return {name: np.zeros_like(array) for name, array in arrays.items()} if fresh else arrays
+        return {name: np.zeros_like(array) if fresh else array for name, array in self._ended.items()}
