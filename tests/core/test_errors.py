@@ -56,7 +56,8 @@ def test_options_of_parameters_are_there():
         for below in getattr(command, "commands", {}).values():
             yield from options(below)
         for each in command.params:
-            yield from (each.metavar or each.name.upper(),) if each.param_type_name == "argument" else each.opts
+            shown = (each.metavar or each.name or "").strip("[].").upper()
+            yield from [shown] if each.param_type_name == "argument" else each.opts
 
     assert set(OPTIONS.values()) <= set(options(get_command(app)))
 
