@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -56,6 +57,9 @@ def test_numbers_past_every_bound(filled, path, needed, option):
             assert len(result.stderr.splitlines()) == 1, result.stderr
 
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
 def process(folder, *arguments):
     """The command as a process of its own: what the shell hands over need not be UTF-8."""
     command = [os.fsencode(sys.executable), b"-m", b"qecforge", *map(os.fsencode, arguments)]
@@ -70,14 +74,14 @@ def process(folder, *arguments):
         ("runs", "list", "--name", b"\xff"),
         ("runs", "list", "--store", b"sqlite:///\xff.db"),
         ("run", b"\xff.yaml"),
-        ("validate", "walk.yaml", "--set", b"name=\xff"),
+        ("validate", "five_qubit.yaml", "--set", b"name=\xff"),
         ("codes", "import", b"\xff.txt"),
         ("codes", "import", "--source", b"\xff", "five.txt"),
         ("runs", "list", "--store", "sqlite:///" + "x" * 300),
         ("runs", "list", "--store", "sqlite:///" + "x/" * 3000 + "x.db"),
-        ("run", "walk.yaml", "--store", "sqlite:///" + "x" * 250),
-        ("run", "walk.yaml", "--store", "sqlite:///q?x.db"),
-        ("run", "walk.yaml", "--store", "sqlite:///:memory:"),
+        ("run", "five_qubit.yaml", "--store", "sqlite:///" + "x" * 250),
+        ("run", "five_qubit.yaml", "--store", "sqlite:///q?x.db"),
+        ("run", "five_qubit.yaml", "--store", "sqlite:///:memory:"),
         ("runs", "list", "--store", "sqlite:///:memory:"),
         ("run", "y" * 300 + ".yaml"),
     ],
@@ -85,7 +89,7 @@ def process(folder, *arguments):
 def test_text_that_cannot_be_used(finished, tmp_path, arguments):
     folder = tmp_path / "filled"
     folder.mkdir()
-    for name in ("walk.yaml", "results.db"):
+    for name in ("five_qubit.yaml", "results.db"):
         (folder / name).write_bytes((finished / name).read_bytes())
     (folder / "five.txt").write_text("XZZXI\nIXZZX\nXIXZZ\nZXIXZ\n")
     before = sorted(folder.iterdir())
