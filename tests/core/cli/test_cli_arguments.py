@@ -89,8 +89,8 @@ def process(folder, *arguments):
 def test_text_that_cannot_be_used(finished, tmp_path, arguments):
     folder = tmp_path / "filled"
     folder.mkdir()
-    for name in ("five_qubit.yaml", "results.db"):
-        (folder / name).write_bytes((finished / name).read_bytes())
+    (folder / "results.db").write_bytes((finished / "results.db").read_bytes())
+    (folder / "five_qubit.yaml").write_text((EXAMPLES / "five_qubit.yaml").read_text())
     (folder / "five.txt").write_text("XZZXI\nIXZZX\nXIXZZ\nZXIXZ\n")
     before = sorted(folder.iterdir())
     code, _, said = process(folder, *arguments)
