@@ -64,7 +64,13 @@ def end_of(call):
     return None
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("ppo with int8", "noise", "cma_es") else ())
+        for name in MANIFESTS
+    ],
+)
 def test_contents_that_cannot_be(registry, name):
     if name == "cma_es":
         pytest.importorskip("cma")

@@ -14,6 +14,13 @@ from typer.main import get_command
 from qecforge.cli._app import app
 from qecforge.store import Store
 
+REAL = """\
+qecforge: 1
+name: real
+environment: {plugin: code_discovery, n: 5, k: 1, target_distance: 3, max_gates: 20, gates: [h, s, cx]}
+reward: knill_laflamme
+agent: {plugin: ppo, total_steps: 2048, num_envs: 32, horizon: 16}
+"""
 HUGE = ("99999999999999999999", "-99999999999999999999", "1e400", "nan", "9223372036854775808")
 
 
@@ -70,14 +77,13 @@ def process(folder, *arguments):
         ("runs", "list", "--name", b"\xff"),
         ("runs", "list", "--store", b"sqlite:///\xff.db"),
         ("run", b"\xff.yaml"),
-        ("validate", "walk.yaml", "--set", b"name=\xff"),
         ("codes", "import", b"\xff.txt"),
         ("codes", "import", "--source", b"\xff", "five.txt"),
         ("runs", "list", "--store", "sqlite:///" + "x" * 300),
         ("runs", "list", "--store", "sqlite:///" + "x/" * 3000 + "x.db"),
-        ("run", "walk.yaml", "--store", "sqlite:///" + "x" * 250),
-        ("run", "walk.yaml", "--store", "sqlite:///q?x.db"),
-        ("run", "walk.yaml", "--store", "sqlite:///:memory:"),
+        ("run", "real.yaml", "--store", "sqlite:///" + "x" * 250),
+        ("run", "real.yaml", "--store", "sqlite:///q?x.db"),
+        ("run", "real.yaml", "--store", "sqlite:///:memory:"),
         ("runs", "list", "--store", "sqlite:///:memory:"),
         ("run", "y" * 300 + ".yaml"),
     ],
@@ -87,6 +93,7 @@ def test_text_that_cannot_be_used(finished, tmp_path, arguments):
     folder.mkdir()
     for name in ("walk.yaml", "results.db"):
         (folder / name).write_bytes((finished / name).read_bytes())
+    (folder / "real.yaml").write_text(REAL)
     (folder / "five.txt").write_text("XZZXI\nIXZZX\nXIXZZ\nZXIXZ\n")
     before = sorted(folder.iterdir())
     code, _, said = process(folder, *arguments)
