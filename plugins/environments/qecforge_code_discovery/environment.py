@@ -420,6 +420,8 @@ class CodeDiscovery(Environment):
             "channel": (0.0, 1.0),
             "masked": (0, self._episode.undoing.shape[1]),
             "observations": (space.low, space.high),
+            "parameters": (0.0, 1e6),
+            "ranges": (-1e6, 1e6),
         }
         episode = restored_parts(state["episode"], self._episode._fields, "code_discovery: episode")
         own = {**self._episode._asdict(), **self._shown._asdict(), "ranges": self._ranges}
