@@ -26,7 +26,7 @@ __all__ = ["FILE", "House", "draw"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "docs" / "figures" / "house.svg"
-KINDS = ("environments", "rewards", "agents", "quantizers")
+KINDS = ("environments", "rewards", "agents", "quantizers", "listeners")
 
 WIDTH, HEIGHT, STOREY, GAP, LANE = 216, 88, 134, 22, 26
 """Pixels: a room, from one floor to the next, between rooms, and what an arrow takes that passes a floor."""

@@ -120,6 +120,20 @@ def test_what_tests_and_documents_need_is_pinned():
     assert names - {"setuptools", "wheel"} <= pinned
 
 
+def test_the_readme_installs_what_its_blocks_need():
+    """Extras of the block on steering, whose reproduction decodes by tesseract and compares with CMA-ES."""
+    needed = {"tesseract": "tesseract", "cma_es": "baselines"}
+    manifests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "examples" / "steering").glob("*.yaml"))
+    (block,) = re.findall(r"```bash\n(pip install[^`]*reproduce steering[^`]*)```", read("README.md"))
+    (extras,) = re.findall(r'-e "\.\[([\w,]+)\]"', block)
+    assert {"plots"} | {extra for name, extra in needed.items() if name in manifests} == set(extras.split(","))
+
+
+def test_the_lowest_versions_can_be_tested():
+    assert os.access(ROOT / "scripts" / "check_lowest", os.X_OK)
+    assert "--resolution lowest-direct" in read("scripts/check_lowest")
+
+
 def test_every_hook_is_documented():
     hooks = {
         name for name, each in vars(hookspecs).items() if name.startswith("qecforge_") and inspect.isfunction(each)

@@ -39,6 +39,7 @@ __all__ = [
     "AgentSpec",
     "EnvironmentSpec",
     "EvaluationSpec",
+    "ListenerSpec",
     "QuantizerSpec",
     "ReproductionSpec",
     "RewardSpec",
@@ -179,6 +180,21 @@ class QuantizerSpec(Generic[C]):
     needs_lookahead: Callable[[C], str | None] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ListenerSpec(Generic[C]):
+    """A listener, which is told what happens in runs and shows or files it elsewhere; it changes no result.
+
+    `make(config)` -> `qecforge.runs.listener.RunListener`. Users ask for it by `qecforge run --listener NAME`, with
+    fields of `config` after a colon, whose values are read from text. A package that it needs is imported in `make`,
+    whose `MissingDependency` says what to install.
+    """
+
+    name: str
+    summary: str
+    config: type[C]
+    make: Callable[[C], Any]
+
+
 @hookspec
 def qecforge_environments() -> Sequence[EnvironmentSpec]:  # type: ignore[empty-body]
     """Environments of this plugin."""
@@ -197,6 +213,11 @@ def qecforge_agents() -> Sequence[AgentSpec]:  # type: ignore[empty-body]
 @hookspec
 def qecforge_quantizers() -> Sequence[QuantizerSpec]:  # type: ignore[empty-body]
     """Quantizers of this plugin."""
+
+
+@hookspec
+def qecforge_listeners() -> Sequence[ListenerSpec]:  # type: ignore[empty-body]
+    """Listeners of this plugin."""
 
 
 @hookspec

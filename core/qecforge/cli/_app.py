@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -19,6 +23,8 @@ from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, on
 from qecforge.machine.streams import mute, write_error
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NO_READER", "app"]
+
+logger = logging.getLogger(__name__)
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
 
@@ -39,14 +45,17 @@ class Application(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command line. In standalone mode the process ends with the exit code, else it is returned."""
-        arguments, debug = _take_debug(sys.argv[1:] if args is None else args)
+        arguments, wanted = _take_general(sys.argv[1:] if args is None else args)
+        debug = wanted.debug
         try:
+            wanted.write_logs()
             code = super().main(arguments, prog_name, complete_var, False, windows_expand_args, **extra)
             code = code if isinstance(code, int) else DONE
             sys.stdout.flush()
         except (_CommandLineError, typer.Abort, UserError, RunFailed, Interrupted) as error:
             if debug:
                 say("".join(traceback.format_exception(error)).rstrip("\n"))
+            logger.debug("ends with an error", exc_info=error)
             code = _explain(error)
         except (OSError, SystemExit):  # typer ends by itself where a pipe is closed
             lost = write_error(sys.stdout)
@@ -79,7 +88,6 @@ app = typer.Typer(
     name="qecforge",
     help="Optimise quantum error correction with reinforcement learning; verify, measure and store the results.",
     epilog="Exit codes: 0 done, 1 a run failed, 2 bad input, 130 interrupted.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -93,6 +101,13 @@ def _root(
     debug: Annotated[
         bool, typer.Option("--debug", help="Print the traceback of an error. May stand anywhere on the line.")
     ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, help="Log what happens to stderr; -vv each step; goes anywhere."),
+    ] = 0,
+    log_file: Annotated[
+        Path | None, typer.Option("--log-file", help="Append the whole log to a file; goes anywhere.")
+    ] = None,
 ) -> None:
     if version:
         from importlib.metadata import version as installed
@@ -126,11 +141,40 @@ def _plugin_commands() -> Mapping[str, Any]:
     return dict(get_group(extension).commands)
 
 
-def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """The arguments without `--debug`, wherever before a `--` it stood, and whether it was there."""
+@dataclass
+class _General:
+    """Options that go anywhere on a command line."""
+
+    debug: bool = False
+    verbosity: int = 0
+    log_file: str | None = None
+
+    def write_logs(self) -> None:
+        """Set up the log that they ask for. Raises `ConfigurationError` where the file cannot be written."""
+        from qecforge.machine.logs import write_logs
+
+        write_logs(self.verbosity, None if self.log_file is None else Path(self.log_file))
+
+
+def _take_general(arguments: Sequence[str]) -> tuple[list[str], _General]:
+    """The arguments without `--debug`, `-v`, `--verbose` and `--log-file`, wherever before a `--` they stood, and what
+    they ask for."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    before = [argument for argument in arguments[:end] if argument != "--debug"]
-    return [*before, *arguments[end:]], len(before) < end
+    before, found = [], _General()
+    waiting = iter(arguments[:end])
+    for argument in waiting:
+        name, equals, value = argument.partition("=")
+        if argument == "--debug":
+            found.debug = True
+        elif argument == "--verbose":
+            found.verbosity += 1
+        elif re.fullmatch("-v+", argument):
+            found.verbosity += argument.count("v")
+        elif name == "--log-file" and (file := value if equals else next(waiting, None)):
+            found.log_file = file
+        else:
+            before.append(argument)
+    return [*before, *arguments[end:]], found
 
 
 def _explain(error: Exception) -> int:

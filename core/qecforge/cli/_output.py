@@ -53,6 +53,8 @@ OPTIONS = {
     "folder": "--out",
     "force": "--force",
     "kind": "KIND",
+    "listeners": "--listener",
+    "log_file": "--log-file",
     "overrides": "--set",
     "store_url": "--store",
     "workers": "--workers",

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     REWARD = "reward"
     AGENT = "agent"
     QUANTIZER = "quantizer"
+    LISTENER = "listener"
     REPRODUCTION = "reproduction"
 
 

@@ -37,7 +37,7 @@ def settings_page() -> str:
 
     lines = ["# Settings", "", *_GENERATED, "", *_SETTINGS]
     for kind, found in Registry.load():
-        if found.distribution == "qecforge" and kind != "reproduction":
+        if found.distribution == "qecforge" and kind not in ("listener", "reproduction"):
             lines += ["", f"## {kind} `{found.spec.name}`", "", f"{found.spec.summary}."]
             lines += ["", *_settings(found.spec.config)]
             for evaluation in getattr(found.spec, "evaluations", ()):

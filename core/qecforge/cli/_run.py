@@ -25,11 +25,12 @@ from qecforge.cli._output import (
 from qecforge.errors import ConfigurationError, Interrupted, RunFailed
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
+from qecforge.executors.listeners import SeveralListeners, opened_listeners
 from qecforge.reporting.tables import Column, Table, plain, point
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
-    from qecforge.runs.listener import RunOutcome
+    from qecforge.runs.listener import RunListener, RunOutcome
     from qecforge.store import CodeRecord, Run
 
 __all__ = ["SetOption", "register", "report"]
@@ -111,6 +112,14 @@ def run(
     ] = None,
     executor_options: ExecutorOptionsOption = None,
     overrides: SetOption = None,
+    listeners: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listener",
+            metavar="NAME[:FIELD=VALUE,...]",
+            help="Tell a listener of a plugin, such as a tracker of experiments, what happens; may be given again.",
+        ),
+    ] = None,
     allow: AllowOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Start finished, failed and interrupted runs again from the beginning.")
@@ -131,13 +140,15 @@ def run(
         raise ConfigurationError("--show applies to the text report: leave it out, or --format")
     from qecforge.manifest import load_manifest
 
-    loaded = load_manifest(manifest, registry=Registry.load(), overrides=overrides or (), allow=allow or ())
+    registry = Registry.load()
+    loaded = load_manifest(manifest, registry=registry, overrides=overrides or (), allow=allow or ())
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
     options = _pairs(executor_options or ())
     try:
-        outcomes = _carry_out(loaded, store, executor, workers, options, force)
+        with opened_listeners(listeners or (), registry, say) as others:
+            outcomes = _carry_out(loaded, store, executor, workers, options, force, others)
     except Interrupted as stop:
         if not force:
             raise
@@ -212,7 +223,13 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
 
 
 def _carry_out(
-    loaded: Manifest, store: str, executor: str, workers: int | None, executor_options: dict[str, str], force: bool
+    loaded: Manifest,
+    store: str,
+    executor: str,
+    workers: int | None,
+    executor_options: dict[str, str],
+    force: bool,
+    others: Sequence[RunListener],
 ) -> list[RunOutcome]:
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
@@ -220,13 +237,14 @@ def _carry_out(
 
     options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
     with show_progress() as listener:
+        everyone = SeveralListeners([listener, *others])
         return run_manifest(
             loaded,
             options=options,
             executor=executor,
             workers=workers,
             executor_options=executor_options,
-            listener=listener,
+            listener=everyone,
         )
 
 

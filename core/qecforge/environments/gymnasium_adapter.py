@@ -54,6 +54,8 @@ class GymnasiumAdapter(Environment):
             to the bit.
     """
 
+    _batch: Separate | Batched
+
     def __init__(
         self,
         make: Callable[[], gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]],
@@ -67,7 +69,6 @@ class GymnasiumAdapter(Environment):
         made = make()
         self._name = name or getattr(made.spec, "id", None) or type(made.unwrapped).__name__
         options = reset_options or {}
-        self._batch: Separate | Batched
         if not isinstance(made, VectorEnv):
             make_one = cast("Callable[[], gymnasium.Env[Any, Any]]", make)
             self._batch = Separate(made, make_one, num_envs, options, self._name)
@@ -185,7 +186,8 @@ class GymnasiumAdapter(Environment):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the environments."""
-        self._batch.close()
+        if hasattr(self, "_batch"):  # Gymnasium closes what was not made to the end, too
+            self._batch.close()
 
     def _begin(self, members: NDArray[np.bool_], *, anew: bool = False) -> None:
         """The next episode of these members."""

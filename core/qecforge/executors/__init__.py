@@ -11,6 +11,7 @@ from qecforge.executors._base import Executor
 from qecforge.executors._local import LocalExecutor
 from qecforge.executors._process import ProcessExecutor
 from qecforge.executors._ray.options import RayOptions
+from qecforge.executors.listeners import LoggingListener, SeveralListeners
 from qecforge.executors.table import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 
@@ -65,7 +66,7 @@ def run_manifest(
         if store.in_memory:
             raise StoreError("`store_url`: a store in memory is gone with each run: name a file", parameter="store_url")
     plans = manifest.runs()
-    outcomes = chosen.run(plans, options, listener or RunListener())
+    outcomes = chosen.run(plans, options, SeveralListeners([LoggingListener(), listener or RunListener()]))
     stopped = sum(outcome.status == "interrupted" for outcome in outcomes)
     if stopped:
         again = "without `force` the same call goes on" if options.force else "the same command goes on"

@@ -18,6 +18,7 @@ from qecforge.hookspecs import (
     AgentSpec,
     EnvironmentSpec,
     EvaluationSpec,
+    ListenerSpec,
     QuantizerSpec,
     ReproductionSpec,
     RewardSpec,
@@ -31,9 +32,11 @@ KINDS: Mapping[str, type[Any]] = MappingProxyType(
         "reward": RewardSpec,
         "agent": AgentSpec,
         "quantizer": QuantizerSpec,
+        "listener": ListenerSpec,
         "reproduction": ReproductionSpec,
     }
 )
+_IN_MANIFESTS = tuple(kind for kind in KINDS if kind not in ("listener", "reproduction"))
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED_NAMES = {"reward": {"native"}}
 _RESERVED_EVALUATIONS = {each.name for each in BUILT_IN}
@@ -127,8 +130,8 @@ def _check_reproduction(where: str, spec: ReproductionSpec) -> None:
         raise PluginError(f"{where}: needs is {_shown(needs)}, expected a tuple of names.")
     for need in needs:
         kind, _, name = need.partition(".")
-        if kind not in KINDS or kind == "reproduction" or not _NAME.fullmatch(name):
-            kinds = ", ".join(kind for kind in KINDS if kind != "reproduction")
+        if kind not in _IN_MANIFESTS or not _NAME.fullmatch(name):
+            kinds = ", ".join(_IN_MANIFESTS)
             raise PluginError(f"{where}: needs {need!r}, expected kind.name with a kind of {kinds}.")
     for field in ("seeds", "quick_seeds"):
         count = getattr(spec, field)

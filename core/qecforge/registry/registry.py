@@ -11,6 +11,7 @@ nothing else of it: what is heavy is imported by a spec's `make`.
 
 from __future__ import annotations
 
+import logging
 import re
 import traceback
 from collections import defaultdict
@@ -28,6 +29,7 @@ from qecforge.hookspecs import (
     ENTRY_POINT_GROUP,
     AgentSpec,
     EnvironmentSpec,
+    ListenerSpec,
     QuantizerSpec,
     ReproductionSpec,
     RewardSpec,
@@ -37,11 +39,13 @@ from qecforge.registry._isolation import isolated
 
 __all__ = ["BrokenPlugin", "Clash", "Registered", "Registry", "Spec"]
 
+logger = logging.getLogger(__name__)
+
 Spec: TypeAlias = EnvironmentSpec | RewardSpec | AgentSpec | QuantizerSpec
-"""What a manifest names; `ReproductionSpec`s plan manifests."""
+"""What a manifest names; `ReproductionSpec`s plan manifests, and `ListenerSpec`s watch their runs."""
 
 S = TypeVar("S", EnvironmentSpec, RewardSpec, AgentSpec, QuantizerSpec)
-K = TypeVar("K", EnvironmentSpec, RewardSpec, AgentSpec, QuantizerSpec, ReproductionSpec)
+K = TypeVar("K", EnvironmentSpec, RewardSpec, AgentSpec, QuantizerSpec, ListenerSpec, ReproductionSpec)
 
 _HOOKS = {f"qecforge_{kind}s": kind for kind in KINDS}
 
@@ -103,8 +107,8 @@ class Registry:
     """The installed plugins of each kind, by name.
 
     Attributes:
-        environments, rewards, agents, quantizers, reproductions: Read-only mappings from name to `Registered`, sorted
-            by name; without the names that clash.
+        environments, rewards, agents, quantizers, listeners, reproductions: Read-only mappings from name to
+            `Registered`, sorted by name; without the names that clash.
         broken: Plugins that could not be used, with tracebacks.
         clashes: Names given more than once.
     """
@@ -146,10 +150,12 @@ class Registry:
                 with isolated(f"plugin {source.entry_point.name} of {source.distribution} {source.version}"):
                     given = _register(manager, source)
                 found.extend(given)
+                logger.debug("plugin %s of %s %s", source.entry_point.name, source.distribution, source.version)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # SystemExit and panics of native extensions are no reason to stop either
                 broken.append(_broken(source, error))
+                logger.warning("plugin %s of %s: %s", source.entry_point.name, source.distribution, broken[-1].error)
         return cls(manager, found, broken)
 
     @property
@@ -173,6 +179,11 @@ class Registry:
         return self._of_kind["quantizer"]
 
     @property
+    def listeners(self) -> Mapping[str, Registered[ListenerSpec]]:
+        """By name."""
+        return self._of_kind["listener"]
+
+    @property
     def reproductions(self) -> Mapping[str, Registered[ReproductionSpec]]:
         """By name."""
         return self._of_kind["reproduction"]
@@ -193,12 +204,16 @@ class Registry:
         """The quantizer of this name. Raises `PluginError` that offers the nearest names."""
         return self.get("quantizer", name)
 
+    def listener(self, name: str) -> Registered[ListenerSpec]:
+        """The listener of this name. Raises `PluginError` that offers the nearest names."""
+        return self.get("listener", name)
+
     def reproduction(self, name: str) -> Registered[ReproductionSpec]:
         """The reproduction of this name. Raises `PluginError` that offers the nearest names."""
         return self.get("reproduction", name)
 
     def get(self, kind: str, name: str) -> Registered[Any]:
-        """The plugin of this kind (`environment`, `reward`, `agent`, `quantizer`, `reproduction`) and name.
+        """The plugin of this kind (`environment`, `reward`, `agent`, `quantizer`, `listener`, `reproduction`) and name.
 
         Raises:
             PluginError: there is none, or the name is given twice.
@@ -303,16 +318,26 @@ def _installed() -> tuple[list[_Source], list[BrokenPlugin]]:
     for distribution in distributions():
         name = "unknown"
         try:
-            name = distribution.metadata["Name"] or name
+            name = _field(distribution, "Name") or name
             key = re.sub(r"[-_.]+", "-", name).lower()
             if key in seen:
                 continue
             points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
-            sources.extend(_Source(point, name, distribution.version or "0") for point in points)
+            version = _field(distribution, "Version") or "0"
+            sources.extend(_Source(point, name, version) for point in points)
             seen.update({key} - {"unknown"})
         except Exception as error:
             broken.append(_broken(_Source(EntryPoint("entry_points.txt", "", ENTRY_POINT_GROUP), name, ""), error))
     return sorted(_unique(sources), key=lambda source: (source.distribution, source.entry_point.name)), broken
+
+
+def _field(distribution: Distribution, name: str) -> str | None:
+    """A field of the metadata; None where it is missing, for which the backport `importlib_metadata` raises: once any
+    package has imported that, distributions are found by it."""
+    try:
+        return distribution.metadata[name]
+    except KeyError:
+        return None
 
 
 def _given(entry_points: Iterable[EntryPoint]) -> list[_Source]:

@@ -91,6 +91,10 @@ class RunListener:
         """SIGINT or SIGTERM came: runs save their state at their next step, and end. May be called at any time, in a
         thread of its own."""
 
+    def close(self) -> None:
+        """End what it has open. Called once, by whoever made it, after all runs; a run that could not be carried on has
+        no `on_end` before."""
+
 
 class ForwardingListener(RunListener):
     """Hands on all that it is told, whatever events there are.
@@ -101,5 +105,5 @@ class ForwardingListener(RunListener):
 
     def __init__(self, send: Callable[..., None]) -> None:
         for name in vars(RunListener):
-            if not name.startswith("_"):
+            if name.startswith("on_"):
                 setattr(self, name, partial(send, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from qecforge.manifest import Budget
 
 __all__ = ["RunContext"]
+
+logger = logging.getLogger(__name__)
 
 
 class RunContext:
@@ -174,3 +177,4 @@ class RunContext:
             }
         )
         self._saved = time.monotonic()
+        logger.info("run %s: checkpoint of step %d saved", self._attempt.run_id, step)

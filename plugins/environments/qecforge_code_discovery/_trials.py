@@ -13,8 +13,8 @@ from qecforge.codes.packed import TableauBatch
 from qecforge.contracts import RewardBuffers, SequenceTrials
 from qecforge.errors import ConfigurationError
 from qecforge_code_discovery import _kernels
-from qecforge_code_discovery._keeping import Solved
 from qecforge_code_discovery._layout import Actions, Rules
+from qecforge_code_discovery.filing.keeping import Solved
 
 __all__ = ["Trials"]
 

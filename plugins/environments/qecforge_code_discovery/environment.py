@@ -29,14 +29,14 @@ from qecforge.learning.restoring import restored_array, restored_int, restored_p
 from qecforge_code_discovery import _canonical, _kernels, _setup
 from qecforge_code_discovery._buffers import buffers, checked_actions
 from qecforge_code_discovery._groups import GroupStarts
-from qecforge_code_discovery._keeping import Solved, keep
 from qecforge_code_discovery._layout import Shown
 from qecforge_code_discovery._lookahead import LookAhead
 from qecforge_code_discovery._peek import Peek
-from qecforge_code_discovery._superfluous import Pruning
 from qecforge_code_discovery._trials import Trials
-from qecforge_code_discovery.archive import Archive, discovered_code
 from qecforge_code_discovery.config import CodeDiscoveryConfig
+from qecforge_code_discovery.filing.archive import Archive, discovered_code
+from qecforge_code_discovery.filing.keeping import Solved, keep
+from qecforge_code_discovery.filing.superfluous import Pruning
 from qecforge_code_discovery.noise import PerQubit
 
 if TYPE_CHECKING:

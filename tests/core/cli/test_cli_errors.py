@@ -49,7 +49,7 @@ def test_a_command_line_that_cannot_be_read(folder, arguments, what, remedy):
 
 def test_an_unknown_executor_is_refused_before_anything_is_read(folder):
     line = one_line(invoke("run", "no.yaml", "--executor", "lokal"))
-    assert line == "--executor: got 'lokal', expected 'process' or 'local'. Did you mean 'local'?"
+    assert line == "--executor: got 'lokal', expected 'process', 'local' or 'ray'. Did you mean 'local'?"
 
 
 BAD_MANIFESTS = {

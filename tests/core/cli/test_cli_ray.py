@@ -120,7 +120,7 @@ def members(session):
 
 def test_without_ray_its_extra_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependency, match=r"^executor ray: ray is not installed: .*qecforge\[ray\]"):
+    with pytest.raises(MissingDependency, match=r"^executor ray: ray is not installed: pip install .*ray"):
         connected(RayOptions()).__enter__()
     with pytest.raises(MissingDependency):
         run_manifest(load_manifest(folder / "five.yaml", registry=Registry.load()), executor="ray")

@@ -337,7 +337,14 @@ def test_damaged_metadata_of_one_distribution_hides_no_other(site):
     assert [broken.distribution for broken in registry.broken] == ["damaged"]
 
 
-def test_a_distribution_without_metadata_still_counts(site):
+@pytest.mark.parametrize("found_by", ["importlib.metadata", "importlib_metadata"])
+def test_a_distribution_without_metadata_still_counts(site, monkeypatch, found_by):
+    """The backport finds distributions in the place of Python's own once a package has imported it."""
+    finders = [each for each in sys.meta_path if type(each).__module__ != "importlib_metadata"]
+    if found_by == "importlib_metadata":
+        backport = pytest.importorskip(found_by)
+        finders.insert(0, backport.MetadataPathFinder())
+    monkeypatch.setattr(sys, "meta_path", finders)
     for name in ("one", "two"):
         module = put(site, f"nameless-{name}", agent_module(name))
         assert module

@@ -9,9 +9,9 @@ from qecforge.runs.listener import ForwardingListener
 
 
 def told(listener):
-    """Every public method of a listener, called with the number of arguments that it takes."""
+    """Every event of a listener, called with the number of arguments that it takes."""
     for name, method in inspect.getmembers(RunListener, inspect.isfunction):
-        if not name.startswith("_"):
+        if name.startswith("on_"):
             _, *arguments = inspect.signature(method).parameters
             getattr(listener, name)(*arguments)
 
@@ -19,7 +19,7 @@ def told(listener):
 def test_everything_is_forwarded():
     sent = []
     told(ForwardingListener(lambda *event: sent.append(event)))
-    assert {name for name, *_ in sent} == {name for name in dir(RunListener) if not name.startswith("_")}
+    assert {name for name, *_ in sent} == {name for name in dir(RunListener) if name.startswith("on_")}
     assert ("on_progress", "plan", "step", "total", "metrics") in sent
 
 

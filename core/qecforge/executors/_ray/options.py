@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from qecforge.contracts.config import PluginConfig
-from qecforge.errors import ConfigurationError, MissingDependency, one_line
+from qecforge.errors import ConfigurationError, one_line
 from qecforge.machine.cores import available_cores
+from qecforge.machine.extras import missing_dependency
 
 __all__ = ["RayOptions", "connected"]
 
@@ -70,7 +71,7 @@ def connected(options: RayOptions) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise MissingDependency("executor ray: ray is not installed: pip install 'qecforge[ray]'") from error
+        raise missing_dependency("executor ray", "ray", "ray") from error
     ours = not ray.is_initialized()
     if ours:
         _connect(ray, options.address)

@@ -21,7 +21,7 @@ from qecforge_code_discovery import (
     connectivity_from_coupling_map,
     noise_from_target,
 )
-from qecforge_code_discovery.archive import Archive, Discovery
+from qecforge_code_discovery.filing.archive import Archive, Discovery
 from qecforge_code_discovery.gates import GATES
 
 

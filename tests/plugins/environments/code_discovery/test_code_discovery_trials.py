@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qecforge.codes import StabilizerCode
 from qecforge.errors import ConfigurationError
 from qecforge_code_discovery import CodeDiscovery, CodeDiscoveryConfig
-from qecforge_code_discovery.archive import encoder_text
+from qecforge_code_discovery.filing.archive import encoder_text
 
 FIVE = {"n": 5, "target_distance": 3, "max_gates": 16, "gates": ("h", "cx"), "action_masking": False}
 

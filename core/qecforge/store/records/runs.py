@@ -16,23 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.machine.processes import ProcessName
-from qecforge.store._code_records import CodeRecord, Discovery, DistanceKind, ErrorRate, Interval, Row, iso
+from qecforge.store.records.codes import Row, iso
 
-__all__ = [
-    "Artifact",
-    "CodeRecord",
-    "Comparison",
-    "Discovery",
-    "DistanceKind",
-    "ErrorRate",
-    "Event",
-    "Interval",
-    "PolicyEvaluation",
-    "Run",
-    "RunLock",
-    "RunStatus",
-    "Series",
-]
+__all__ = ["Artifact", "Comparison", "Event", "PolicyEvaluation", "Run", "RunLock", "RunStatus", "Series"]
 
 
 def _text(value: Any) -> str | None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from qecforge_code_discovery import _canonical, _kernels
 from qecforge_code_discovery._layout import Rules
-from qecforge_code_discovery._superfluous import Pruning
-from qecforge_code_discovery.archive import Archive, Discovery
+from qecforge_code_discovery.filing.archive import Archive, Discovery
+from qecforge_code_discovery.filing.superfluous import Pruning
 
 __all__ = ["Solved", "keep"]
 

@@ -1,0 +1,46 @@
+"""Where the loggers of qecforge write. As a library it stays silent: that is for the application to say."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from qecforge.errors import ConfigurationError
+
+__all__ = ["write_logs"]
+
+_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_ROOT = logging.getLogger("qecforge")
+_ROOT.addHandler(logging.NullHandler())
+
+
+def write_logs(verbosity: int = 0, file: Path | None = None) -> None:
+    """Write what the loggers of qecforge and of its plugins say. What an earlier call set up ends.
+
+    Args:
+        verbosity: To stderr: 0 nothing, 1 what happens (runs, phases, checkpoints, plugins), 2 and more each step too.
+        file: All of it is appended there as well, whatever the verbosity.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    for handler in [each for each in _ROOT.handlers if not isinstance(each, logging.NullHandler)]:
+        _ROOT.removeHandler(handler)
+        handler.close()
+    handlers: list[logging.Handler] = []
+    if verbosity:
+        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers[-1].setLevel(logging.INFO if verbosity == 1 else logging.DEBUG)
+    if file is not None:
+        try:
+            handlers.append(logging.FileHandler(file, encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"`log_file`: {file} cannot be written ({error.strerror}): choose another place", parameter="log_file"
+            ) from error
+        handlers[-1].setLevel(logging.DEBUG)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        _ROOT.addHandler(handler)
+    _ROOT.setLevel(min((handler.level for handler in handlers), default=logging.WARNING))
