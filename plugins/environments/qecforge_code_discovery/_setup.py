@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qecforge.codes.packed import words_per_column
 from qecforge.contracts import group_size, refuse_unknown_options
 from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.learning.restoring import restored_array, restored_parts
 from qecforge_code_discovery._layout import Actions, Episode, Rules
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 from qecforge_code_discovery.gates import ActionTable, commutation
@@ -190,17 +191,46 @@ def taken_options(
     return size, ranges
 
 
-def check_words(words: NDArray[np.uint64], n: int, k: int) -> None:
-    """Whether words of tableaus (B, n, 2, W) have no bit beyond their n + k rows. Raises `CheckpointError`."""
+def checked_state(state: object, fingerprint: str) -> Mapping[str, Any]:
+    """A state that has all its parts and is of this configuration. Its parts are checked one by one before any is taken
+    over.
+
+    Raises:
+        CheckpointError: It comes from another configuration or number of members, or is none.
+    """
+    names = ("fingerprint", "episode", "observations", "mask", "masked", "ranges", "steps", "archive", "generator")
+    found = restored_parts(state, names, "code_discovery")
+    if found["fingerprint"] != fingerprint:
+        raise CheckpointError(
+            "this state of code_discovery comes from another configuration or number of members: "
+            "load it into an environment made like the one that saved it"
+        )
+    return found
+
+
+def check_episode(
+    arrays: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], config: CodeDiscoveryConfig, num_actions: int
+) -> None:
+    """Whether restored arrays count and name only what there is: kernels look up gates and qubits by them.
+
+    Raises:
+        CheckpointError: One does not.
+    """
+    found = {name: array for name, (_, array) in arrays.items()}
+    most = {
+        "steps": np.iinfo(np.int32).max - 1,
+        "gates": config.max_gates,
+        "history": num_actions - 1,
+        "masked": found["undoing"].shape[1],
+    }
+    for name, high in most.items():
+        restored_array(found[name], found[name].dtype, found[name].shape, f"code_discovery: {name}", low=0, high=high)
+    n, k = config.n, config.k
     W = words_per_column(n, k)
     allowed = np.array([sum(1 << (i % 64) for i in range(n + k) if i // 64 == w) for w in range(W)], np.uint64)
-    if (words & ~allowed).any():
+    if (found["words"] & ~allowed).any():
         raise CheckpointError("code_discovery: words: this checkpoint has rows that there are not: restore it anew")
-
-
-def check_undoing(undoing: NDArray[np.uint32], last: int, n: int) -> None:
-    """Whether actions are 0..`last` and their qubits 0..n - 1, as `Episode.undoing` packs them. Raises
-    `CheckpointError`."""
+    undoing = found["undoing"]
     action, first, second = undoing & 0xFFFF, (undoing >> 16) & 0x7F, (undoing >> 23) & 0x7F
-    if (action > last).any() or (first >= n).any() or (second >= n).any():
+    if (action >= num_actions).any() or (first >= n).any() or (second >= n).any():
         raise CheckpointError("code_discovery: undoing: this checkpoint has unknown actions: restore it anew")
