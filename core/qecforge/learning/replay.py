@@ -101,7 +101,7 @@ class ReplayBuffer:
         Raises:
             CheckpointError: It has other fields or another capacity, or is none.
         """
-        table = restored_parts(state, ("rows",), "replay buffer")["rows"]
+        table = restored_parts(state, (), "replay buffer").get("rows")
         if not isinstance(table, RowTable):
             raise CheckpointError(
                 f"replay buffer: the checkpoint has {type(table).__name__} where a table of rows was expected: "

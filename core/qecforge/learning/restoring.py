@@ -42,7 +42,7 @@ def restored_parts(state: object, names: Sequence[str], what: str) -> Mapping[st
     if not isinstance(state, Mapping):
         _refuse(what, type(state).__name__, "a mapping")
     if missing := [name for name in names if name not in state]:
-        _refuse(what, f"no {', '.join(missing)}", "it")
+        _refuse(what, f"no {', '.join(missing)}", "all of it")
     return state
 
 
@@ -117,4 +117,4 @@ def _range(low: object, high: object) -> str:
 
 
 def _refuse(what: str, got: str, expected: str) -> NoReturn:
-    raise CheckpointError(f"{what}: this checkpoint has {got}, expected {expected}: {_ADVICE}")
+    raise CheckpointError(f"{what}: this checkpoint does not fit: it has {got}, expected {expected}: {_ADVICE}")

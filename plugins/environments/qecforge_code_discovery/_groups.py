@@ -42,8 +42,14 @@ class GroupStarts:
         return {"key": str(self.key), "size": self.size, "episode": self._episode.copy()}
 
     @classmethod
-    def from_state_dict(cls, state: Mapping[str, Any], members: int) -> GroupStarts:
-        """What `state_dict` described. Raises `CheckpointError` where it is not of so many members."""
+    def from_state_dict(cls, state: Mapping[str, Any] | None, members: int) -> GroupStarts | None:
+        """What `state_dict` described; None for None, as checkpoints from before there were groups have it.
+
+        Raises:
+            CheckpointError: It is not of so many members.
+        """
+        if state is None:
+            return None
         state = restored_parts(state, ("key", "size", "episode"), "code_discovery: groups")
         key = restored_int(state["key"], "code_discovery: groups: key", high=2**64 - 1)
         size = restored_int(state["size"], "code_discovery: groups: size", low=1, high=members)

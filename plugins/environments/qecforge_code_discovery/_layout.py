@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Actions", "Episode", "Rules", "Shown"]
+from qecforge.learning.restoring import restored_array, restored_parts
+
+__all__ = ["Actions", "Episode", "Rules", "Shown", "restored_arrays"]
 
 
 class Rules(NamedTuple):
@@ -99,3 +103,29 @@ class Shown(NamedTuple):
     observations: NDArray[Any]
     mask: NDArray[np.bool_]
     masked: NDArray[np.int32]
+
+
+def restored_arrays(
+    state: Mapping[str, Any], episode: Episode, shown: Shown, ranges: NDArray[np.float64], space: gymnasium.Space[Any]
+) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    """Each array of the running episodes, by name, with what a checkpoint has for it.
+
+    Raises:
+        CheckpointError: One is missing, of another type or shape, or beyond what can be observed or is a probability.
+    """
+    assert isinstance(space, gymnasium.spaces.Box)
+    bounds: dict[str, tuple[Any, Any]] = {
+        "channel": (0.0, 1.0),
+        "observations": (space.low, space.high),
+        "parameters": (0.0, 1e6),
+        "ranges": (-1e6, 1e6),
+    }
+    own = {**episode._asdict(), **shown._asdict(), "ranges": ranges}
+    given = {**restored_parts(state["episode"], episode._fields, "code_discovery: episode")}
+    given |= {name: state[name] for name in (*shown._fields, "ranges")}
+    found = {}
+    for name, array in own.items():
+        low, high = bounds.get(name, (None, None))
+        what = f"code_discovery: {name}"
+        found[name] = array, restored_array(given[name], array.dtype, array.shape, what, low=low, high=high)
+    return found

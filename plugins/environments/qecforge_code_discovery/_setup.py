@@ -13,7 +13,7 @@ from qecforge.codes.packed import words_per_column
 from qecforge.contracts import group_size, refuse_unknown_options
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.learning.restoring import restored_array, restored_parts
-from qecforge_code_discovery._layout import Actions, Episode, Rules, Shown
+from qecforge_code_discovery._layout import Actions, Episode, Rules
 from qecforge_code_discovery.config import CodeDiscoveryConfig
 from qecforge_code_discovery.gates import ActionTable, commutation
 from qecforge_code_discovery.noise import LogUniform, PerQubit, Uniform
@@ -24,7 +24,6 @@ __all__ = [
     "fixed_ranges",
     "observation_space",
     "parameter_ranges",
-    "restored_arrays",
     "rules",
     "stabilizer_rows",
     "taken_options",
@@ -192,54 +191,46 @@ def taken_options(
     return size, ranges
 
 
-def check_words(words: NDArray[np.uint64], n: int, k: int) -> None:
-    """Whether words of tableaus (B, n, 2, W) have no bit beyond their n + k rows. Raises `CheckpointError`."""
-    W = words_per_column(n, k)
-    allowed = np.array([sum(1 << (i % 64) for i in range(n + k) if i // 64 == w) for w in range(W)], np.uint64)
-    if (words & ~allowed).any():
-        raise CheckpointError("code_discovery: words: this checkpoint has rows that there are not: restore it anew")
-
-
-def check_undoing(undoing: NDArray[np.uint32], last: int, n: int) -> None:
-    """Whether actions are 0..`last` and their qubits 0..n - 1, as `Episode.undoing` packs them. Raises
-    `CheckpointError`."""
-    action, first, second = undoing & 0xFFFF, (undoing >> 16) & 0x7F, (undoing >> 23) & 0x7F
-    if (action > last).any() or (first >= n).any() or (second >= n).any():
-        raise CheckpointError("code_discovery: undoing: this checkpoint has unknown actions: restore it anew")
-
-
-def restored_arrays(
-    state: Mapping[str, Any],
-    config: CodeDiscoveryConfig,
-    space: gymnasium.Space[Any],
-    episode: Episode,
-    shown: Shown,
-    ranges: NDArray[np.float64],
-) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Each array of the running episodes with what a checkpoint's `state` wants it to hold.
+def checked_state(state: object, fingerprint: str) -> Mapping[str, Any]:
+    """A state that has all its parts and is of this configuration. Its parts are checked one by one before any is taken
+    over.
 
     Raises:
-        CheckpointError: What is there is of another type or shape, or out of bounds.
+        CheckpointError: It comes from another configuration or number of members, or is none.
     """
-    assert isinstance(space, gymnasium.spaces.Box)
-    last = len(config.actions()) - 1
-    # Nothing is bounded that only adds up; what counts or names is.
-    bounds: dict[str, tuple[Any, Any]] = {
-        "steps": (0, np.iinfo(np.int32).max - 1),
-        "gates": (0, config.max_gates),
-        "history": (0, last),
-        "channel": (0.0, 1.0),
-        "masked": (0, episode.undoing.shape[1]),
-        "observations": (space.low, space.high),
+    names = ("fingerprint", "episode", "observations", "mask", "masked", "ranges", "steps", "archive", "generator")
+    found = restored_parts(state, names, "code_discovery")
+    if found["fingerprint"] != fingerprint:
+        raise CheckpointError(
+            "this state of code_discovery comes from another configuration or number of members: "
+            "load it into an environment made like the one that saved it"
+        )
+    return found
+
+
+def check_episode(
+    arrays: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], config: CodeDiscoveryConfig, num_actions: int
+) -> None:
+    """Whether restored arrays count and name only what there is: kernels look up gates and qubits by them.
+
+    Raises:
+        CheckpointError: One does not.
+    """
+    found = {name: array for name, (_, array) in arrays.items()}
+    most = {
+        "steps": np.iinfo(np.int32).max - 1,
+        "gates": config.max_gates,
+        "history": num_actions - 1,
+        "masked": found["undoing"].shape[1],
     }
-    saved = restored_parts(state["episode"], episode._fields, "code_discovery: episode")
-    own = {**episode._asdict(), **shown._asdict(), "ranges": ranges}
-    given = {**saved, **{name: state[name] for name in (*shown._fields, "ranges")}}
-    found = {}
-    for name, array in own.items():
-        low, high = bounds.get(name, (None, None))
-        what = f"code_discovery: {name}"
-        found[name] = restored_array(given[name], array.dtype, array.shape, what, low=low, high=high)
-    check_words(found["words"], config.n, config.k)
-    check_undoing(found["undoing"], last, config.n)
-    return [(own[name], found[name]) for name in own]
+    for name, high in most.items():
+        restored_array(found[name], found[name].dtype, found[name].shape, f"code_discovery: {name}", low=0, high=high)
+    n, k = config.n, config.k
+    W = words_per_column(n, k)
+    allowed = np.array([sum(1 << (i % 64) for i in range(n + k) if i // 64 == w) for w in range(W)], np.uint64)
+    if (found["words"] & ~allowed).any():
+        raise CheckpointError("code_discovery: words: this checkpoint has rows that there are not: restore it anew")
+    undoing = found["undoing"]
+    action, first, second = undoing & 0xFFFF, (undoing >> 16) & 0x7F, (undoing >> 23) & 0x7F
+    if (action >= num_actions).any() or (first >= n).any() or (second >= n).any():
+        raise CheckpointError("code_discovery: undoing: this checkpoint has unknown actions: restore it anew")

@@ -23,13 +23,13 @@ from qecforge.contracts import (
     closing_on_error,
     require_valid,
 )
-from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.errors import ConfigurationError
 from qecforge.learning.generators import generator_state, restored_generator
-from qecforge.learning.restoring import restored_int, restored_parts
+from qecforge.learning.restoring import restored_int
 from qecforge_code_discovery import _canonical, _kernels, _setup
 from qecforge_code_discovery._buffers import buffers, checked_actions
 from qecforge_code_discovery._groups import GroupStarts
-from qecforge_code_discovery._layout import Shown
+from qecforge_code_discovery._layout import Shown, restored_arrays
 from qecforge_code_discovery._lookahead import LookAhead
 from qecforge_code_discovery._peek import Peek
 from qecforge_code_discovery._trials import Trials
@@ -384,25 +384,17 @@ class CodeDiscovery(Environment):
         Raises:
             CheckpointError: It comes from another configuration or number of members.
         """
-        names = ("fingerprint", "episode", "observations", "mask", "masked", "ranges", "steps", "archive", "generator")
-        state = restored_parts(state, names, "code_discovery")
-        if state["fingerprint"] != self._fingerprint():
-            raise CheckpointError(
-                "this state of code_discovery comes from another configuration or number of members: "
-                "load it into an environment made like the one that saved it"
-            )
-        # All is checked before anything is taken over: the kernels look up gates and qubits by these numbers.
-        space = self.single_observation_space
-        arrays = _setup.restored_arrays(state, self.config, space, self._episode, self._shown, self._ranges)
+        state = _setup.checked_state(state, self._fingerprint())
+        arrays = restored_arrays(state, self._episode, self._shown, self._ranges, self.single_observation_space)
+        _setup.check_episode(arrays, self.config, len(self.table))
         archive = self._archive.checked(state["archive"], self.config.max_gates, len(self.table), self._ranges.shape[1])
         tried = restored_int(state.get("tried", 0), "code_discovery: tried")  # states from before trials have none
-        groups = state.get("groups")  # checkpoints from before there were groups have none
-        restored = None if groups is None else GroupStarts.from_state_dict(groups, self.num_envs)
+        groups = GroupStarts.from_state_dict(state.get("groups"), self.num_envs)
         steps, rng = restored_int(state["steps"], "code_discovery: steps"), restored_generator(state["generator"])
-        for array, found in arrays:
+        for array, found in arrays.values():
             array[...] = found
         self._archive.load_state_dict(archive)
-        self._steps, self._tried, self._groups, self._rng = steps, tried, restored, rng
+        self._steps, self._tried, self._groups, self._rng = steps, tried, groups, rng
 
     def _fingerprint(self) -> str:
         text = f"{self.num_envs} {self.config.model_dump_json()}"

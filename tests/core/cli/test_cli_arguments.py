@@ -5,7 +5,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import typer
@@ -15,6 +14,13 @@ from typer.main import get_command
 from qecforge.cli._app import app
 from qecforge.store import Store
 
+REAL = """\
+qecforge: 1
+name: real
+environment: {plugin: code_discovery, n: 5, k: 1, target_distance: 3, max_gates: 20, gates: [h, s, cx]}
+reward: knill_laflamme
+agent: {plugin: ppo, total_steps: 2048, num_envs: 32, horizon: 16}
+"""
 HUGE = ("99999999999999999999", "-99999999999999999999", "1e400", "nan", "9223372036854775808")
 
 
@@ -57,9 +63,6 @@ def test_numbers_past_every_bound(filled, path, needed, option):
             assert len(result.stderr.splitlines()) == 1, result.stderr
 
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
-
-
 def process(folder, *arguments):
     """The command as a process of its own: what the shell hands over need not be UTF-8."""
     command = [os.fsencode(sys.executable), b"-m", b"qecforge", *map(os.fsencode, arguments)]
@@ -74,14 +77,13 @@ def process(folder, *arguments):
         ("runs", "list", "--name", b"\xff"),
         ("runs", "list", "--store", b"sqlite:///\xff.db"),
         ("run", b"\xff.yaml"),
-        ("validate", "five_qubit.yaml", "--set", b"name=\xff"),
         ("codes", "import", b"\xff.txt"),
         ("codes", "import", "--source", b"\xff", "five.txt"),
         ("runs", "list", "--store", "sqlite:///" + "x" * 300),
         ("runs", "list", "--store", "sqlite:///" + "x/" * 3000 + "x.db"),
-        ("run", "five_qubit.yaml", "--store", "sqlite:///" + "x" * 250),
-        ("run", "five_qubit.yaml", "--store", "sqlite:///q?x.db"),
-        ("run", "five_qubit.yaml", "--store", "sqlite:///:memory:"),
+        ("run", "real.yaml", "--store", "sqlite:///" + "x" * 250),
+        ("run", "real.yaml", "--store", "sqlite:///q?x.db"),
+        ("run", "real.yaml", "--store", "sqlite:///:memory:"),
         ("runs", "list", "--store", "sqlite:///:memory:"),
         ("run", "y" * 300 + ".yaml"),
     ],
@@ -89,8 +91,9 @@ def process(folder, *arguments):
 def test_text_that_cannot_be_used(finished, tmp_path, arguments):
     folder = tmp_path / "filled"
     folder.mkdir()
-    (folder / "results.db").write_bytes((finished / "results.db").read_bytes())
-    (folder / "five_qubit.yaml").write_text((EXAMPLES / "five_qubit.yaml").read_text())
+    for name in ("walk.yaml", "results.db"):
+        (folder / name).write_bytes((finished / name).read_bytes())
+    (folder / "real.yaml").write_text(REAL)
     (folder / "five.txt").write_text("XZZXI\nIXZZX\nXIXZZ\nZXIXZ\n")
     before = sorted(folder.iterdir())
     code, _, said = process(folder, *arguments)

@@ -112,8 +112,8 @@ CASES = [
         "unknown key. Did you mean 'total_steps'"),
     ("seeds", "quantizer: {plugin: steps, fine_tune: {total_steps: 0}}\nseeds", "10:53 quantizer.fine_tune.total_steps:"
         " got 0, expected 1 or more (Environment steps)"),
-    ("seeds", "quantizer: {plugin: steps, teacher: {manifest: no.yaml}}\nseeds", "10:48 quantizer.teacher.manifest: no."
-        "yaml is no file: give the path of the teacher's manifest"),
+    ("seeds", "quantizer: {plugin: steps, teacher: {manifest: no.yaml}}\nseeds", "10:48 quantizer.teacher.manifest: "
+        "'no.yaml' cannot be read (No such file or directory): give the path of a file"),
     # evaluation
     ("logical_error_rate", "decision_fidelity", "9:3 evaluation.decision_fidelity: the manifest has no quantizer"),
     (f"logical_error_rate: {LER}", "search: {episodes: 0}", "9:22 evaluation.search.episodes: got 0, expected 1"),

@@ -119,6 +119,8 @@ class Archive:
         lengths = restored_array(found["lengths"], np.int64, (count,), f"{what}: lengths", low=0, high=max_gates)
         restored_array(found["actions"], np.uint16, (int(lengths.sum()),), f"{what}: actions", high=actions - 1)
         restored_array(found["steps"], np.int64, (count,), f"{what}: steps", low=0)
+        if "appended" in found:  # states of before superfluous gates were left out have none
+            restored_array(found["appended"], np.int64, (count,), f"{what}: appended", low=0, high=max_gates)
         restored_array(found["new"], np.bool_, (count,), f"{what}: new")
         shape = (count, parameters) if count else (0,)
         restored_array(found["parameters"], np.float64, shape, f"{what}: parameters")

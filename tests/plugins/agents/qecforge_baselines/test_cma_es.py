@@ -177,7 +177,7 @@ def test_few_candidates_and_few_parameters_will_do(candidates, gates, per_gate):
 def test_foreign_checkpoints_are_refused():
     search = searching(QuadraticEnvironment(6, gates=9))
     for wrong in ({}, searched(QuadraticEnvironment(6), 1).state_dict(), {**search.state_dict(), "rewards": [[0.0]]}):
-        with pytest.raises(CheckpointError, match="cma_es: this checkpoint does not fit"):
+        with pytest.raises(CheckpointError, match=r"cma_es: .*this checkpoint does not fit"):
             search.load_state_dict(wrong)
 
 

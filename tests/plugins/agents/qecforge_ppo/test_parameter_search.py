@@ -249,5 +249,5 @@ def test_foreign_checkpoints_are_refused():
     state = search.state_dict()
     other, _ = searched(QuadraticEnvironment(6, gates=80), 1)
     for wrong in (state, {}, {**other.state_dict(), "advantages": np.zeros(3)}):
-        with pytest.raises(CheckpointError, match="does not fit the configuration"):
+        with pytest.raises(CheckpointError, match="this checkpoint does not fit"):
             other.load_state_dict(wrong)

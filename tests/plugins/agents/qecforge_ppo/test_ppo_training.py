@@ -220,7 +220,7 @@ def test_a_checkpoint_of_another_network_is_refused():
     _, context = train({"total_steps": 200})
     agent = make_ppo(PPOConfig.model_validate({**QUICK, "policy": {"hidden_sizes": [7]}}))
     env = IdentityEnvironment(agent.num_envs)
-    with pytest.raises(CheckpointError, match="does not fit the configuration") as caught:
+    with pytest.raises(CheckpointError, match="this checkpoint does not fit") as caught:
         agent.train(env, RecordingContext(env, checkpoint=context.checkpoint))
     assert "\n" not in str(caught.value)
 
