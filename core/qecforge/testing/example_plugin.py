@@ -213,8 +213,9 @@ class CountingConfig(PluginConfig):
 
 def _count(env: Any, policy: Any, config: Any, context: Any) -> None:
     observations, _ = env.reset()
+    rng = np.random.default_rng(0)
     for step in range(config.episodes):
-        observations, rewards, *_ = env.step(policy.act(observations))
+        observations, rewards, *_ = env.step(policy.act(observations, rng=rng))
         context.record("played", step, float(rewards.mean()))
 
 

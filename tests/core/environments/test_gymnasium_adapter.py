@@ -172,9 +172,8 @@ def test_what_is_no_environment_of_ours_is_refused():
         GymnasiumAdapter(lambda: gymnasium.make_vec("CartPole-v1", num_envs=2), num_envs=2, seed=0)
     with pytest.raises(ConfigurationError, match="a vector environment of 2 members, expected 3"):
         GymnasiumAdapter(lambda: cart_poles(AutoresetMode.SAME_STEP)(2), num_envs=3, seed=0)
-    with pytest.raises(ConfigurationError, match="cannot resume to the bit") as refused:
+    with pytest.raises(ConfigurationError, match="cannot resume to the bit: set `resumes` to between_episodes"):
         GymnasiumAdapter(lambda: cart_poles("SameStep")(2), num_envs=2, seed=0, resumes="to_the_bit")
-    assert refused.value.parameter == "resumes"
 
     class TwoNumbers(Corridor):
         def __init__(self):
