@@ -178,9 +178,9 @@ def code_lines(
 
 def circuit_lines(encoder: str, width: int | None = None) -> list[str]:
     """A stim circuit as a drawing, or as a list of its gates where the drawing is wider than `width`."""
-    import stim
+    from qecforge.codes.encoders import parsed_circuit
 
-    circuit = stim.Circuit(encoder)
+    circuit = parsed_circuit(encoder)
     drawn = [line.rstrip() for line in str(circuit.diagram("timeline-text")).split("\n")]
     while drawn and not drawn[-1]:
         drawn.pop()

@@ -178,7 +178,7 @@ def test_snapshots_of_another_environment_are_refused():
     agent = Walker(ParameterAgentConfig(candidates=4))
     agent.train(context.env, context)
     again = RecordingContext(Counting(4, gates=9), checkpoint=context.checkpoint)
-    with pytest.raises(CheckpointError, match="snapshots of the mean do not fit"):
+    with pytest.raises(CheckpointError, match="snapshots of the mean: means: this checkpoint does not fit"):
         agent.train(again.env, again)
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from qecforge.codes import StabilizerCode
+from qecforge.codes.encoders import parsed_circuit
 from qecforge.errors import CodeError, ConfigurationError, StoreError, one_line
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask
 
@@ -109,10 +110,8 @@ class CodeRecord:
         code = self.filed
         if self.encoder is None:
             return code
-        import stim
-
         try:
-            stim.Circuit(self.encoder)
+            parsed_circuit(self.encoder)
             return code if code.signs is None else code.prepared_by(self.encoder)
         except (CodeError, ValueError) as error:
             raise StoreError(
@@ -138,8 +137,6 @@ class CodeRecord:
 
     def _repr_html_(self) -> str:
         """For notebooks: the code with what is known of it, and the shortest encoder that was found."""
-        import stim
-
         from qecforge.codes._pauli import format_pauli
         from qecforge.notebooks import code_html
 
@@ -154,7 +151,7 @@ class CodeRecord:
             stabilizers=self.code.stabilizers,
             logical_x=[format_pauli(row) for row in self.code.logical_x],
             logical_z=[format_pauli(row) for row in self.code.logical_z],
-            encoder=None if best is None else stim.Circuit(best.encoder),
+            encoder=None if best is None else parsed_circuit(best.encoder),
         )
 
     @property

@@ -273,7 +273,7 @@ def test_per_qubit_noise_shows_each_qubit() -> None:
 
 
 def _found(group: int, gates: int, step: int) -> Discovery:
-    return Discovery(group, np.arange(gates, dtype=np.uint16), step, np.zeros(0))
+    return Discovery(group, np.arange(gates, dtype=np.uint16), step, np.zeros(0), gates)
 
 
 def test_the_archive_keeps_the_fewest_gates_then_the_oldest() -> None:
