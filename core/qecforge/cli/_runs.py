@@ -168,9 +168,9 @@ def compare_runs(
 
     Runs that are not finished, and seeds that are there twice, count and are named.
     """
-    if len(runs) < 2:
-        raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` shows one")
     with open_store(store) as opened:
+        if len({opened.run(each).id for each in runs}) < 2:
+            raise ConfigurationError("compare: got one run, expected two or more; `qecforge runs show` shows one")
         groups = opened.compare(runs, metric, confidence=confidence)
     rows = [
         {

@@ -230,9 +230,8 @@ def _read(path: Path) -> str:
 
 def _check_version(root: Node) -> None:
     if not isinstance(root.value, dict):
-        raise root.place.error(
-            f"got {shown(plain(root))}, expected a mapping: start with `qecforge: {MANIFEST_VERSION}`"
-        )
+        got = "text" if isinstance(root.value, str) else shown(plain(root))  # of a file that is no manifest, nothing
+        raise root.place.error(f"got {got}, expected a mapping: start with `qecforge: {MANIFEST_VERSION}`")
     version = root.get("qecforge")
     if version is None:
         raise root.place.error(

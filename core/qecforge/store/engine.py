@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, StatementError
 
 from qecforge.errors import OlderSchema, StoreError, one_line
 from qecforge.machine.extras import missing_dependency
-from qecforge.machine.masking import masked
+from qecforge.machine.masking import MASK, masked
 from qecforge.store import _schema, _sqlite
 
 __all__ = ["BUSY_SECONDS", "Database", "parse_url"]
@@ -40,6 +40,11 @@ def parse_url(url: str | os.PathLike[str]) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
+        if "@" in url:  # an account without its scheme: nothing of it is shown
+            told = url.rpartition("@")[2]
+            raise StoreError(
+                f"store '{MASK}@{told}': not a database URL: write its scheme first, such as postgresql://"
+            ) from None
         is_file_name = bool(url) and url.isprintable() and "://" not in url
         hint = masked(f"sqlite:///{url}") if is_file_name else "sqlite:///results.db"
         raise StoreError(f"store {masked(url)!r}: not a database URL: write {hint} for a file") from error
@@ -178,6 +183,8 @@ class Database:
         try:
             yield
         except DBAPIError as error:
+            raise StoreError(self._explain(str(error.orig))) from error
+        except StatementError as error:  # a value that its column cannot take, or that cannot be one of it
             raise StoreError(self._explain(str(error.orig))) from error
         except sqlite3.Error as error:
             raise StoreError(self._explain(str(error))) from error

@@ -77,6 +77,12 @@ def test_compare_gives_mean_and_interval_of_a_group(filled):
     assert "[-10.71, 14.71]" in invoke("runs", "compare", *ids(), "--metric", "agreement").stdout
 
 
+def test_compare_refuses_one_run_that_is_named_twice(filled):
+    first = ids()[0]
+    for named in ((first, first), (first, first[:8])):
+        assert "got one run, expected two or more" in one_line(invoke("runs", "compare", *named, "--metric", "cost"))
+
+
 def test_compare_refuses_one_run_and_an_unknown_metric(filled):
     assert "two or more" in one_line(invoke("runs", "compare", ids()[0], "--metric", "visits"))
     assert "visits" in one_line(invoke("runs", "compare", *ids(), "--metric", "vists"))

@@ -201,3 +201,11 @@ def test_from_python_any_regular_file_is_read(tmp_path, monkeypatch):
         read_named_file("/dev/zero")
     with pytest.raises(ConfigurationError, match="has more than 2 bytes"):
         read_named_file("one.txt", limit=2)
+
+
+def test_a_file_that_is_no_manifest_is_not_quoted(registry, tmp_path):
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
+    with pytest.raises(ManifestError, match="got text, expected a mapping") as refused:
+        load_manifest(path, registry=registry)
+    assert "root" not in str(refused.value).replace(str(tmp_path), "")

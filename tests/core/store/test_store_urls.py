@@ -9,6 +9,7 @@ import pytest
 
 from qecforge import RunOptions, Store, run_manifest
 from qecforge.errors import StoreError
+from qecforge.store.engine import parse_url
 from qecforge.store.models import RunRow
 from qecforge.testing.store import discovered, distance, example_code, example_run
 
@@ -122,3 +123,12 @@ def test_numbers_past_64_bits_and_text_that_is_not_unicode(tmp_path):
                 call()
         assert store.run(run.id).id == run.id, "the connection is as good as before"
         assert RunRow.__tablename__ == "runs"
+
+
+@pytest.mark.parametrize("url", ["u:secretpw@host/db", "u:secretpw@ret/pw@host", "secretpw@host"])
+def test_an_account_without_its_scheme_is_not_shown(url):
+    with pytest.raises(StoreError, match="write its scheme first") as refused:
+        parse_url(url)
+    assert "secretpw" not in str(refused.value)
+    assert "ret/pw" not in str(refused.value)
+    assert refused.value.__cause__ is None
