@@ -76,7 +76,7 @@ def test_runs_to_its_first_code(path, tmp_path):
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CIRCUITS])
 def test_best_circuits_are_what_their_names_say(path):
     """`n_k_d_gates.stim`: an encoder of an [[n,k,d]] code with so many gates, proved and counted anew."""
-    n, k, d, gates = (int(part) for part in path.stem.split("_"))
+    n, k, d, gates = (int(part) for part in path.stem.split("_")[:4])
     circuit = stim.Circuit(path.read_text(encoding="utf-8"))
     code = StabilizerCode.from_circuit(circuit, k, n=n)
     assert (code.n, code.k) == (n, k)
@@ -84,6 +84,29 @@ def test_best_circuits_are_what_their_names_say(path):
     assert (distance.value, distance.kind) == (d, "exact")
     assert sum(len(each.target_groups()) for each in circuit if each.name != "I") == gates
     verify_encoder(code, str(circuit))
+
+
+GRIDS = {25: (5, 5), 24: (4, 6)}
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CIRCUITS if path.stem.count("_") > 3])
+def test_circuits_keep_the_rules_that_their_names_end_with(path):
+    """`css`: each generator is purely X or purely Z; `grid`: gates of two qubits act on neighbours, row by row."""
+    n, k, *_, rule = path.stem.split("_")
+    circuit = stim.Circuit(path.read_text(encoding="utf-8"))
+    if rule == "css":
+        matrix = StabilizerCode.from_circuit(circuit, int(k)).check_matrix
+        x, z = matrix[:, : int(n)].any(axis=1), matrix[:, int(n) :].any(axis=1)
+        assert not (x & z).any()
+        return
+    rows, columns = GRIDS[int(n)]
+    assert rule == "grid"
+    for gate in circuit:
+        for group in gate.target_groups():
+            if len(group) == 2:
+                (a, b), (c, d) = (divmod(target.value, columns) for target in group)
+                assert abs(a - c) + abs(b - d) == 1, f"{gate.name} on {group}"
+    assert rows * columns == int(n)
 
 
 def test_there_are_best_circuits():
