@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,23 +12,25 @@ import pytest
 from qecforge.machine.files import write_whole
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """Files of more than 1,000 bytes cannot be written."""
+    """Files of more than 1,000 bytes cannot be written: nor can pytest's own output, so it is for a few calls alone."""
     handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_on_a_full_disk_nothing_changes(tmp_path, full_disk):
+def test_on_a_full_disk_nothing_changes(tmp_path):
     path = tmp_path / "policy.onnx"
-    with pytest.raises(OSError, match="File too large"):
+    with pytest.raises(OSError, match="File too large"), full_disk():
         write_whole(path, b"x" * 5000)
     assert list(tmp_path.iterdir()) == []
     path.write_bytes(b"before")
-    with pytest.raises(OSError, match="File too large"):
+    with pytest.raises(OSError, match="File too large"), full_disk():
         write_whole(path, b"x" * 5000)
     assert [each.name for each in tmp_path.iterdir()] == ["policy.onnx"]
     assert path.read_bytes() == b"before"
