@@ -70,7 +70,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
 
 def test_missing_pandas_names_the_extra(made, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with Store(made) as store, pytest.raises(MissingDependency, match=r"pip install 'pandas>=\d+'"):
+    with Store(made) as store, pytest.raises(MissingDependency, match=r"pip install 'pandas>=[\d.]+'"):
         store.frame("runs")
 
 
