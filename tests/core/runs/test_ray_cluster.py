@@ -31,6 +31,8 @@ EVALUATED = (
     "decoder: bposd}}\n"
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cluster():

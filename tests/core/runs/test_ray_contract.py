@@ -7,6 +7,8 @@ from qecforge.executors._ray.driver import RayExecutor
 from qecforge.executors._ray.options import RayOptions
 from qecforge.testing.executors import ExecutorContract
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def node():

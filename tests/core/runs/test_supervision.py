@@ -14,7 +14,10 @@ import pytest
 from qecforge import Store
 from qecforge.testing.executors import install_example
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"),
+]
 
 SECONDS = 120
 """What a busy machine may take to start a command."""
