@@ -412,7 +412,7 @@ def test_state_goes_on_where_it_was_saved(change):
     fresh = ApqLoss(config, teacher, env)
     fresh(batches[2])
     assert fresh.metrics["logit_noise"] != resumed.metrics["logit_noise"]
-    with pytest.raises(CheckpointError, match="holds no state of its loss"):
+    with pytest.raises(CheckpointError, match="apq: this checkpoint does not fit"):
         resumed.load_state_dict({"foreign": 1})
 
 
