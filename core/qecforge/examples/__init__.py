@@ -20,8 +20,9 @@ __all__ = ["Example", "copy_examples", "find_example", "list_examples", "templat
 _PACKAGE = "qecforge_examples"
 _TEMPLATES = "templates"
 _SUFFIXES = {".yaml", ".stim", ".py"}
-_CIRCUIT = re.compile(r"(\d+)_(\d+)_(\d+)_(\d+)\.stim")
-"""n, k, d and the number of gates, as circuits are named."""
+_CIRCUIT = re.compile(r"(\d+)_(\d+)_(\d+)_(\d+)(?:_(css|grid))?\.stim")
+"""n, k, d, the number of gates and what restricts the circuit, as circuits are named."""
+_RESTRICTED = {None: "", "css": ", CSS", "grid": ", between neighbours on a grid"}
 _SENTENCE_END = re.compile(r"(?<=\.) (?!\d)")
 """A year may follow a full stop, as in "et al. 2010"."""
 
@@ -42,8 +43,8 @@ class Example:
     def summary(self) -> str:
         """One line: the first sentence of its first comment or docstring, or what its name says."""
         if circuit := _CIRCUIT.fullmatch(self.path.name):
-            n, k, d, gates = circuit.groups()
-            return f"encoder of a [[{n},{k},{d}]] code, {gates} gates"
+            n, k, d, gates, restricted = circuit.groups()
+            return f"encoder of a [[{n},{k},{d}]] code, {gates} gates{_RESTRICTED[restricted]}"
         text = ast.get_docstring(ast.parse(self.text)) if self.path.suffix == ".py" else _first_comment(self.text)
         return _SENTENCE_END.split((text or "").partition("\n\n")[0].replace("\n", " "))[0].removesuffix(".")
 

@@ -41,9 +41,9 @@ def parse_url(url: str | os.PathLike[str]) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         if "@" in url:  # an account without its scheme: nothing of it is shown
-            told = url.rpartition("@")[2]
+            told = f"{MASK}@{url.rpartition('@')[2]}"
             raise StoreError(
-                f"store '{MASK}@{told}': not a database URL: write its scheme first, such as postgresql://"
+                f"store {told!r}: not a database URL: write its scheme first, such as postgresql://"
             ) from None
         is_file_name = bool(url) and url.isprintable() and "://" not in url
         hint = masked(f"sqlite:///{url}") if is_file_name else "sqlite:///results.db"

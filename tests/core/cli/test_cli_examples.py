@@ -26,6 +26,8 @@ def test_all_examples_are_listed_with_a_line_each():
         assert "\n" not in row["summary"]
     summaries = {row["example"]: row["summary"] for row in rows}
     assert summaries["codes/5_1_3_10.stim"] == "encoder of a [[5,1,3]] code, 10 gates"
+    assert summaries["codes/25_1_5_30_css.stim"] == "encoder of a [[25,1,5]] code, 30 gates, CSS"
+    assert summaries["codes/24_2_5_39_grid.stim"].endswith("39 gates, between neighbours on a grid")
     assert summaries["steering/baselines_pgpe.yaml"].startswith(
         "Plain parameter-exploring policy gradient (Sehnke et al. 2010)"
     )

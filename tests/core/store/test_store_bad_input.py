@@ -7,7 +7,7 @@ import sqlite3
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qecforge.errors import MissingDependency, StoreError
@@ -50,6 +50,8 @@ def test_what_is_not_a_url(url, said, tmp_path, monkeypatch):
 
 
 @given(st.text(max_size=30).filter(lambda text: "sqlite" not in text))
+@example("@\x1e")
+@example("someone:secret@\u2028host")
 def test_any_text_is_refused_in_one_line(text):
     with pytest.raises((StoreError, MissingDependency)) as caught:
         Store(text)
