@@ -1,5 +1,5 @@
-"""Agent `td3`: twin delayed deterministic policy gradients for continuous actions, whose actor may hold a quantum layer.
-The layer alone: `from qecforge_td3.quantum import QuantumLayer`."""
+"""Agent `td3`: twin delayed deterministic policy gradients for continuous actions, whose actor may hold a quantum
+layer. The layer alone: `from qecforge_td3.quantum import QuantumLayer`."""
 
 from __future__ import annotations
 
