@@ -15,6 +15,7 @@ from scipy.stats import binom
 from qecforge.evaluation import ErrorCounts, fit_slope, mean_interval, wilson_interval
 from qecforge.evaluation.error_rates.records import ErrorRateTask
 from qecforge.evaluation.policies.returns import PlayedEpisodes
+from qecforge.evaluation.statistics import detectable_difference, difference_interval
 from qecforge.reporting.spread import Spread
 from qecforge.store import Store
 from qecforge.store.records import ErrorRate
@@ -34,6 +35,22 @@ def test_a_mean_over_seeds(seeds, confidence):
     samples = rng.normal(3.0, 2.0, (trials, seeds))
     found = [mean_interval(sample, confidence=confidence) for sample in samples]
     assert_covers(sum(each.low <= 3.0 <= each.high for each in found), trials, confidence)
+
+
+@pytest.mark.parametrize("seeds", [(5, 5), (20, 20), (5, 20)])
+def test_a_difference_of_means(seeds):
+    """With deviations that differ; with very few trials Welch's covers a little more than it says."""
+    rng, trials = np.random.default_rng(sum(seeds)), 2000
+    found = [difference_interval(rng.normal(3.0, 2.0, seeds[0]), rng.normal(1.0, 1.0, seeds[1])) for _ in range(trials)]
+    assert_covers(sum(each.low <= 2.0 <= each.high for each in found), trials)
+
+
+@pytest.mark.parametrize("seeds", [5, 20])
+def test_a_detectable_difference_is_found_as_often_as_it_says(seeds):
+    rng, trials = np.random.default_rng(seeds), 2000
+    shift = 2.0 * detectable_difference(seeds, power=0.8)
+    found = [difference_interval(rng.normal(shift, 2.0, seeds), rng.normal(0.0, 2.0, seeds)) for _ in range(trials)]
+    assert_covers(sum(each.low > 0 for each in found), trials, 0.8)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])

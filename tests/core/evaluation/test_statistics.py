@@ -7,13 +7,15 @@ import pytest
 import sinter
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import binomtest, t, ttest_1samp
 
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation import (
     ErrorCounts,
     Interval,
     bootstrap_mean_interval,
+    detectable_difference,
+    difference_interval,
     fit_slope,
     likelihood_interval,
     mean_interval,
@@ -127,3 +129,23 @@ def test_the_t_interval_agrees_with_scipy(values, confidence):
 
 def test_the_t_interval_of_a_single_value_is_the_whole_line():
     assert mean_interval([3.0]) == Interval(-math.inf, 3.0, math.inf)
+
+
+def test_welch_by_hand():
+    """Means 2 and 6, variances of the means 1/3 and 4/3: (5/3)^2 / ((1/9 + 16/9) / 2) = 50/17 degrees of freedom."""
+    found = difference_interval([1, 2, 3], [4, 6, 8])
+    half = t.ppf(0.975, 50 / 17) * math.sqrt(5 / 3)
+    assert (found.low, found.estimate, found.high) == pytest.approx((-4 - half, -4, -4 + half))
+    assert difference_interval([1, 1], [3, 3]) == Interval(-2, -2, -2)
+    with pytest.raises(ConfigurationError, match="got samples of 1 and 2 values"):
+        difference_interval([1], [1, 2])
+
+
+def test_detectable_differences_of_cohens_tables():
+    """Cohen 1988, table 2.4.1 (two-tailed 0.05): 26 of each find 0.8 with power 0.8, 64 find 0.5, 393 find 0.2."""
+    assert [round(detectable_difference(n), 2) for n in (26, 64, 393)] == [0.79, 0.50, 0.20]
+    assert detectable_difference(20) == pytest.approx(0.909, abs=1e-3)
+    with pytest.raises(ConfigurationError, match="expected 2 or more"):
+        detectable_difference(1)
+    with pytest.raises(ConfigurationError, match="level < power"):
+        detectable_difference(5, power=0.01)
