@@ -1,0 +1,174 @@
+"""The runs of the hybrid paper's reproduction: which they are, and what the store says of each.
+
+Manifests and experiments are files beside this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qecforge.contracts import PlannedRun
+from qecforge.manifest import RunPlan, load_manifest
+from qecforge.manifest._yaml import parse_yaml, plain
+from qecforge.reproduction import check_names, finished
+
+if TYPE_CHECKING:
+    from qecforge.registry import Registry
+    from qecforge.store import Run, Series, Store
+
+__all__ = ["TEST_RETURN", "Experiment", "Planned", "Result", "arms", "collect", "experiments", "plan_runs"]
+
+TEST_RETURN = "test_return"
+"""The agent's metric: mean return of the episodes of a test while training."""
+
+_FILES = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Arms that are compared on one task.
+
+    Attributes:
+        manifest: Of the file beside this module.
+        arms: Names of `arms()`.
+        seeds: At most so many are run.
+        goal: The return that counts as reached.
+        quick: What the smaller variant sets in the agent.
+    """
+
+    name: str
+    title: str
+    manifest: str
+    arms: tuple[str, ...]
+    seeds: int
+    goal: float
+    quick: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned(PlannedRun):
+    """One training."""
+
+    plan: RunPlan
+    experiment: str
+    arm: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the store knows of a finished training.
+
+    Attributes:
+        test_return: Mean return of the episodes after training; None where they were not played.
+        tests: Of the tests while training.
+    """
+
+    experiment: str
+    arm: str
+    seed: int
+    plan: RunPlan
+    run: Run
+    test_return: float | None
+    tests: Series
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps of the training."""
+        return int(self.plan.agent.config.model_dump()["total_steps"])
+
+    def steps_to(self, goal: float) -> int | None:
+        """Environment steps until a test's mean return was at least `goal`; None where none was."""
+        reached = np.flatnonzero(self.tests.value >= goal)
+        return int(self.tests.step[reached[0]]) if len(reached) else None
+
+
+@cache
+def _content() -> Any:
+    return plain(parse_yaml((_FILES / "experiments.yaml").read_text(encoding="utf-8")))
+
+
+@cache
+def arms() -> Mapping[str, Mapping[str, Any]]:
+    """Settings of the agent, by name."""
+    return dict(_content()["arms"])
+
+
+@cache
+def experiments() -> Mapping[str, Experiment]:
+    """By name, in the order of the file."""
+    return {
+        name: Experiment(name, **{**each, "arms": tuple(each["arms"]), "goal": float(each["goal"])})
+        for name, each in _content()["experiments"].items()
+    }
+
+
+def plan_runs(
+    chosen: Sequence[str],
+    chosen_arms: Sequence[str] | None,
+    *,
+    seeds: Sequence[int],
+    quick: bool,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+) -> list[Planned]:
+    """One training for each experiment, arm and seed, in this order. A training that two experiments share is one run.
+
+    Args:
+        chosen: Names of `experiments()`.
+        chosen_arms: Of `arms()`; None for all that an experiment has.
+        seeds: The first of them, as many as an experiment takes.
+        quick: Whether to take the smaller variant.
+        overrides: `path=value` texts put into every manifest.
+
+    Raises:
+        ConfigurationError: an unknown experiment or arm.
+        ManifestError, PluginError: a manifest does not fit the plugins that are installed.
+    """
+    check_names("experiment", chosen, experiments())
+    check_names("arm", chosen_arms or (), arms())
+    planned = []
+    for experiment in (experiments()[name] for name in dict.fromkeys(chosen)):
+        for arm in experiment.arms:
+            if chosen_arms is not None and arm not in chosen_arms:
+                continue
+            settings = {**arms()[arm], **(experiment.quick if quick else {})}
+            texts = [
+                f"name={experiment.name}_{arm}",
+                *(f"agent.{name}={json.dumps(value)}" for name, value in settings.items()),
+                *(["evaluation.returns.episodes=10"] if quick else []),
+                f"seeds={json.dumps(list(seeds[: experiment.seeds]))}",
+                *overrides,
+            ]
+            manifest = load_manifest(_FILES / f"{experiment.manifest}.yaml", registry=registry, overrides=texts)
+            planned += [
+                Planned(
+                    plan=plan, labels={"experiment": experiment.name, "arm": arm}, experiment=experiment.name, arm=arm
+                )
+                for plan in manifest.runs()
+            ]
+    return planned
+
+
+def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
+    """What the store knows of those trainings that are finished, in the order of `planned`."""
+    return [_result(store, each, run) for each, run in finished(store, planned)]
+
+
+def _result(store: Store, planned: Planned, run: Run) -> Result:
+    returns = {each.name: each.values for each in store.policy_evaluations(run.id)}.get("returns", {})
+    return Result(
+        experiment=planned.experiment,
+        arm=planned.arm,
+        seed=run.seed,
+        plan=planned.plan,
+        run=run,
+        test_return=returns.get("return_mean"),
+        tests=store.metrics(run.id, TEST_RETURN),
+    )

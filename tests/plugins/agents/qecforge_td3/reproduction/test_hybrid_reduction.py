@@ -1,0 +1,117 @@
+"""The reproduction of the hybrid paper: its runs, and the tables made of a store that was filled by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hybrid_records import LAST, file_training, planned_trainings
+from scipy.stats import t
+
+from qecforge import Store
+from qecforge.errors import ConfigurationError
+from qecforge.reporting.tables import to_text
+from qecforge_td3.reproduction.report import arms_table, claims, difference, differences_table, report_of, steps_spread
+from qecforge_td3.reproduction.runs import arms, collect, experiments
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "results.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def results(store):
+    planned = planned_trainings()
+    for each in planned:
+        file_training(store, each)
+    return collect(store, planned)
+
+
+def test_every_arm_is_a_valid_manifest():
+    planned = planned_trainings(tuple(experiments()), seeds=20)
+    counts = {name: sum(each.experiment == name for each in planned) for name in experiments()}
+    assert counts == {"pendulum": 120, "fits": 20, "randomness": 100, "hopper": 30, "humanoid": 3}
+    assert {arm for each in experiments().values() for arm in each.arms} == set(arms())
+    for each in planned:
+        agent = each.plan.agent.config
+        assert (agent.qubits, agent.layers, agent.links, agent.tangential_hidden) == (10, 10, 10, 2048)
+        assert (agent.batch_size, agent.gamma) == (256, 0.99)
+        assert agent.test_every is not None
+        assert (agent.block, agent.gradient) == (arms()[each.arm]["block"], arms()[each.arm].get("gradient", "tangential"))
+
+
+def test_a_training_that_experiments_share_is_one_run():
+    def identity(experiment, arm):
+        return planned_trainings((experiment,), (arm,), 1)[0].plan.identity
+
+    assert identity("pendulum", "rbg") == identity("randomness", "rbg")
+    assert identity("pendulum", "pqc_tangential") == identity("fits", "fits_32")
+    assert identity("pendulum", "pqc_exact") != identity("pendulum", "pqc_tangential")
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ConfigurationError, match="unknown experiment 'pendulm'. Did you mean 'pendulum'"):
+        planned_trainings(("pendulm",))
+    with pytest.raises(ConfigurationError, match="unknown arm 'pqc'"):
+        planned_trainings(("pendulum",), ("pqc",))
+
+
+def test_arms(results):
+    rows = {row["arm"]: row for row in arms_table(results).rows}
+    assert list(rows) == list(experiments()["pendulum"].arms)
+    for arm, row in rows.items():
+        assert row["test_return"]["mean"] == pytest.approx(LAST[arm] + 2)
+        assert row["best"] == LAST[arm] + 4
+        assert row["test_return"]["std"] == pytest.approx(2)
+    assert (rows["fc"]["reached"], rows["fc"]["steps"]["mean"]) == (3, 2500.0)
+    assert (rows["rbg"]["reached"], rows["rbg"]["steps"]) == (0, None)
+    assert "-148 ± 2" in to_text(arms_table(results))
+
+
+def test_steps_of_a_training_that_did_not_get_there_are_all_of_its_steps(results):
+    """The mean is then a lower bound, not the mean of the lucky ones."""
+    mixed = [each for each in results if (each.arm, each.seed) in {("fc", 0), ("rbg", 0)}]
+    assert steps_spread(mixed, -200.0).mean == (2500 + 10_000) / 2
+    assert [each.steps_to(-1000.0) for each in mixed] == [500, 500]
+
+
+def test_differences(results):
+    found = difference(results, "pendulum", "pqc_tangential", "rbg")
+    assert found.mean == pytest.approx(150)
+    half = t.ppf(0.975, 4) * math.sqrt(2 * 4 / 3)
+    assert (found.low, found.high) == pytest.approx((150 - half, 150 + half))
+    rows = {row["arms"]: row for row in differences_table(results).rows}
+    assert rows["pqc_tangential - rbg"]["detectable"] == pytest.approx(2 * 3.0709, rel=1e-3)
+    assert difference(results[:1], "pendulum", "pqc_tangential", "rbg") is None
+
+
+def test_claims(results):
+    found = {claim.text: claim.holds for claim in claims(results)}
+    assert found["pqc_tangential reaches -200: test return"] is True
+    assert found["rbg stays below -200: test return"] is True
+    assert found["pqc_tangential has a higher test return than rbg, by"] is True
+    assert found["rbg has a higher test return than fc, by"] is False
+    assert found["pqc_tangential has a higher test return than none, by"] is True
+
+
+def test_one_seed_ranks_nothing(store):
+    planned = planned_trainings(("humanoid",), seeds=20)
+    for each in planned:
+        file_training(store, each)
+    found = list(claims(collect(store, planned)))
+    assert len(found) == 3
+    assert {claim.holds for claim in found} == {None}
+    assert all("one seed ranks nothing" in claim.note for claim in found)
+
+
+def test_figures(results):
+    figures = report_of(results).figures()
+    assert list(figures) == ["curves_pendulum"]
+    (axes,) = figures["curves_pendulum"].axes
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels[:6] == [f"{arm}, 3 seeds" for arm in experiments()["pendulum"].arms]
+    line = axes.get_lines()[0]
+    assert line.get_xdata().tolist() == [500 * number for number in range(1, 9)]
+    assert line.get_ydata()[-1] == pytest.approx(LAST["pqc_tangential"] + 2)
