@@ -3,4 +3,31 @@ layer. The layer alone: `from qecforge_td3.quantum import QuantumLayer`."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Sequence
+
+from qecforge.contracts import Agent
+from qecforge.hookspecs import AgentSpec, hookimpl
+from qecforge_td3.config import TD3Config
+
+__all__ = ["TD3Config", "make_td3", "qecforge_agents"]
+
+
+def make_td3(config: TD3Config) -> Agent:
+    """The agent that `config` describes."""
+    from qecforge_td3.agent import TD3
+
+    return TD3(config)
+
+
+@hookimpl
+def qecforge_agents() -> Sequence[AgentSpec]:
+    """`td3`."""
+    return [
+        AgentSpec(
+            name="td3",
+            summary="TD3 for continuous actions; its actor samples a quantum circuit, or what it is compared with",
+            config=TD3Config,
+            make=make_td3,
+            trains_on=frozenset({"continuous"}),
+        )
+    ]
