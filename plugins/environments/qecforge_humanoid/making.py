@@ -55,7 +55,8 @@ def spec_of(name: str) -> EnvSpec:
                 f"{name!r}: module {module!r} cannot be imported ({one_line(error, 200)}): install or mend it"
             ) from error
     if short not in gymnasium.registry:
-        near = did_you_mean(short, gymnasium.registry) or " Give one that gymnasium.pprint_registry() lists."
+        offered = [each for each, spec in gymnasium.registry.items() if isinstance(spec.entry_point, str)]
+        near = did_you_mean(short, offered) or " Give one that gymnasium.pprint_registry() lists."
         raise ValueError(f"{short!r} is no environment of Gymnasium {gymnasium.__version__}.{near}")
     return gymnasium.registry[short]
 
