@@ -8,6 +8,7 @@ import pytest
 from qecforge import Registry, RunListener, RunOptions, Store, load_manifest, load_policy
 from qecforge.errors import CheckpointError
 from qecforge.runs.execute import execute
+from qecforge.testing.contexts import through_checkpoint
 from qecforge_humanoid import HumanoidConfig, make
 from qecforge_humanoid.environment import ContinuousControl
 from qecforge_humanoid.normalization import RunningNormalization
@@ -63,7 +64,7 @@ def test_a_seed_begins_the_count_anew_and_a_resumption_does_not():
     env.step(np.zeros((3, 1), np.float32))
     assert env.fitted_state()["count"] == 6
     other = pendulum()
-    other.load_state_dict(env.state_dict())
+    other.load_state_dict(through_checkpoint(env.state_dict()))
     other.reset(seed=5)
     assert other.fitted_state()["count"] == 9, "new episodes of a resumed training"
     other.reset(seed=5)
