@@ -42,9 +42,9 @@ def batch(samples, inputs, outputs, seed=0):
 )
 def test_the_fit_is_torchs_adam(shape, tiny, fits, batches):
     inputs, hidden, outputs = shape
-    fitted = network(inputs, outputs, hidden, learning_rate=1e-3)
+    fitted = network(inputs, outputs, hidden)
     reference = as_torch(fitted)
-    adam = torch.optim.Adam(reference.parameters(), lr=1e-3)
+    adam = torch.optim.Adam(reference.parameters(), lr=3e-4)
     for number in range(batches):
         x, y = batch(tiny * fits, inputs, outputs, number)
         loss = fitted.fit(x, y, np.random.default_rng(number), fits=fits, tiny_batch=tiny)
