@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from qecforge.errors import ConfigurationError
 from qecforge_td3.config import TD3Config
+from qecforge_td3.quantum import kernels
 from qecforge_td3.quantum.tangential import TangentialNetwork
 
-__all__ = ["Block", "Circuit", "Fc", "Pqc", "RandomBits", "Zeros", "angles_and_pairs", "make_block"]
+__all__ = ["Block", "Circuit", "Fc", "Pqc", "RandomBits", "Simulator", "Zeros", "angles_and_pairs", "make_block"]
 
 
 class Circuit(Protocol):
@@ -31,9 +32,28 @@ class Circuit(Protocol):
         """The same arguments -> exact mean of each bit, (B, n)."""
         ...
 
+
+class Simulator:
+    """The exact simulation on numpy arrays: `qecforge_td3.quantum.kernels`.
+
+    Args:
+        rotation: `r` or `ry_rz`.
+    """
+
+    def __init__(self, rotation: str) -> None:
+        self.rotation = rotation
+
+    def sample_bits(self, angles: NDArray[Any], pairs: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """See `Circuit.sample_bits`."""
+        return kernels.sample_bits(angles, pairs, rng, self.rotation)
+
+    def marginals(self, angles: NDArray[Any], pairs: NDArray[Any]) -> NDArray[np.float32]:
+        """See `Circuit.marginals`."""
+        return kernels.marginals(angles, pairs, self.rotation)
+
     def marginals_vjp(self, angles: NDArray[Any], pairs: NDArray[Any], cotangent: NDArray[Any]) -> NDArray[np.float32]:
-        """Derivative of sum(marginals * cotangent) by the angles, (B, L n 2)."""
-        ...
+        """Derivative of sum(marginals * cotangent) by the angles, (B, L n 2), for a cotangent (B, n)."""
+        return kernels.marginals_vjp(angles, pairs, cotangent, self.rotation)
 
 
 class Block(Protocol):
@@ -112,7 +132,7 @@ class Pqc:
         layers: int,
         circuit: Circuit,
         *,
-        simulator: Circuit,
+        simulator: Simulator,
         tangential: TangentialNetwork | None,
         marginals: bool = False,
     ) -> None:
@@ -129,13 +149,14 @@ class Pqc:
         return torch.from_numpy(q_out).to(q_in)
 
     def mean(self, q_in: Tensor, rng: np.random.Generator) -> Tensor:
-        """qtDNN's output, with its gradient by angles and CZ outputs; or the exact means, whose gradient is by the
+        """What qtDNN gives, with its gradient by angles and CZ outputs; or the exact means, whose gradient is by the
         angles alone: rounded CZ outputs have none."""
         if self.tangential is not None:
             means: Tensor = self.tangential(q_in)
             return means
-        means = _ExactMeans.apply(q_in, self)  # type: ignore[no-untyped-call]
-        return means
+        exact = _ExactMeans.apply(q_in, self)  # type: ignore[no-untyped-call]
+        assert isinstance(exact, Tensor)
+        return exact
 
 
 class _ExactMeans(torch.autograd.Function):
@@ -171,7 +192,7 @@ def make_block(config: TD3Config, generator: torch.Generator) -> Block:
         return RandomBits(config.qubits)
     if config.block == "zeros":
         return Zeros(config.qubits)
-    simulator = _simulator(config)
+    simulator = Simulator(config.rotation)
     tangential = None
     if config.gradient == "tangential":
         tangential = TangentialNetwork(
@@ -190,12 +211,6 @@ def make_block(config: TD3Config, generator: torch.Generator) -> Block:
         tangential=tangential,
         marginals=config.readout == "marginals",
     )
-
-
-def _simulator(config: TD3Config) -> Circuit:
-    from qecforge_td3.quantum import PaperCircuit  # type: ignore
-
-    raise NotImplementedError
 
 
 def needed(rng: np.random.Generator | None, what: str) -> np.random.Generator:

@@ -35,8 +35,8 @@ class TD3Config(PluginConfig):
     )
     readout: Literal["sample", "marginals"] = Field(
         default="sample",
-        description="What PostDNN is given while acting. sample: one shot's bits (paper); marginals: their exact means, "
-        "without randomness (ours).",
+        description="What PostDNN is given while acting. sample: one shot's bits (paper); marginals: their exact "
+        "means, without randomness (ours).",
     )
     rotation: Literal["r", "ry_rz"] = Field(
         default="r",

@@ -16,6 +16,7 @@ from qecforge.learning.restoring import restored_array, restored_int, restored_n
 from qecforge.learning.rows import RowTable
 from qecforge_td3.blocks import angles_and_pairs
 from qecforge_td3.config import TD3Config
+from qecforge_td3.quantum import kernels
 
 __all__ = ["Progress", "circuit_metrics"]
 
@@ -84,7 +85,7 @@ class Progress:
         metrics["episodes"] = float(self._counts.get(EPISODE_RETURN, 0))
         metrics |= self._tested_returns
         if self.config.block == "pqc":
-            metrics |= circuit_metrics(_latest(replay), self.config.qubits, self.config.layers)
+            metrics |= circuit_metrics(_latest(replay), self.config)
         if self._seconds > 0:
             metrics["time/steps_per_second"] = (step - self._timed_from) / self._seconds
         self._sums, self._counts, self._tested_returns = {}, {}, {}
@@ -126,25 +127,20 @@ class Progress:
         self._counts[name] = self._counts.get(name, 0) + 1
 
 
-def circuit_metrics(q_in: NDArray[np.float32], qubits: int, layers: int) -> dict[str, float]:
+def circuit_metrics(q_in: NDArray[np.float32], config: TD3Config) -> dict[str, float]:
     """What the circuits of these inputs (B, I) are like.
 
     Returns:
         `cz_fraction`: share of layers whose CZ has two different qubits; `cz_pairs`: distinct pairs of qubits among
-        them, of n (n - 1) / 2; `peak_register`: mean over circuits of the most qubits that are between their first and
-        their last CZ at one time.
+        them, of n (n - 1) / 2; `peak_register`: mean over circuits of the most qubits that the simulation holds.
     """
-    _, pairs = angles_and_pairs(q_in, qubits, layers)
+    angles, pairs = angles_and_pairs(q_in, config.qubits, config.layers)
     low, high = pairs.min(2), pairs.max(2)
     fires = low != high
-    distinct = np.unique((low * qubits + high)[fires])
-    touched = fires[:, :, None] & ((low[:, :, None] == np.arange(qubits)) | (high[:, :, None] == np.arange(qubits)))
-    begun = np.maximum.accumulate(touched, 1)
-    to_come = np.maximum.accumulate(touched[:, ::-1], 1)[:, ::-1]
     return {
         "cz_fraction": float(fires.mean()),
-        "cz_pairs": float(len(distinct)),
-        "peak_register": float((begun & to_come).sum(2).max(1).mean()),
+        "cz_pairs": float(len(np.unique((low * config.qubits + high)[fires]))),
+        "peak_register": float(kernels.peak_register(angles, pairs, config.rotation).mean()),
     }
 
 
