@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qecforge.contracts import Agent
-from qecforge.hookspecs import AgentSpec, hookimpl
+from qecforge.hookspecs import AgentSpec, ReproductionSpec, hookimpl
 from qecforge_td3.config import TD3Config
+from qecforge_td3.reproduction.spec import REPRODUCTION
 
-__all__ = ["TD3Config", "make_td3", "qecforge_agents"]
+__all__ = ["TD3Config", "make_td3", "qecforge_agents", "qecforge_reproductions"]
 
 
 def make_td3(config: TD3Config) -> Agent:
@@ -31,3 +32,9 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             trains_on=frozenset({"continuous"}),
         )
     ]
+
+
+@hookimpl
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:
+    """The hybrid paper's."""
+    return [REPRODUCTION]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from qecforge_td3.blocks import Block, make_block
+from qecforge_td3.blocks import Block, make_block, needed
 from qecforge_td3.config import TD3Config
 
 __all__ = ["Actor", "Explored", "HybridActor", "PlainActor", "make_actor"]
@@ -80,28 +80,36 @@ class HybridActor(Actor):
 
 
 class PlainActor(Actor):
-    """TD3's actor: [D, pre_hidden, post_hidden, A]. It has no q_in and no q_out: those are (B, 0)."""
+    """TD3's actor: [D, pre_hidden, post_hidden, A]. It has no q_in and no q_out: those are (B, 0).
+
+    With `hidden_noise` normal noise enters its second hidden layer in every pass, as a block's random bits enter
+    PostDNN's [ours].
+    """
 
     def __init__(self, inputs: int, actions: int, config: TD3Config, generator: torch.Generator) -> None:
         super().__init__()
         self.layer_1 = _linear(inputs, config.pre_hidden, generator)
         self.layer_2 = _linear(config.pre_hidden, config.post_hidden, generator)
         self.layer_3 = _linear(config.post_hidden, actions, generator)
+        self.hidden_noise = config.hidden_noise
 
-    def forward(self, s: Tensor) -> Tensor:
+    def forward(self, s: Tensor, rng: np.random.Generator | None = None) -> Tensor:
         """(B, D) -> (B, A)."""
-        hidden = functional.leaky_relu(self.layer_2(functional.leaky_relu(self.layer_1(s))))
-        return torch.tanh(self.layer_3(hidden))
+        hidden = self.layer_2(functional.leaky_relu(self.layer_1(s)))
+        if self.hidden_noise:
+            noise = needed(rng, "noise of the hidden layer").standard_normal(hidden.shape, dtype=np.float32)
+            hidden = hidden + self.hidden_noise * torch.from_numpy(noise).to(hidden)
+        return torch.tanh(self.layer_3(functional.leaky_relu(hidden)))
 
     def explore(self, s: Tensor, rng: np.random.Generator | None) -> Explored:
         """See `Actor.explore`."""
-        actions: Tensor = self(s)
+        actions: Tensor = self(s, rng)
         nothing = actions.new_empty(len(s), 0)
         return Explored(actions, nothing, nothing)
 
     def surrogate(self, s: Tensor, rng: np.random.Generator) -> Tensor:
         """See `Actor.surrogate`."""
-        actions: Tensor = self(s)
+        actions: Tensor = self(s, rng)
         return actions
 
 

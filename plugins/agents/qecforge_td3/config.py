@@ -49,6 +49,12 @@ class TD3Config(PluginConfig):
     pre_hidden: Width = Field(default=256, description="Hidden units of PreDNN (paper: 256).")
     post_hidden: Width = Field(default=256, description="Hidden units of PostDNN (paper: 256).")
     tangential_hidden: Width = Field(default=2048, description="Hidden units of qtDNN (paper: 2048).")
+    hidden_noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="Standard deviation of normal noise on the second hidden layer of block none, in every pass: the "
+        "randomness of a block's bits without a circuit. 0.2 is what random bits cause there at first (ours).",
+    )
     critic_hidden: tuple[Width, Width] = Field(
         default=(256, 256),
         description="Hidden units of each critic's two segments; the action joins between them (paper: 256, 256).",
@@ -131,6 +137,8 @@ class TD3Config(PluginConfig):
             raise ValueError("links is 0 and block is zeros: nothing would reach PostDNN: set links to 1 or more")
         if self.block in ("rbg", "none") and self.readout == "marginals":
             raise ValueError(f"readout is marginals, which block {self.block} does not have: leave readout out")
+        if self.hidden_noise and self.block != "none":
+            raise ValueError(f"hidden_noise is {self.hidden_noise:g}, which block {self.block} does not take: set 0")
         if self.replay_capacity < self.batch_size:
             raise ValueError(
                 f"replay_capacity is {self.replay_capacity}, less than a batch of {self.batch_size}: raise it"

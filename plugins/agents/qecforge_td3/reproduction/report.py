@@ -40,7 +40,7 @@ _BLOCKS = (
 )
 PAIRS = {
     "pendulum": _BLOCKS,
-    "fits": (("fits_32", "fits_4"), ("fits_32", "fits_8"), ("fits_32", "fits_16")),
+    "fits": tuple(("pqc_tangential", fits) for fits in ("fits_4", "fits_8", "fits_16")),
     "randomness": (("pqc_exact", "marginals"), ("pqc_exact", "rbg"), ("pqc_exact", "noise"), ("noise", "none")),
     "hopper": _BLOCKS,
     "humanoid": (("pqc_crossq", "none_crossq"),),
@@ -61,7 +61,7 @@ def report_of(results: Sequence[Result]) -> Report:
 
 
 def _of(results: Sequence[Result], experiment: str, arm: str) -> list[Result]:
-    return [each for each in results if (each.experiment, each.arm) == (experiment, arm)]
+    return [each for each in results if each.arm == arm and experiment in each.experiments]
 
 
 def _returns(group: Sequence[Result]) -> list[float]:

@@ -54,10 +54,10 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned(PlannedRun):
-    """One training."""
+    """One training, for the experiments that it belongs to."""
 
     plan: RunPlan
-    experiment: str
+    experiments: tuple[str, ...]
     arm: str
 
 
@@ -70,7 +70,7 @@ class Result:
         tests: Of the tests while training.
     """
 
-    experiment: str
+    experiments: tuple[str, ...]
     arm: str
     seed: int
     plan: RunPlan
@@ -118,7 +118,7 @@ def plan_runs(
     registry: Registry,
     overrides: Sequence[str] = (),
 ) -> list[Planned]:
-    """One training for each experiment, arm and seed, in this order. A training that two experiments share is one run.
+    """One training for each experiment, arm and seed, in this order. What two experiments share is planned once.
 
     Args:
         chosen: Names of `experiments()`.
@@ -133,27 +133,46 @@ def plan_runs(
     """
     check_names("experiment", chosen, experiments())
     check_names("arm", chosen_arms or (), arms())
-    planned = []
+    plans: dict[str, RunPlan] = {}
+    members: dict[str, list[str]] = {}
+    of_arm: dict[str, str] = {}
     for experiment in (experiments()[name] for name in dict.fromkeys(chosen)):
         for arm in experiment.arms:
-            if chosen_arms is not None and arm not in chosen_arms:
-                continue
-            settings = {**arms()[arm], **(experiment.quick if quick else {})}
-            texts = [
-                f"name={experiment.name}_{arm}",
-                *(f"agent.{name}={json.dumps(value)}" for name, value in settings.items()),
-                *(["evaluation.returns.episodes=10"] if quick else []),
-                f"seeds={json.dumps(list(seeds[: experiment.seeds]))}",
-                *overrides,
-            ]
-            manifest = load_manifest(_FILES / f"{experiment.manifest}.yaml", registry=registry, overrides=texts)
-            planned += [
-                Planned(
-                    plan=plan, labels={"experiment": experiment.name, "arm": arm}, experiment=experiment.name, arm=arm
-                )
-                for plan in manifest.runs()
-            ]
-    return planned
+            if chosen_arms is None or arm in chosen_arms:
+                taken = seeds[: experiment.seeds]
+                for plan in _plans(experiment, arm, taken, quick=quick, registry=registry, overrides=overrides):
+                    plans.setdefault(plan.identity, plan)
+                    members.setdefault(plan.identity, []).append(experiment.name)
+                    of_arm.setdefault(plan.identity, arm)
+    return [
+        Planned(
+            plan=plan,
+            labels={"experiments": ", ".join(members[identity]), "arm": of_arm[identity]},
+            experiments=tuple(members[identity]),
+            arm=of_arm[identity],
+        )
+        for identity, plan in plans.items()
+    ]
+
+
+def _plans(
+    experiment: Experiment,
+    arm: str,
+    seeds: Sequence[int],
+    *,
+    quick: bool,
+    registry: Registry,
+    overrides: Sequence[str],
+) -> Sequence[RunPlan]:
+    settings = {**arms()[arm], **(experiment.quick if quick else {})}
+    texts = [
+        f"name={experiment.manifest}_{arm}",
+        *(f"agent.{name}={json.dumps(value)}" for name, value in settings.items()),
+        *(["evaluation.returns.episodes=10"] if quick else []),
+        f"seeds={json.dumps(list(seeds))}",
+        *overrides,
+    ]
+    return load_manifest(_FILES / f"{experiment.manifest}.yaml", registry=registry, overrides=texts).runs()
 
 
 def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
@@ -164,7 +183,7 @@ def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
 def _result(store: Store, planned: Planned, run: Run) -> Result:
     returns = {each.name: each.values for each in store.policy_evaluations(run.id)}.get("returns", {})
     return Result(
-        experiment=planned.experiment,
+        experiments=planned.experiments,
         arm=planned.arm,
         seed=run.seed,
         plan=planned.plan,

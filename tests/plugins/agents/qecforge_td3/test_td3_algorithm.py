@@ -34,7 +34,12 @@ def test_the_target_by_hand():
 
 
 def row(value):
-    return {"s": np.full((1, 1), value), "a": np.full((1, 1), -value), "q_in": np.zeros((1, 0)), "q_out": np.zeros((1, 0))}
+    return {
+        "s": np.full((1, 1), value),
+        "a": np.full((1, 1), -value),
+        "q_in": np.zeros((1, 0)),
+        "q_out": np.zeros((1, 0)),
+    }
 
 
 def played(n_step, ends):
