@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, hookimpl
 from qecforge_td3.config import TD3Config
+from qecforge_td3.evaluation import QUANTUM_BACKENDS
+from qecforge_td3.views import TD3_VIEW
 
 __all__ = ["TD3Config", "make_td3", "qecforge_agents"]
 
@@ -29,5 +31,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=TD3Config,
             make=make_td3,
             trains_on=frozenset({"continuous"}),
+            evaluations=(QUANTUM_BACKENDS,),
+            view=TD3_VIEW,
         )
     ]
