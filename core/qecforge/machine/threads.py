@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["compute_on", "torch_threads"]
+__all__ = ["compute_on", "threads", "torch_threads"]
 
 
 def compute_on(count: int) -> None:
@@ -13,9 +13,9 @@ def compute_on(count: int) -> None:
     import numba
     import torch
 
-    torch.set_num_threads(count)
     most: int = vars(numba.config)["NUMBA_NUM_THREADS"]
     numba.set_num_threads(min(count, most))
+    torch.set_num_threads(count)  # afterwards: where both use OpenMP, numba's first call sets torch's number too
 
 
 @contextmanager
@@ -29,3 +29,18 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Within it torch and numba, both of which are loaded now, compute on `count` threads."""
+    import numba
+    import torch
+
+    of_numba, of_torch = numba.get_num_threads(), torch.get_num_threads()
+    compute_on(count)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(of_numba)
+        torch.set_num_threads(of_torch)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, ReproductionSpec, hookimpl
 from qecforge_td3.config import TD3Config
+from qecforge_td3.evaluation import QUANTUM_BACKENDS
+from qecforge_td3.views import TD3_VIEW
 from qecforge_td3.reproduction.spec import REPRODUCTION
 
 __all__ = ["TD3Config", "make_td3", "qecforge_agents", "qecforge_reproductions"]
@@ -30,6 +32,8 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             config=TD3Config,
             make=make_td3,
             trains_on=frozenset({"continuous"}),
+            evaluations=(QUANTUM_BACKENDS,),
+            view=TD3_VIEW,
         )
     ]
 

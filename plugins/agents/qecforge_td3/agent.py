@@ -19,7 +19,7 @@ from qecforge.learning.generators import generator_state, restored_generator, se
 from qecforge.learning.restoring import restored_array, restored_int, restored_parts, restoring
 from qecforge.learning.stepping import FilledSteps
 from qecforge.learning.torch_state import copied, seeded_generator, torch_device
-from qecforge.machine.threads import torch_threads
+from qecforge.machine.threads import threads
 from qecforge_td3.config import TD3Config
 from qecforge_td3.networks import Networks
 from qecforge_td3.policy import HybridPolicy, spaces
@@ -70,7 +70,7 @@ class TD3(Agent[Environment, Policy]):
         """
         if extra_loss is not None:
             raise ConfigurationError("td3: an extra loss was given, and it has no logits to add it to: leave it out")
-        with torch_threads(self.config.threads):
+        with threads(self.config.threads):
             training = _Training(self.config, env, context, policy)
             if context.restored is None:
                 training.start()

@@ -15,45 +15,10 @@ from torch import Tensor, nn
 
 from qecforge.errors import ConfigurationError
 from qecforge_td3.config import TD3Config
-from qecforge_td3.quantum import kernels
+from qecforge_td3.quantum import PaperCircuit, make_backend
 from qecforge_td3.quantum.tangential import TangentialNetwork
 
-__all__ = ["Block", "Circuit", "Fc", "Pqc", "RandomBits", "Simulator", "Zeros", "angles_and_pairs", "make_block"]
-
-
-class Circuit(Protocol):
-    """What runs the circuits: a backend of `qecforge_td3.quantum`."""
-
-    def sample_bits(self, angles: NDArray[Any], pairs: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """(B, L n 2) float32 angles and (B, L, 2) int64 qubits -> one shot's bits, (B, n)."""
-        ...
-
-    def marginals(self, angles: NDArray[Any], pairs: NDArray[Any]) -> NDArray[np.float32]:
-        """The same arguments -> exact mean of each bit, (B, n)."""
-        ...
-
-
-class Simulator:
-    """The exact simulation on numpy arrays: `qecforge_td3.quantum.kernels`.
-
-    Args:
-        rotation: `r` or `ry_rz`.
-    """
-
-    def __init__(self, rotation: str) -> None:
-        self.rotation = rotation
-
-    def sample_bits(self, angles: NDArray[Any], pairs: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """See `Circuit.sample_bits`."""
-        return kernels.sample_bits(angles, pairs, rng, self.rotation)
-
-    def marginals(self, angles: NDArray[Any], pairs: NDArray[Any]) -> NDArray[np.float32]:
-        """See `Circuit.marginals`."""
-        return kernels.marginals(angles, pairs, self.rotation)
-
-    def marginals_vjp(self, angles: NDArray[Any], pairs: NDArray[Any], cotangent: NDArray[Any]) -> NDArray[np.float32]:
-        """Derivative of sum(marginals * cotangent) by the angles, (B, L n 2), for a cotangent (B, n)."""
-        return kernels.marginals_vjp(angles, pairs, cotangent, self.rotation)
+__all__ = ["Block", "Fc", "Pqc", "RandomBits", "Zeros", "angles_and_pairs", "make_block"]
 
 
 class Block(Protocol):
@@ -121,23 +86,19 @@ class Pqc:
     """The parametrised quantum circuit.
 
     Attributes:
-        circuit: What runs it while acting; may be replaced.
-        simulator: What gives exact means and their derivatives.
+        paper_circuit: Its qubits, layers and rotations.
+        circuit: The backend that runs it while acting; may be replaced.
+        simulator: The backend that gives exact means and their derivatives.
         tangential: What stands for it where it is differentiated; None: its exact means.
     """
 
     def __init__(
-        self,
-        qubits: int,
-        layers: int,
-        circuit: Circuit,
-        *,
-        simulator: Simulator,
-        tangential: TangentialNetwork | None,
-        marginals: bool = False,
+        self, paper_circuit: PaperCircuit, *, tangential: TangentialNetwork | None, marginals: bool = False
     ) -> None:
-        self.qubits, self.layers, self.marginals = qubits, layers, marginals
-        self.circuit, self.simulator, self.tangential = circuit, simulator, tangential
+        self.paper_circuit, self.tangential, self.marginals = paper_circuit, tangential, marginals
+        self.qubits, self.layers = paper_circuit.qubits, paper_circuit.layers
+        self.simulator = make_backend("numba", paper_circuit)
+        self.circuit = self.simulator
 
     def sample(self, q_in: Tensor, rng: np.random.Generator | None) -> Tensor:
         """See `Block.sample`. No gradient."""
@@ -192,7 +153,6 @@ def make_block(config: TD3Config, generator: torch.Generator) -> Block:
         return RandomBits(config.qubits)
     if config.block == "zeros":
         return Zeros(config.qubits)
-    simulator = Simulator(config.rotation)
     tangential = None
     if config.gradient == "tangential":
         tangential = TangentialNetwork(
@@ -203,14 +163,8 @@ def make_block(config: TD3Config, generator: torch.Generator) -> Block:
             generator=generator,
             threads=config.threads,
         )
-    return Pqc(
-        config.qubits,
-        config.layers,
-        simulator,
-        simulator=simulator,
-        tangential=tangential,
-        marginals=config.readout == "marginals",
-    )
+    circuit = PaperCircuit(config.qubits, config.layers, config.rotation)
+    return Pqc(circuit, tangential=tangential, marginals=config.readout == "marginals")
 
 
 def needed(rng: np.random.Generator | None, what: str) -> np.random.Generator:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from qecforge.contracts import Environment, Policy
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge_td3.actors import Actor, Explored, HybridActor
-from qecforge_td3.blocks import Circuit, Pqc, needed
+from qecforge_td3.blocks import Pqc, needed
+from qecforge_td3.quantum import make_backend
 
 __all__ = ["ActionRange", "HybridPolicy", "Normalizer", "spaces"]
 
@@ -121,17 +122,21 @@ class HybridPolicy(Policy):
             unit = unit + self.noise * needed(rng, "actions").standard_normal(unit.shape, np.float32)
         return self.actions.to_environment(unit)
 
-    def with_backend(self, circuit: Circuit) -> HybridPolicy:
-        """The same policy with another backend for its circuits, such as a noisy one. Weights are shared.
+    def with_backend(self, backend: Any) -> HybridPolicy:
+        """The same policy with its circuits carried out elsewhere. Weights are shared.
+
+        Args:
+            backend: What `qecforge_td3.quantum.make_backend` takes, such as "exact", {"fake": NAME},
+                {"depolarizing": p} or any `SamplerV2` of qiskit.
 
         Raises:
-            ConfigurationError: It has no quantum circuit.
+            ConfigurationError: It has no quantum circuit, or there is no such backend.
         """
         actor = copy.copy(self.actor)
         if not isinstance(actor, HybridActor) or not isinstance(actor.block, Pqc):
             raise ConfigurationError("td3: this policy has no quantum circuit: train one with `block: pqc`")
         block = copy.copy(actor.block)
-        block.circuit = circuit
+        block.circuit = make_backend(backend, block.paper_circuit)
         actor.block = block
         return HybridPolicy(actor, self.normalizer, self.actions, self.noise)
 

@@ -48,7 +48,8 @@ def played(n_step, ends):
     for step, end in enumerate(ends):
         flags = [np.array([end == kind]) for kind in ("terminated", "truncated")]
         rows.add(row(step), np.array([10.0**step]), np.full((1, 1), step + 1.0), *flags)
-    return {name: rows.buffer.rows.column(name).reshape(len(rows), -1)[:, 0].tolist() for name in ("s", "r", "s_next", "discount")}  # fmt: skip
+    kept = rows.buffer.rows
+    return {name: kept.column(name).reshape(len(rows), -1)[:, 0].tolist() for name in ("s", "r", "s_next", "discount")}
 
 
 @pytest.mark.parametrize(("end", "discount"), [("truncated", 0.5), ("terminated", 0.0)])
