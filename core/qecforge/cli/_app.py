@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs
-from qecforge.cli._output import in_options, say
+from qecforge.cli._output import in_options, say, shielded
 from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
 from qecforge.machine.streams import mute, write_error
 
@@ -126,6 +126,10 @@ app.add_typer(_codes.app, name="codes")
 app.add_typer(_reproduce.app, name="reproduce")
 _report.register(app)
 _bench.register(app)
+for _group in (app, *(each.typer_instance for each in app.registered_groups)):
+    for _command in _group.registered_commands if _group is not None else ():
+        if _command.callback is not None:
+            _command.callback = shielded(_command.callback)
 
 
 @cache

@@ -22,6 +22,7 @@ from qecforge.cli._output import (
     emit,
     open_store,
     say,
+    shielded,
     store_option,
     terminal_width,
     working,
@@ -120,7 +121,7 @@ def _command_of(spec: ReproductionSpec, registry: Registry) -> Any:
 
     def command(context: typer.Context, **given: Any) -> None:
         texts = {option.name: given.pop(_parameter_of(option)) for option in own}
-        _reproduce(spec, registry, _options(context, spec, own, texts), _Asked(**given))
+        shielded(_reproduce)(spec, registry, _options(context, spec, own, texts), _Asked(**given))
 
     parameters = {"context": (typer.Context, inspect.Parameter.empty), **_parameters(spec, own)}
     signature = [
