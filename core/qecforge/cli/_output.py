@@ -9,7 +9,7 @@ import shlex
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from functools import wraps
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TextIO
 
 import typer
 
-from qecforge.errors import OlderSchema, PluginError, one_line
+from qecforge.errors import OlderSchema, PluginError, RunFailed, one_line
 from qecforge.machine.compilation import COMPILING, told_of_compilation
 from qecforge.machine.exits import exits_refused
 from qecforge.machine.masking import masked
@@ -26,6 +26,7 @@ from qecforge.reporting.printable import printable
 
 if TYPE_CHECKING:
     from qecforge.reporting.tables import Table
+    from qecforge.runs.listener import RunOutcome
     from qecforge.store import Store
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "on_terminal",
     "open_store",
     "put",
+    "raise_failed",
     "results_alone",
     "say",
     "shielded",
@@ -191,6 +193,22 @@ def emit_json(document: str) -> None:
 def store_option(store_url: str) -> str:
     """What a command that is printed needs to find the same store, quoted for a shell, passwords masked."""
     return "" if store_url == DEFAULT_STORE else f" --store {shlex.quote(masked(store_url))}"
+
+
+def raise_failed(outcomes: Sequence[RunOutcome], store_url: str, what: str = "failed") -> None:
+    """Raise `RunFailed` where some of the runs failed. It says where the traceback of the first is, if there is one: a
+    process that was ended from outside leaves none."""
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if not failed:
+        return
+    run_id, error = failed[0].run_id, failed[0].error
+    count = f"{len(failed)} of {len(outcomes)} runs {what}"
+    with open_store(store_url) as store:
+        ends = [each.payload for each in store.events(run_id) if each.kind in ("error", "lost")]
+    if not (ends and ends[-1].get("traceback")):
+        raise RunFailed(f"{count}: {error}")
+    show = f"`qecforge runs show {run_id}{store_option(store_url)}`"
+    raise RunFailed(f"{count}, the first with {error}; {show} has the traceback")
 
 
 @contextmanager

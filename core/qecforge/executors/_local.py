@@ -17,6 +17,7 @@ from qecforge.executors._base import Executor, begun_elsewhere, outcome_of_each
 from qecforge.executors._child import Request, Said, start
 from qecforge.executors._portable import PortablePlan, tell
 from qecforge.machine.cores import available_cores
+from qecforge.machine.logs import log_as_elsewhere, log_level
 from qecforge.machine.signals import GaveUp, stop_signals
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class _Working:
         except (EOFError, OSError):
             self._leave()
             return None
-        if said.kind != "event":
+        if said.kind not in ("event", "log"):
             self.last = said
             self._leave()
         return said
@@ -151,7 +152,7 @@ class _Supervision:
         place = self._put_off.popleft() if was_put_off else self._waiting.popleft()
         plan = PortablePlan.of(self._plans[place])
         options = begun_elsewhere(self._options) if was_put_off else self._options
-        request = Request(plan, options, not self._waiting, self._threads, sys.argv)
+        request = Request(plan, options, not self._waiting, self._threads, sys.argv, log_level())
         self._working.append(_Working(place, *start(request)))
 
     def _tell_to_stop(self) -> None:
@@ -169,6 +170,8 @@ class _Supervision:
             said = each.read()
             if said is not None and said.kind == "event":
                 tell(self._listener, self._plans[each.place], said.content)
+            elif said is not None and said.kind == "log":
+                log_as_elsewhere(said.content)
         for each in [each for each in self._working if each.gone]:
             self._working.remove(each)
             each.connection.close()

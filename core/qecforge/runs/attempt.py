@@ -177,7 +177,7 @@ class Attempt:
     def stop_if_cancelled(self) -> None:
         """Raise `Interrupted` where the run was cancelled."""
         if self.cancelled():
-            raise Interrupted(f"run {self.run_id} stopped between two steps; the same command resumes it")
+            raise Interrupted(f"run {self.run_id} stopped between two steps; {self.options.again} resumes it")
 
     def seed(self, purpose: str) -> int:
         """A seed of its own for each purpose, 0..2^32 - 1, from the run's."""

@@ -3,6 +3,7 @@ kill their process or take their time as they are told, and a quantizer for its 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -27,8 +28,11 @@ from qecforge.testing.examples import example_code
 
 __all__ = ["Mishap", "StrollConfig", "StrollerConfig"]
 
-Mishap = Literal["raise", "user_error", "interrupted", "keyboard_interrupt", "exit", "vanish", "kill", "hang"]
-"""What a run does to itself. `exit`: `sys.exit(0)`; `vanish`: `os._exit(0)`; `kill`: SIGKILL to its own process."""
+Mishap = Literal[
+    "raise", "user_error", "interrupted", "keyboard_interrupt", "exit", "os_exit", "vanish", "kill", "hang"
+]
+"""What a run does to itself. `exit`: `sys.exit(0)`; `os_exit`: `os._exit(0)`; `vanish`: the same by C code; `kill`:
+SIGKILL to its own process."""
 
 
 class StrollConfig(PluginConfig):
@@ -237,7 +241,8 @@ _MISHAPS: Mapping[Mishap, Callable[[], None]] = {
     "interrupted": _raising(Interrupted("as it was told")),
     "keyboard_interrupt": _raising(KeyboardInterrupt("as it was told")),
     "exit": lambda: sys.exit(0),
-    "vanish": lambda: os._exit(0),
+    "os_exit": lambda: os._exit(0),
+    "vanish": lambda: ctypes.CDLL(None)._exit(0),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "hang": lambda: time.sleep(3600),
 }

@@ -130,7 +130,7 @@ def test_without_ray_its_extra_is_named(folder, monkeypatch):
     ("executor", "options", "message"),
     [
         ("ray", {"num_cpu": 1}, r"'num_cpu' is none of executor ray's: it has address, num_cpus.*mean 'num_cpus'"),
-        ("ray", {"num_cpus": 0}, r"num_cpus of executor ray: got 0: Input should be greater than 0"),
+        ("ray", {"num_cpus": 0}, r"num_cpus of executor ray: got 0, expected more than 0"),
         ("ray", {"memory": "4 apples"}, r"memory of executor ray: got '4 apples': .* such as|4GiB"),
         ("process", {"num_cpus": 1}, r"'num_cpus' is none of executor process's: it has none"),
     ],

@@ -18,6 +18,7 @@ from qecforge.executors._ray.desk import Attempt, Desk
 from qecforge.executors._ray.mailbox import open_mailbox
 from qecforge.executors._ray.options import RayOptions, connected
 from qecforge.executors._ray.worker import Errand, carry_out
+from qecforge.machine.logs import log_level
 from qecforge.machine.signals import GaveUp, stop_signals
 from qecforge.runs.workspace import Workspace, local_workspace
 
@@ -113,7 +114,7 @@ class _Supervision:
             self._supervise(stop)
         except self._ray.exceptions.RayActorError as error:
             raise InfrastructureError(
-                f"executor ray: the cluster is lost ({_first_line(error)}): the same command goes on from the last "
+                f"executor ray: the cluster is lost ({_first_line(error)}): {self._given.again} goes on from the last "
                 "checkpoints"
             ) from error
 
@@ -176,6 +177,7 @@ class _Supervision:
             max(1, int(self._asked.num_cpus)),
             sys.argv,
             sys.path,
+            log_level(),
         )
         attempt = Attempt(place, errand.token, self._task.remote(self._mailbox, errand))
         self._desk.listen_to(attempt)
