@@ -220,6 +220,12 @@ def test_a_run_whose_process_is_gone_is_shown_as_interrupted(folder):
     finish(folder, "--set", "seeds=[0]")
 
 
+def test_where_c_code_ends_the_command_its_run_is_shown_as_interrupted(folder):
+    with Command(folder, "--set", "seeds=[0]", "--set", "agent.mishap=vanish") as command:
+        command.end(0)
+    assert runs(folder)[0].status == "interrupted"
+
+
 def test_a_run_that_hangs_does_not_outlive_its_parent(folder):
     with Command(folder, *LOCAL, *HANGS) as command:
         wait_until(lambda: saved(folder), "the checkpoint")
