@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import UserError
 from qecforge.runs.listener import RunOutcome
-from qecforge.runs.workspace import Workspace, local_workspace
 
 if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.runs.listener import RunListener, RunOptions
+    from qecforge.runs.workspace import Workspace
 
 __all__ = ["Executor", "Supervision", "begun_elsewhere", "outcome_of_each"]
 
@@ -78,7 +78,7 @@ class Supervision:
         listener: RunListener,
         *,
         at_once: int,
-        opened: Callable[[RunOptions], AbstractContextManager[Workspace]] = local_workspace,
+        opened: Callable[[RunOptions], AbstractContextManager[Workspace]] | None = None,
     ) -> None:
         self.plans, self.options, self.listener = plans, options, listener
         self.ended: dict[int, RunOutcome] = {}
@@ -130,10 +130,11 @@ class Supervision:
     ) -> None:
         """File that a run's process is gone and did not say how the run ended (`qecforge.runs.execute.file_lost`)."""
         from qecforge.runs.execute import file_lost
+        from qecforge.runs.workspace import local_workspace
 
-        plan = self.plans[place]
+        plan, opened = self.plans[place], self._opened or local_workspace
         try:
-            outcome = file_lost(plan, self.options, error, traceback=traceback, status=status, opened=self._opened)
+            outcome = file_lost(plan, self.options, error, traceback=traceback, status=status, opened=opened)
         except UserError as refused:
             self.refused = self.refused or refused
             return

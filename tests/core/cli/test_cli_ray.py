@@ -2,18 +2,15 @@
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from cli_harness import invoke, one_line
 
 from qecforge import Store, load_manifest, run_manifest
-from qecforge.cli._run import _command
 from qecforge.errors import ConfigurationError, MissingDependency
 from qecforge.executors import make_executor
 from qecforge.executors._ray.options import RayOptions, connected
@@ -152,11 +149,3 @@ def test_the_command_line_names_its_own_option(folder):
     assert "--executor-option: got 'num_cpus', expected NAME=VALUE" in one_line(invoke(*run, "num_cpus"))
     line = one_line(invoke(*run, "cpus=1"))
     assert "--executor-option: 'cpus' is none of executor ray's: it has address, num_cpus" in line
-
-
-def test_the_command_that_goes_on_names_the_executors_options_too():
-    words = _command(Path("five.yaml"), "sqlite:///a b.db", "ray", 2, ["memory=4 GiB"], ["seeds=[0]"])
-    assert shlex.split(words) == [
-        "qecforge", "run", "five.yaml", "--store", "sqlite:///a b.db", "--executor", "ray", "--workers", "2",
-        "--executor-option", "memory=4 GiB", "--set", "seeds=[0]",
-    ]  # fmt: skip
