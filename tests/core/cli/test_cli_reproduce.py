@@ -183,7 +183,7 @@ SEE = "; see `qecforge reproduce study --help`"
             f"Invalid value for '--sizes': got ' , ', expected one or more, with commas between them{SEE}",
         ),
         (("--steps", "3"), f"Invalid value for '--steps': got '3', expected 4 or more{SEE}"),
-        (("--steps", "many"), f"unable to parse string as an integer, got 'many'{SEE}"),
+        (("--steps", "many"), f"Invalid value for '--steps': got 'many', expected a whole number{SEE}"),
         (("--way", "left"), f"Invalid value for '--way': got 'left', expected 'both' or 'right'{SEE}"),
         (("--seeds", "0"), "'--seeds'"),
         (("--stepps", "4"), "No such option"),
