@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 10.0
 """After which a plugin that is still being imported is named."""
-LONGEST_SECONDS = 60.0
-"""After which it is imported no longer."""
+LONGEST_SECONDS = 120.0
+"""After which it is imported no longer: a busy machine, or a slow file system, takes its time."""
 _TAKES_TOO_LONG = signal.SIGALRM
 """Sent to the main thread, which it gets out of whatever that waits for."""
 

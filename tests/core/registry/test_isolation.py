@@ -90,7 +90,7 @@ def test_a_plugin_that_takes_long_is_named(load, monkeypatch, capsys):
     monkeypatch.setattr(_isolation, "PATIENCE_SECONDS", 0.05)
     assert not load("takes_long", f"import time\ntime.sleep(1.0)\n{GOOD}").broken
     assert (
-        "plugin bad of unknown 0 is still being imported after 0 s: wait, or uninstall it; after 60 s it goes unused\n"
+        "plugin bad of unknown 0 is still being imported after 0 s: wait, or uninstall it; after 120 s it goes unused\n"
         in capsys.readouterr().err
     )
 
