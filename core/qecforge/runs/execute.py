@@ -25,7 +25,7 @@ from qecforge.runs.checkpoints import checkpoint_step
 from qecforge.runs.evaluating import evaluate
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import RunLocks, alone
-from qecforge.runs.policies import fill_policy, kept_files, opened_environment, policy_files
+from qecforge.runs.policies import file_fitted, fill_policy, kept_files, opened_environment, policy_files
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
 from qecforge.runs.workspace import Workspace, checkpoint_path, local_workspace
@@ -373,6 +373,8 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
                 context.record_discoveries()
                 context.flush()
             files = policy_files(policy)
+            with attempt.answering():
+                file_fitted(store, attempt.run_id, env)
         attempt.trained(context.step)
         store.add_artifacts(attempt.run_id, "policy", files)
     return policy
