@@ -15,7 +15,7 @@ from qecforge.store.models import Base
 __all__ = ["REVISIONS", "VERSION_TABLE", "is_current", "is_empty", "upgrade"]
 
 VERSION_TABLE = "qecforge_schema"
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision, oldest first; a test compares it with `migrations/versions`."""
 
 
