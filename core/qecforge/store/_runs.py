@@ -219,6 +219,7 @@ class RunStore(StoreBase):
             # The lock first: on a server another run may be filing the same code just now.
             connection.execute(select(CodeRow.id).where(CodeRow.id == code_id).with_for_update())
             connection.execute(delete(CodeRow).where(CodeRow.id == code_id, CodeRow.source.is_(None), ~elsewhere))
+            _sql.count_gates(connection, code_id)
 
 
 def _as_seen(connection: Connection, runs: Sequence[Run]) -> Sequence[Run]:
