@@ -24,9 +24,8 @@ from qecforge.cli._output import (
     working,
     write,
 )
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.errors import ConfigurationError, RunFailed, printable
 from qecforge.machine.files import write_whole
-from qecforge.reporting.printable import printable
 from qecforge.reporting.tables import Column, Table, duration
 
 if TYPE_CHECKING:

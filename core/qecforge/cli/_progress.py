@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qecforge.cli._output import say
 from qecforge.cli._readings import Readings
 from qecforge.cli._render import parameters
+from qecforge.errors import printable
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.machine.compilation import COMPILING
 from qecforge.reporting.tables import duration, number
@@ -217,7 +218,7 @@ class TerminalProgress(_Announcer):
     """A bar for each run that works."""
 
     def __init__(self, progress: Progress, *, count: RunCount | None = None) -> None:
-        super().__init__(lambda line: progress.console.print(line, markup=False), count)
+        super().__init__(lambda line: progress.console.print(printable(line), markup=False), count)
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
         self._points: dict[str, set[str]] = {}
@@ -267,7 +268,7 @@ class TerminalProgress(_Announcer):
 def label(plan: RunPlan) -> str:
     """A run's name for people: the manifest's, its seed, its place in the sweep."""
     point = "".join(f" {path.rsplit('.', 1)[-1]}={value}" for path, value in plan.sweep_point.items())
-    return f"{plan.name} seed {plan.seed}{point}"
+    return printable(f"{plan.name} seed {plan.seed}{point}", keep="")
 
 
 def planned_points(plan: RunPlan) -> int | None:

@@ -17,8 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from qecforge.errors import printable
 from qecforge.reporting.layout import TextColumn, lay_out, wrapped
-from qecforge.reporting.printable import printable
 
 __all__ = [
     "Column",
@@ -131,6 +131,11 @@ class Column:
     minor: bool = False
     justify: Literal["left", "right"] | None = None
 
+    @property
+    def head(self) -> str:
+        """What people read above it, on one line."""
+        return printable(self.heading or self.key, keep="")
+
     def text(self, value: Any) -> str:
         """The value as people see it, on one line, with nothing that steers a terminal."""
         return printable(self._shown(value), keep="")
@@ -172,10 +177,14 @@ def to_json_object(values: Mapping[str, Any]) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Comma-separated values with a header row (RFC 4180, LF line ends); what is nested is written as JSON."""
+    """Comma-separated values with a header row (RFC 4180, LF line ends); what is nested is written as JSON.
+
+    Text is as `printable` has it, and each row one line: a name cannot steer the terminal of whoever looks at the
+    file. JSON has it unaltered.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.key for column in table.columns])
+    writer.writerow([_cell(column.key) for column in table.columns])
     for row in table.rows:
         writer.writerow([_cell(row.get(column.key)) for column in table.columns])
     return text.getvalue().removesuffix("\n")
@@ -184,7 +193,7 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """A Markdown table of what the text table shows."""
     columns = [column for column in table.columns if not column.detail]
-    lines = [[column.heading or column.key for column in columns]]
+    lines = [[column.head for column in columns]]
     lines.append(["---:" if alignment(table, column) == "right" else "---" for column in columns])
     lines += [[column.text(row.get(column.key)).replace("|", "\\|") for column in columns] for row in table.rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -199,7 +208,7 @@ def to_text(table: Table, width: int | None = None) -> str:
     """
     columns = [
         TextColumn(
-            column.heading or column.key,
+            column.head,
             [column.text(row.get(column.key)) for row in table.rows],
             alignment(table, column) == "right",
             column.minor,
@@ -207,7 +216,8 @@ def to_text(table: Table, width: int | None = None) -> str:
         for column in table.columns
         if not column.detail
     ]
-    return "\n".join([*(wrapped(table.title, width) if table.title else []), *lay_out(columns, width)])
+    title = printable(table.title, keep="")
+    return "\n".join([*(wrapped(title, width) if title else []), *lay_out(columns, width)])
 
 
 def _is_number(value: Any) -> bool:
@@ -237,7 +247,9 @@ def _jsonable(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     value = _jsonable(value)
     if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False)
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return printable(value, keep="")
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else value
