@@ -203,7 +203,7 @@ def verify_code(
     emit(Table(CHECKS, checks), form)
     wrong = [check["check"] for check in checks if not check["ok"]]
     if wrong:
-        raise RunFailed(f"code {record.id} is not what the store says: {', '.join(wrong)}")
+        raise RunFailed(f"code {record.id} failed these checks: {', '.join(wrong)}")
 
 
 @app.command("import")

@@ -63,9 +63,10 @@ def list_plugins(
 
 @app.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(help="Name of the plugin, as after `plugin:` in a manifest.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin, as after `plugin:` in a manifest.")],
     kind: Annotated[
-        Kind | None, typer.Option("--kind", help="Needed where plugins of two kinds have the same name.")
+        Kind | None,
+        typer.Option("--kind", help="Kind of the plugin. Needed if plugins of two kinds have the same name."),
     ] = None,
     form: FormatOption = Format.TABLE,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of its settings instead.")] = False,

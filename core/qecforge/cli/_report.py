@@ -39,11 +39,11 @@ def report(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write, such as report.html.")],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Ids, or their first characters. Default: all finished runs."),
+        typer.Argument(metavar="RUN", help="Ids of the runs, or their first characters. Default: all finished runs."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write one HTML page about runs: settings, codes, error rates, and the tables and figures of their plugins."""
+    """Write one HTML page about runs: settings, codes, error rates, and tables and figures of their plugins."""
     from qecforge.reporting.figures import require_matplotlib
     from qecforge.reporting.html import html_page
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from qecforge.errors import ConfigurationError
+from qecforge.machine.files import why_not
 
 __all__ = ["write_logs"]
 
@@ -35,9 +36,9 @@ def write_logs(verbosity: int = 0, file: Path | None = None) -> None:
     if file is not None:
         try:
             handlers.append(logging.FileHandler(file, encoding="utf-8"))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"`log_file`: {file} cannot be written ({error.strerror}): choose another place", parameter="log_file"
+                f"`log_file`: {file} cannot be written ({why_not(error)}): choose another place", parameter="log_file"
             ) from error
         handlers[-1].setLevel(logging.DEBUG)
     for handler in handlers:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge.errors import ConfigurationError, escaped, printable
 from qecforge.machine.extras import missing_dependency
-from qecforge.machine.files import write_whole
+from qecforge.machine.files import why_not, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,7 @@ __all__ = [
     "error_lengths",
     "error_rate_figure",
     "figure_png",
+    "make_folder",
     "new_axes",
     "plain_text",
     "require_matplotlib",
@@ -79,13 +80,29 @@ def require_matplotlib() -> None:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format that the path's ending names (png, svg, pdf). Same figure, same bytes."""
+    content = _drawn(figure, path.suffix[1:] or "png")
     try:
-        write_whole(path, _drawn(figure, path.suffix[1:] or "png"))
+        write_whole(path, content)
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"
         ) from error
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for files, where it is missing.
+
+    Raises:
+        ConfigurationError: It cannot be made, or is something else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        why = "it is no folder" if isinstance(error, FileExistsError) else why_not(error)
+        raise ConfigurationError(
+            f"{folder}: cannot be written ({why}): choose another `folder`", parameter="folder"
+        ) from error
 
 
 def figure_png(figure: Figure) -> bytes:

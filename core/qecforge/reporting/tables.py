@@ -53,11 +53,13 @@ def plain(value: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; thousands separated; powers of ten beyond 1e-4..1e6."""
+    """Four significant digits; thousands separated; powers of ten beyond 1e-4..1e6; a dash for what is no number."""
     if value is None:
         return ""
     if isinstance(value, int) or (math.isfinite(value) and float(value).is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
+    if math.isnan(value):
+        return "-"
     if not math.isfinite(value):
         return str(value)
     return f"{value:.4g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
@@ -69,19 +71,25 @@ def speed(value: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A fraction in percent, one decimal."""
-    return "" if value is None else f"{100 * value:.1f} %"
+    """A fraction in percent, one decimal; a dash for what is no number."""
+    if value is None:
+        return ""
+    return "-" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
 def interval(value: Sequence[float] | None) -> str:
-    """A confidence interval as `[low, high]`."""
-    return "" if value is None else f"[{number(value[0])}, {number(value[1])}]"
+    """A confidence interval as `[low, high]`; a dash where there is none."""
+    if value is None:
+        return ""
+    return "-" if any(map(math.isnan, value)) else f"[{number(value[0])}, {number(value[1])}]"
 
 
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: `0.42 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds is None:
         return ""
+    if math.isnan(seconds):
+        return "-"
     if seconds < 99.95:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

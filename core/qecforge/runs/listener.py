@@ -26,7 +26,7 @@ class RunOptions:
     Attributes:
         store_url: SQLAlchemy URL of the store.
         force: Start finished and broken runs anew.
-        workers: Processes for measuring logical error rates; None for one a core.
+        workers: Processes for measuring logical error rates; None for one for each core.
         checkpoint_seconds: Time between checkpoints; `run_manifest` takes the manifest's.
     """
 
@@ -75,7 +75,10 @@ class RunListener:
         """Shots of a logical-error-rate measurement were filed."""
 
     def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
-        """An evaluation, as the manifest names it, has done so much, in a unit of its own."""
+        """An evaluation, as the manifest names it, has done `done` of `total`, in a unit of its own.
+
+        0 of 1 says that it begins. Logical error rates are told by `on_measure` from then on.
+        """
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""
