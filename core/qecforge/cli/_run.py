@@ -177,7 +177,7 @@ def run(
 def report(
     plans: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store: str, show: int, form: Format = Format.TABLE
 ) -> None:
-    """What runs found and what was measured of them, on stdout.
+    """Print the codes that runs found and what was measured of them.
 
     Args:
         show: Codes to print in full.

@@ -103,7 +103,7 @@ def files_of_stored_run() -> Iterator[None]:
 
 
 def read_named_file(name: str, *, limit: int = MAX_FILE_BYTES, sha256: str | None = None) -> NamedFile:
-    """Read a file that a configuration names.
+    """Read a file whose path stands in a configuration.
 
     While a manifest is read, under the rules of this module. A configuration that is made in Python may name any
     regular file, seen from the current folder.

@@ -189,7 +189,7 @@ def bootstrap_mean_interval(
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """The mean with Student's t interval, which costs no resampling: for hundreds of values and more.
+    """The mean with Student's t interval, exact for values that are normally distributed, however few.
 
     Args:
         values: One number for each independent trial.

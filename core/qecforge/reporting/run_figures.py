@@ -140,7 +140,7 @@ def error_rates_figure(store: Store, run: Run) -> Figure | None:
 
 
 def decisions_figure(store: Store, run: Run) -> Figure | None:
-    """How often the policy decides otherwise than its teacher, by the teacher's margin, with Wilson's 95 % intervals.
+    """How often policy and teacher choose different actions, by the teacher's margin, with Wilson 95 % intervals.
 
     Where distinct states were counted, each enters once: visits of one state are no independent trials. None where
     the run's decisions were not compared.

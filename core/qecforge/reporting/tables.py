@@ -66,7 +66,7 @@ def number(value: float | None) -> str:
 
 
 def speed(value: float) -> str:
-    """How many a second: whole from 100 on."""
+    """A number per second; whole from 100 on."""
     return number(round(value) if value >= 100 else value)
 
 
@@ -208,7 +208,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_text(table: Table, width: int | None = None) -> str:
-    """The text table, of the columns that are not `detail`. Nothing in it is ever cut.
+    """The text table, without columns that are `detail`. No value is ever cut.
 
     Args:
         width: Columns of the terminal: a wider table is laid out anew, as `qecforge.reporting.layout` says. None: each

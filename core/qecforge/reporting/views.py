@@ -59,7 +59,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class PluginView:
-    """A view and whose it is."""
+    """A view, and the plugin that it belongs to."""
 
     kind: str
     name: str
@@ -192,7 +192,7 @@ def write_figures(figures: Gathered[Figure], run: Run, folder: Path) -> Gathered
 
 
 def drawable(figures: Gathered[Figure]) -> Gathered[Figure]:
-    """Those that can be drawn: a text that is no mathematics, say, raises only then."""
+    """Those that can be drawn: a label that is not valid mathematical text, for example, raises only then."""
     found, left_out = {}, list(figures.left_out)
     for name, figure in figures.found.items():
         try:

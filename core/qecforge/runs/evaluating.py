@@ -44,7 +44,7 @@ def evaluate(
     Args:
         policy: The run's result; where there is a `teacher`, the integer policy made from it.
         names: Only these evaluations; None for all.
-        done: Told the name of each evaluation that is through.
+        done: Called with the name of each evaluation that is finished.
     """
     asked = attempt.plan.evaluation
     for evaluation, config in asked.built_in:

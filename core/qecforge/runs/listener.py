@@ -48,7 +48,7 @@ class RunOutcome:
 
 
 class RunListener:
-    """Told what happens in a run; does nothing with it. Subclass what you need; arguments can be pickled.
+    """Its methods are called while runs work; here they do nothing. Override what you need; arguments can be pickled.
 
     Where a teacher is trained on the way, its run is reported too, with its own plan, `plan.quantization.teacher`.
     """
@@ -57,7 +57,7 @@ class RunListener:
         """The run begins, or continues from a checkpoint."""
 
     def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
-        """A finished run is evaluated further; comes in the place of `on_start`."""
+        """Evaluations are added to a finished run; called instead of `on_start`."""
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A phase begins."""

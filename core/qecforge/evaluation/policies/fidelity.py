@@ -80,7 +80,7 @@ class MarginBucket:
 
     @property
     def once(self) -> MarginBucket | None:
-        """The bucket with each distinct state counted once, None where that was not looked at."""
+        """The bucket with each distinct state counted once; None where distinct states were not counted."""
         if self.distinct is None or self.distinct_flips is None:
             return None
         return MarginBucket(self.low, self.high, self.distinct, self.distinct_flips, self.distinct, self.distinct_flips)

@@ -255,7 +255,7 @@ class Comparison:
     repeated_seeds: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
-        """One line for each thing that the mean should be read with."""
+        """One line for each reservation about the mean, such as a run that is not finished."""
         lines = [f"run {run_id} is {status}" for run_id, status in self.unfinished.items()]
         lines += [f"seed {seed} is there twice or more: {', '.join(ids)}" for seed, ids in self.repeated_seeds.items()]
         lines += [f"run {run_id} has no {self.metric}" for run_id in self.missing]
