@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 INSTALL = "pip install -c constraints.txt -e '.[plots,baselines,test]'"
 """For pages that take the package for granted."""
+_RAY = "export HOME=$PWD RAY_TMPDIR=$PWD/ray RAY_AUTH_MODE=token"
 INSTEAD: Mapping[str, tuple[str, str]] = {
     "pytest": ("pytest tests/core/test_errors.py tests/core/test_public_api.py", "`scripts/check` runs all tests"),
     "qecforge run examples/apq.yaml": (
@@ -47,19 +48,20 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
         "it trains for minutes",
     ),
     "qecforge reproduce steering --quick": ("{} --seeds 1 --results drift,decoder", "it trains for minutes"),
+    "ray get-auth-token --generate": ("export HOME=$PWD; {}", "a folder of its own for the token"),
     "ray start --head --port 6379": (
-        "export RAY_TMPDIR=$PWD/ray; ray start --head --port 6391 --num-cpus 4 --block >head.log 2>&1 &"
+        f"{_RAY}; ray start --head --port 6391 --num-cpus 4 --block >head.log 2>&1 &"
         " echo $! >head.pid;"
         " until grep -q 'ray start --address' head.log; do kill -0 $(cat head.pid); sleep 1; done",
         "a second machine: here both nodes are on this one",
     ),
     "ray start --address FIRST:6379": (
-        "export RAY_TMPDIR=$PWD/ray; ray start --address 127.0.0.1:6391 --num-cpus 4 --block >node.log 2>&1 &"
+        f"{_RAY}; ray start --address 127.0.0.1:6391 --num-cpus 4 --block >node.log 2>&1 &"
         " echo $! >node.pid; until grep -q 'Ray runtime started' node.log; do kill -0 $(cat node.pid); sleep 1; done",
         "a second machine: here both nodes are on this one",
     ),
     "qecforge run examples/steane.yaml --executor ray --executor-option address=auto": (
-        "export RAY_TMPDIR=$PWD/ray; "
+        f"{_RAY}; "
         "qecforge run examples/steane.yaml --force --executor ray --executor-option address=auto"
         " --executor-option num_cpus=4 --executor-option num_gpus=0 --executor-option memory=1GiB"
         " --set agent.total_steps=50_000",
