@@ -75,7 +75,7 @@ FIRST = {
     "docs/store.md": ("qecforge run examples/steane.yaml",),
 }
 """What a page says in words, or on another page, that comes before its blocks."""
-LAST = {"docs/executors.md": ("for each in node head; do kill $(cat $each.pid); done",)}
+LAST = {"docs/executors.md": ("for each in node head; do kill $(cat $each.pid) || true; done",)}
 """What ends the processes that a page started."""
 LONGEST = 1800
 """Seconds for a line; one that takes more has failed."""
@@ -160,7 +160,7 @@ class Page:
         text = "\n".join([*shell, *_NAMED.findall((ROOT / self.name).read_text(encoding="utf-8"))])
         wanted: dict[str, set[str]] = {}
         for line in re.findall(r"qecforge [^\n#|]*", text):
-            command = re.match(r"qecforge((?: [a-z][a-z-]*)*)", line)
+            command = re.match(r"qecforge((?: [a-z][a-z0-9_-]*)*)", line)
             path = self.command(command[1].split() if command else [])
             wanted.setdefault(path, set()).update(re.findall(r"(?<= )--[a-z][a-z-]*", line))
         for path, options in sorted(wanted.items()):

@@ -276,7 +276,7 @@ def _seeds(root: Node) -> tuple[int, ...]:
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
             raise item.place.error(f"got {shown(plain(item))}, expected a whole number from 0 to {MAX_SEED}", path)
         if seed in seeds:
-            raise item.place.error(f"the seed {seed} stands twice: remove one of them", path)
+            raise item.place.error(f"the seed {seed} is given twice: remove one of them", path)
         seeds[seed] = None
     return tuple(seeds)
 

@@ -295,7 +295,7 @@ def test_lower_case_circuits_and_fresh_resets():
         ("rz(2**9) q[0];", "cannot be read"),
         ("rz(theta) q[0];", "'theta' is no number"),
         ("measure q[0];", "is not a known Clifford gate"),
-        ("if (c == 1) x q[0];", "is not a Clifford gate"),
+        ("if (c == 1) x q[0];", "is not a known Clifford gate"),
     ],
 )
 def test_openqasm_that_is_no_encoder(statements, message):
