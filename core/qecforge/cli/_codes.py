@@ -18,7 +18,9 @@ from qecforge.cli._output import (
     StoreOption,
     emit,
     emit_json,
+    on_terminal,
     open_store,
+    put,
     say,
     terminal_width,
     working,
@@ -178,7 +180,7 @@ def export_code(
         record = opened.code(code)
     text = dump_code(record.code, form.value, encoder=record.encoder)
     if out is None:
-        typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+        put(printable(text) if on_terminal() else text, nl=False)
         return
     try:
         write_whole(out, text.encode(), replace=force)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qecforge.cli._output import Format, FormatOption, emit, say
+from qecforge.cli._output import Format, FormatOption, emit, put, say
 from qecforge.reporting.tables import Column, Table
 
 __all__ = ["app", "register"]
@@ -54,7 +54,7 @@ def copy(
 
     chosen = list(dict.fromkeys(find_example(name) for name in names)) if names else list_examples()
     for path in copy_examples(chosen, to, overwrite=force):
-        typer.echo(str(path))
+        put(str(path))
 
 
 def init(
@@ -75,5 +75,5 @@ def init(
         return
     path = file or Path(f"{kind}.yaml")
     write_template(kind, path, overwrite=force)
-    typer.echo(str(path))
+    put(str(path))
     say(f"`qecforge run {shlex.quote(str(path))}` carries it out; `qecforge validate` checks it after a change")

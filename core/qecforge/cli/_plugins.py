@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import Format, FormatOption, emit, emit_json, say
+from qecforge.cli._output import Format, FormatOption, emit, emit_json, put, say
 from qecforge.reporting.fields import config_schema, fields_table, nested_tables
 from qecforge.reporting.tables import Column, Table
 
@@ -82,10 +82,10 @@ def show_plugin(
         return
     if form is Format.TABLE:
         about = f"{of_kind} {found.spec.name}: {found.spec.summary}"
-        typer.echo("\n".join([about, f"from {found.distribution} {found.version}", *_nature(found.spec), ""]))
+        put("\n".join([about, f"from {found.distribution} {found.version}", *_nature(found.spec), ""]))
     emit(fields_table(described), form, empty=f"{name} has no settings")
     for title, table in nested_tables(described).items() if form is Format.TABLE else ():
-        typer.echo(f"\n{title}")
+        put(f"\n{title}")
         emit(table, form)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
+from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, put, say
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.machine.files import write_whole
 from qecforge.reporting.tables import Column, Table, number, plain
@@ -61,7 +61,7 @@ def report(
         write_whole(out, page.encode())
     except OSError as error:
         raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); name another file") from error
-    typer.echo(str(out))
+    put(str(out))
 
 
 def _finished(store: Store) -> dict[str, Run]:

@@ -21,13 +21,14 @@ from qecforge.cli._output import (
     StoreOption,
     emit,
     open_store,
+    raise_failed,
     say,
-    store_option,
+    shielded,
     terminal_width,
     working,
     write,
 )
-from qecforge.errors import ConfigurationError, RunFailed, one_line
+from qecforge.errors import ConfigurationError, one_line
 from qecforge.reporting.tables import Column, Table, to_text
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _command_of(spec: ReproductionSpec, registry: Registry) -> Any:
 
     def command(context: typer.Context, **given: Any) -> None:
         texts = {option.name: given.pop(_parameter_of(option)) for option in own}
-        _reproduce(spec, registry, _options(context, spec, own, texts), _Asked(**given))
+        shielded(_reproduce)(spec, registry, _options(context, spec, own, texts), _Asked(**given))
 
     parameters = {"context": (typer.Context, inspect.Parameter.empty), **_parameters(spec, own)}
     signature = [
@@ -264,12 +265,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         title = f"Reproduction {spec.name}"
         written = write_files(tables, figures_of(spec, report), asked.out, title=title, notes=notes)
         say(f"{len(written)} files in {asked.out}")
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        raise RunFailed(
-            f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}{store_option(asked.store)}` has the traceback"
-        )
+    raise_failed(outcomes, asked.store)
 
 
 def _show(tables: Mapping[str, Table]) -> None:

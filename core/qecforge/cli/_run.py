@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,18 +12,20 @@ import typer
 
 from qecforge.cli._output import (
     DEFAULT_STORE,
+    OPTIONS,
     Format,
     FormatOption,
     StoreOption,
     emit,
     emit_json,
     open_store,
+    raise_failed,
     say,
     store_option,
     terminal_width,
     write,
 )
-from qecforge.errors import ConfigurationError, Interrupted, RunFailed
+from qecforge.errors import ConfigurationError
 from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.executors.listeners import SeveralListeners, opened_listeners
@@ -30,7 +33,7 @@ from qecforge.reporting.tables import Column, Table, plain, point
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
-    from qecforge.runs.listener import RunListener, RunOutcome
+    from qecforge.runs.listener import RunOutcome
     from qecforge.store import CodeRecord, Run
 
 __all__ = ["SetOption", "register", "report"]
@@ -134,35 +137,46 @@ def run(
 
     --format writes a table of the codes found or, with --dry-run, of the runs.
     """
+    from qecforge.cli._progress import show_progress
+    from qecforge.executors import run_manifest
     from qecforge.registry import Registry
+    from qecforge.runs.listener import RunOptions
 
     if show != 1 and form is not Format.TABLE:
         raise ConfigurationError("--show applies to the text report: leave it out, or --format")
     from qecforge.manifest import load_manifest
 
+    of_executor = _pairs(executor_options or ())
+    make_executor(executor, workers, of_executor)
     registry = Registry.load()
     loaded = load_manifest(manifest, registry=registry, overrides=overrides or (), allow=allow or ())
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    options = _pairs(executor_options or ())
-    try:
-        with opened_listeners(listeners or (), registry, say) as others:
-            outcomes = _carry_out(loaded, store, executor, workers, options, force, others)
-    except Interrupted as stop:
-        if not force:
-            raise
-        again = _command(manifest, store, executor, workers, executor_options, overrides)
-        raise Interrupted(
-            f"{str(stop).partition(';')[0]}; go on with `{again}`: --force would begin them at step 0 again"
-        ) from stop
-    report(loaded.runs(), outcomes, store, show, form)
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        raise RunFailed(
-            f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}{store_option(store)}` has the traceback"
+    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
+    if force:  # the same command would begin the runs at step 0 again
+        again = _command(
+            manifest,
+            store_url=store,
+            executor=executor,
+            workers=workers,
+            executor_options=executor_options,
+            overrides=overrides,
+            listeners=listeners,
+            allow=allow,
         )
+        options = replace(options, again=f"`{again}` (without --force)")
+    with opened_listeners(listeners or (), registry, say) as others, show_progress() as listener:
+        outcomes = run_manifest(
+            loaded,
+            options=options,
+            executor=executor,
+            workers=workers,
+            executor_options=of_executor,
+            listener=SeveralListeners([listener, *others]),
+        )
+    report(loaded.runs(), outcomes, store, show, form)
+    raise_failed(outcomes, store)
 
 
 def report(
@@ -222,47 +236,18 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _carry_out(
-    loaded: Manifest,
-    store: str,
-    executor: str,
-    workers: int | None,
-    executor_options: dict[str, str],
-    force: bool,
-    others: Sequence[RunListener],
-) -> list[RunOutcome]:
-    from qecforge.cli._progress import show_progress
-    from qecforge.executors import run_manifest
-    from qecforge.runs.listener import RunOptions
+def _command(manifest: Path, **given: Any) -> str:
+    """The command line that carries out the same runs without --force.
 
-    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
-    with show_progress() as listener:
-        everyone = SeveralListeners([listener, *others])
-        return run_manifest(
-            loaded,
-            options=options,
-            executor=executor,
-            workers=workers,
-            executor_options=executor_options,
-            listener=everyone,
-        )
-
-
-def _command(
-    manifest: Path,
-    store: str,
-    executor: str,
-    workers: int | None,
-    executor_options: Sequence[str] | None,
-    overrides: Sequence[str] | None,
-) -> str:
-    """The command line that carries out the same runs, without --force."""
+    Args:
+        given: By the names of `OPTIONS`; what is as by default is left out.
+    """
+    defaults = {"store_url": DEFAULT_STORE, "executor": DEFAULT_EXECUTOR}
     words = ["qecforge", "run", str(manifest)]
-    words += ["--store", store] if store != DEFAULT_STORE else []
-    words += ["--executor", executor] if executor != DEFAULT_EXECUTOR else []
-    words += ["--workers", str(workers)] if workers is not None else []
-    words += [word for option in executor_options or () for word in ("--executor-option", option)]
-    words += [word for override in overrides or () for word in ("--set", override)]
+    for name, value in given.items():
+        if value is not None and value != defaults.get(name):
+            for each in value if isinstance(value, list) else [value]:
+                words += [OPTIONS[name], str(each)]
     return shlex.join(words)
 
 

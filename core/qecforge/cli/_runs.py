@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +18,9 @@ from qecforge.cli._output import (
     StoreOption,
     emit,
     emit_json,
+    on_terminal,
     open_store,
+    put,
     say,
     terminal_width,
     write,
@@ -230,7 +231,7 @@ def export_policy(
     """Export the policy of a run: the integer policy where it has a quantizer, else the float policy."""
     if form is PolicyFormat.FILES and out is None:
         raise ConfigurationError("--out: is missing; --format files needs a folder to write to")
-    if out is None and _to_terminal():
+    if out is None and on_terminal():
         raise ConfigurationError(
             "--out: a policy is binary and is not written to a terminal: give a file, or redirect the output"
         )
@@ -244,7 +245,7 @@ def export_policy(
         else:
             content = _policy_content(opened, record, found, form)
     if out is None:
-        typer.echo(content, nl=False)
+        put(content, nl=False)
         return
     if form is PolicyFormat.FILES:
         _write_folder(out, contents, force)
@@ -277,10 +278,6 @@ def _write(path: Path, content: bytes, force: bool) -> None:
         raise ConfigurationError(f"--out: {path} exists; replace it with --force, or name another file") from None
     except OSError as error:
         raise ConfigurationError(f"--out: {path} cannot be written ({error.strerror}); name another file") from error
-
-
-def _to_terminal() -> bool:
-    return sys.stdout.isatty()
 
 
 def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: PolicyFormat) -> bytes:

@@ -111,8 +111,9 @@ class TrainingContext(Protocol):
     def make_environment(self, purpose: str, num_envs: int | None = None) -> Any:
         """Another environment of the run's configuration and kind, such as for test returns while training.
 
-        What is done with it changes nothing in the training, and codes that it finds are not filed. It is no part of
-        checkpoints: for tests that are the same after a resume, give each `reset` a seed, such as the step.
+        What is done with it changes nothing in the training, and codes that it finds are not filed. What the training's
+        environment has fitted (`fitted_state`) it has as of the latest `advance`, and fits nothing itself. It is no
+        part of checkpoints: for tests that are the same after a resume, give each `reset` a seed, such as the step.
         It is closed when the training ends.
 
         Args:

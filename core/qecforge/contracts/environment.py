@@ -99,6 +99,19 @@ class BaseEnvironment(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another configuration."""
 
+    def fitted_state(self) -> dict[str, NDArray[Any]]:
+        """What it has fitted to what it showed and a policy needs wherever it is played, such as the running mean of
+        observations: arrays, copies. The core files them with the policy. Empty by default."""
+        return {}
+
+    def load_fitted_state(self, state: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027
+        """Take over another one's `fitted_state`, for good: nothing is fitted from here on. The core does so wherever a
+        policy is played that was trained in that one.
+
+        Raises:
+            CheckpointError: it is of another configuration.
+        """
+
     def take_discoveries(self) -> Sequence[DiscoveredCode]:
         """Codes found since the last call, oldest first. Environments that find none keep this default."""
         return ()

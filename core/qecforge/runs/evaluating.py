@@ -14,7 +14,7 @@ from qecforge.machine.cores import available_cores
 from qecforge.machine.threads import torch_threads
 from qecforge.runs.attempt import Attempt, file_discovery
 from qecforge.runs.evaluation_context import RunEvaluation
-from qecforge.runs.policies import opened_environment
+from qecforge.runs.policies import fitted_files, opened_environment
 
 if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
@@ -67,7 +67,9 @@ def evaluate(
 def _environment(attempt: Attempt, num_envs: int | None = None) -> AbstractContextManager[Environment]:
     """A fresh one: where the training left its own is not known to an attempt that finds the training done."""
     plan = attempt.plan
-    return opened_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs)
+    with attempt.answering():
+        fitted = fitted_files(attempt.store, attempt.run_id)
+    return opened_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs, fitted=fitted)
 
 
 def _decision_fidelity(
@@ -108,9 +110,8 @@ def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: P
     context = RunEvaluation(attempt, RETURNS.name)
     with ExitStack() as opened, attempt.plugin_code():
         opened.enter_context(torch_threads(1))
-        agent = plan.agent.spec.make(plan.agent.config)
-        members = min(agent.num_envs, config.episodes)
-        env = opened.enter_context(opened_environment(plan, agent, num_envs=members))
+        members = min(plan.agent.spec.make(plan.agent.config).num_envs, config.episodes)
+        env = opened.enter_context(_environment(attempt, members))
         played = evaluate_policy(
             env,
             policy,

@@ -28,12 +28,14 @@ class RunOptions:
         force: Start finished and broken runs anew.
         workers: Processes for measuring logical error rates; None for one a core.
         checkpoint_seconds: Time between checkpoints; `run_manifest` takes the manifest's.
+        again: What goes on with a run that was stopped, for people: with `force` that is not the same command.
     """
 
     store_url: str = field(default="sqlite:///results.db", repr=False)  # it may hold a password
     force: bool = False
     workers: int | None = None
     checkpoint_seconds: float = 30.0
+    again: str = "the same command"
 
 
 @dataclass(frozen=True)

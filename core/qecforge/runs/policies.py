@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from qecforge.contracts.closing import closing, closing_on_error
 from qecforge.contracts.environment import BaseEnvironment, Environment
 from qecforge.contracts.policy import WEIGHTS, SavedPolicy
 from qecforge.contracts.text import TextEnvironment
-from qecforge.errors import PluginError, StoreError, UserError, one_line
+from qecforge.errors import CheckpointError, PluginError, StoreError, UserError, one_line
 from qecforge.runs._watched import watch_steps
 
 if TYPE_CHECKING:
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from qecforge.store import Run, Store
 
 __all__ = [
+    "FITTED_KIND",
     "QUANTIZED_ARTIFACT",
     "build_environment",
+    "file_fitted",
     "fill_policy",
+    "fitted_files",
     "kept_files",
     "load_policy",
     "opened_environment",
@@ -38,6 +43,8 @@ __all__ = [
 P = TypeVar("P", bound=SavedPolicy)
 
 QUANTIZED_ARTIFACT = "quantized.safetensors"
+FITTED_KIND, _FITTED = "environment", "fitted.safetensors"
+"""Kind and name of the artifact that keeps what an environment has fitted."""
 
 
 def build_environment(
@@ -80,12 +87,49 @@ def _of_its_kind(plan: RunPlan, env: BaseEnvironment) -> BaseEnvironment:
 
 @contextmanager
 def opened_environment(
-    plan: RunPlan, agent: Agent[Any, Any], *, num_envs: int | None = None, seed: int | None = None
+    plan: RunPlan,
+    agent: Agent[Any, Any],
+    *,
+    num_envs: int | None = None,
+    seed: int | None = None,
+    fitted: Mapping[str, bytes] | None = None,
 ) -> Iterator[Any]:
-    """The environment of `build_environment`, closed with its reward at the end of the block."""
+    """The environment of `build_environment`, closed with its reward at the end of the block.
+
+    Args:
+        fitted: What `fitted_files` gives of the run whose policy is played; None where one is trained from the start.
+    """
     env = build_environment(plan, agent, num_envs=num_envs, seed=seed)
     with closing(env, f"environment {plan.environment.spec.name}"):
+        _load_fitted(env, fitted)
         yield env
+
+
+def file_fitted(store: Store, run_id: str, env: BaseEnvironment) -> None:
+    """Keep what the environment of a training has fitted (`BaseEnvironment.fitted_state`), if anything, as the run's.
+    Done before the policy is kept: a run that has one has all that plays it."""
+    if state := env.fitted_state():
+        from safetensors.numpy import save
+
+        store.add_artifact(run_id, FITTED_KIND, _FITTED, save({name: np.array(each) for name, each in state.items()}))
+
+
+def fitted_files(store: Store, run_id: str) -> dict[str, bytes]:
+    """What `file_fitted` has kept of a run, by name; none where there was nothing."""
+    return {each.name: store.read_artifact(each) for each in store.artifacts(run_id, kind=FITTED_KIND)}
+
+
+def _load_fitted(env: BaseEnvironment, files: Mapping[str, bytes] | None) -> None:
+    if not files or _FITTED not in files:
+        return
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        state = load(files[_FITTED])
+    except SafetensorError as error:
+        raise CheckpointError(f"{_FITTED}: not a safetensors file ({error}): run its manifest anew") from error
+    env.load_fitted_state(state)
 
 
 def policy_files(policy: SavedPolicy) -> Mapping[str, bytes | Path]:
@@ -209,6 +253,7 @@ def load_policy(
     agent = plan.agent.spec.make(plan.agent.config)
     env = build_environment(plan, agent, num_envs=num_envs)
     with closing_on_error(env, f"environment {run.environment}"):
+        _load_fitted(env, fitted_files(store, run.id))
         if run.quantizer is None:
             with _blaming_versions(run, registry):
                 return env, fill_policy(agent.build_policy(env), files)

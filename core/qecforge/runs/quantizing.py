@@ -18,8 +18,10 @@ from qecforge.manifest._validation import unfit_teacher
 from qecforge.registry import Registry
 from qecforge.runs.attempt import Attempt
 from qecforge.runs.policies import (
+    FITTED_KIND,
     QUANTIZED_ARTIFACT,
     fill_policy,
+    fitted_files,
     kept_files,
     opened_environment,
     plan_of_installed,
@@ -57,6 +59,8 @@ def teacher_policy(attempt: Attempt, carry_out: Callable[[RunPlan], str]) -> Pol
     if not kept:
         run_id = plan.id if isinstance(plan, Run) else carry_out(plan)
         files = {_COPIED.get(name, name): content for name, content in kept_files(store, run_id).items()}
+        if fitted := fitted_files(store, run_id):
+            store.add_artifacts(attempt.run_id, FITTED_KIND, fitted)
         kept = store.add_artifacts(attempt.run_id, "teacher", files)
         store.add_event(attempt.run_id, "teacher", {"run": run_id})
     names = {copied: name for name, copied in _COPIED.items()}
@@ -146,17 +150,17 @@ def _stored_teacher(store: Store, run_id: str) -> Run:
 
 def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
     """The student, fine-tuned against the frozen teacher by the agent; resumed where it was cut off."""
-    plan = attempt.plan
+    plan, fitted = attempt.plan, fitted_files(attempt.store, attempt.run_id)
     with ExitStack() as opened, attempt.plugin_code(restores=restored is not None):
         agent = plan.agent.spec.make(_quantization(attempt).fine_tuning)
         # The quantizer may play in `aside`, as long as its loss is in use; the training's own is not touched.
-        aside = opened.enter_context(opened_environment(plan, agent))
+        aside = opened.enter_context(opened_environment(plan, agent, fitted=fitted))
         with torch_threads(1):
             student: Policy = quantizer.prepare(teacher, aside)
             extra_loss = quantizer.extra_loss(teacher, student, aside)
         with attempt.answering():
             attempt.begin_phase("fine_tune")
-        env = opened.enter_context(opened_environment(plan, agent))
+        env = opened.enter_context(opened_environment(plan, agent, fitted=fitted))
         # The teacher has found codes already: one more does not end the fine-tuning.
         budget = plan.budget.model_copy(update={"stop_at_first_code": False})
         context = opened.enter_context(
@@ -177,7 +181,9 @@ def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> P
     from qecforge.evaluation import collect_states
 
     agent = attempt.plan.agent.spec.make(attempt.plan.agent.config)
-    with opened_environment(attempt.plan, agent) as env, torch_threads(1):
+    with attempt.answering():
+        fitted = fitted_files(attempt.store, attempt.run_id)
+    with opened_environment(attempt.plan, agent, fitted=fitted) as env, torch_threads(1):
         visited = collect_states(env, teacher, quantizer.calibration_states, seed=attempt.seed("calibration"))
         return quantizer.quantize(teacher, visited.observations)
 

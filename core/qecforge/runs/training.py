@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
+from qecforge.contracts.environment import BaseEnvironment
 from qecforge.errors import Interrupted, UserError, one_line
 from qecforge.learning.restoring import restoring
 from qecforge.runs._watched import count_from
@@ -17,7 +18,7 @@ from qecforge.runs.policies import opened_environment
 
 if TYPE_CHECKING:
     from qecforge.contracts.agent import Agent
-    from qecforge.contracts.environment import BaseEnvironment, Environment
+    from qecforge.contracts.environment import Environment
     from qecforge.manifest import Budget
 
 __all__ = ["RunContext"]
@@ -54,7 +55,7 @@ class RunContext:
         self.advanced = False
         self.step = 0
         self._attempt, self._env, self._agent, self._budget, self._restored = attempt, env, agent, budget, restored
-        self._made = ExitStack()
+        self._made, self._tests = ExitStack(), list[BaseEnvironment]()
         if restored is not None:
             self._restore_environment(restored)
         self._elapsed_before = float(restored["elapsed"]) if restored else 0.0
@@ -111,6 +112,8 @@ class RunContext:
         self.step = step
         self._pending.extend((name, step, float(value), elapsed) for name, value in metrics.items())
         self.record_discoveries()
+        with self._attempt.plugin_code():
+            self._share_fitted(self._tests)
         self._attempt.listener.on_progress(self._attempt.plan, step, total, metrics)
         spent = self._budget_spent(elapsed)
         cancelled = self._attempt.cancelled()
@@ -121,7 +124,8 @@ class RunContext:
             self.flush()
         if cancelled:
             raise Interrupted(
-                f"run {self._attempt.run_id} stopped at step {step}, its state is saved; the same command resumes it"
+                f"run {self._attempt.run_id} stopped at step {step}, its state is saved; {self._attempt.options.again} "
+                "resumes it"
             )
         return step < total and not spent
 
@@ -129,7 +133,16 @@ class RunContext:
         """See `qecforge.contracts.agent.TrainingContext.make_environment`."""
         seed = self._attempt.seed(f"environment for {purpose}")
         opened = opened_environment(self._attempt.plan, self._agent, num_envs=num_envs or self._env.num_envs, seed=seed)
-        return self._made.enter_context(opened)
+        made = self._made.enter_context(opened)
+        self._tests.append(made)
+        self._share_fitted([made])
+        return made
+
+    def _share_fitted(self, others: Sequence[BaseEnvironment]) -> None:
+        """Give what the training's environment has fitted so far to others."""
+        if others and (fitted := self._env.fitted_state()):
+            for each in others:
+                each.load_fitted_state(fitted)
 
     def record_discoveries(self) -> None:
         """Verify, prove and file what the environment has found since the last call."""

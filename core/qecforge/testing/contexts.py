@@ -80,7 +80,7 @@ class RecordingContext:
         self.discoveries: list[DiscoveredCode] = []
         self.checkpoint: dict[str, Any] | None = None
         self.begun: tuple[Any, dict[str, Any]] | None = None
-        self._make, self._made = make, ExitStack()
+        self._make, self._made, self._tests = make, ExitStack(), list[Any]()
         self._restored: Mapping[str, Any] | None = None
         if checkpoint is not None:
             env.load_state_dict(checkpoint["environment"])
@@ -114,7 +114,14 @@ class RecordingContext:
             )
         made = self._make(num_envs or self.env.num_envs, seed_for(self.seed, purpose))
         self._made.callback(made.close)
+        self._tests.append(made)
+        self._share_fitted()
         return made
+
+    def _share_fitted(self) -> None:
+        if fitted := self.env.fitted_state():
+            for each in self._tests:
+                each.load_fitted_state(fitted)
 
     def close(self) -> None:
         """Close the environments that were made."""
@@ -126,6 +133,7 @@ class RecordingContext:
         """See `qecforge.contracts.agent.TrainingContext.advance`."""
         self.advances.append(Advance(step, total, dict(metrics)))
         self.discoveries.extend(self.env.take_discoveries())
+        self._share_fitted()
         calls = len(self.advances)
         interrupted = self.interrupt_after is not None and calls >= self.interrupt_after
         goes_on = step < total and not (self.stop_after is not None and calls >= self.stop_after)

@@ -36,6 +36,7 @@ from qecforge.testing.checks.environments import (
     check_step,
     check_trials,
 )
+from qecforge.testing.checks.fitted import check_fitted
 from qecforge.testing.checks.groups import check_groups, check_invalid_rewards, check_reset_options
 from qecforge.testing.checks.play import MakeEnvironment, new_buffers, sample_actions
 from qecforge.testing.checks.views import check_view
@@ -58,6 +59,7 @@ CHECKS: dict[str, Callable[[MakeEnvironment], None]] = {
     "separation": check_separation,
     "closing": check_closing,
     "reset_options": check_reset_options,
+    "fitted": check_fitted,
     "groups": partial(check_groups, sample=sample_actions),
 }
 """Name -> check; a check raises `AssertionError` where the contract is broken."""
@@ -170,6 +172,10 @@ class EnvironmentContract:
     def test_reset_options(self) -> None:
         """See `check_reset_options`."""
         check_reset_options(self.make)
+
+    def test_fitted(self) -> None:
+        """See `check_fitted`."""
+        check_fitted(self.make)
 
     def test_groups(self) -> None:
         """See `check_groups`."""

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
-from qecforge.errors import ConfigurationError, Interrupted, RunFailed
+from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, raise_failed, say
+from qecforge.errors import ConfigurationError, Interrupted
 
 __all__ = ["evaluate_runs"]
 
@@ -66,11 +66,7 @@ def evaluate_runs(
     stopped = [each for each in outcomes if each.status == "interrupted"]
     if stopped or len(outcomes) < len(plans):
         raise Interrupted("stopped; what is through is filed, the same command does the rest")
-    if failed := [each for each in outcomes if each.status == "failed"]:
-        raise RunFailed(
-            f"run {failed[0].run_id} could not be evaluated: {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}` has the traceback"
-        )
+    raise_failed(outcomes, store, "could not be evaluated")
     if all(each.status == "skipped" for each in outcomes):
         say("nothing to do: these evaluations are there; --set changes or adds one")
     report(list(plans.values()), outcomes, store, show)

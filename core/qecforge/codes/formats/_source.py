@@ -22,7 +22,8 @@ _FORMATS: tuple[ReadableFormat, ...] = get_args(ReadableFormat)
 _MAX_BYTES = 1 << 26
 _MAGIC: dict[bytes, ReadableFormat] = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-_WORD = re.compile(r"\s*([A-Za-z][A-Za-z_0-9]*)")
+_WORD = re.compile(r"\s*([A-Za-z][A-Za-z_0-9]*)(?=[\s(\[{]|$)")
+_STIM_CIRCUIT = re.compile(r"\s*stim\.Circuit\(\s*\'\'\'(.*)\'\'\'\s*\)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,19 @@ def read_source(source: str | bytes | Path) -> CodeSource:
                 raise UnicodeDecodeError(encoding, b"", 0, 0, "no letter that a code is written in")
         except UnicodeDecodeError as error:
             raise CodeError(f"{name}: not text; expected one of the formats {', '.join(_FORMATS)}") from error
+    if isinstance(source, str):
+        source = _circuit_inside(source.removeprefix("\ufeff"))
+        if "\0" in source:
+            raise CodeError(f"{name}: not text (UTF-16 without its mark?); expected one of {', '.join(_FORMATS)}")
     if not source.strip():
         raise CodeError(f"{name}: empty; expected a code as {', '.join(_FORMATS)}")
     return CodeSource(name, source)
+
+
+def _circuit_inside(text: str) -> str:
+    """The circuit of stim's `repr` of one; any other text as it is."""
+    match = _STIM_CIRCUIT.fullmatch(text)
+    return text if match is None else match[1]
 
 
 def _is_file(path: Path) -> bool:

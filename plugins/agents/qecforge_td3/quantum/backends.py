@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.errors import ConfigurationError, one_line
+from qecforge.errors import ConfigurationError, InfrastructureError, one_line
 from qecforge_td3.quantum.circuits import Circuit
 
 if TYPE_CHECKING:
@@ -186,7 +186,9 @@ class SamplerBackend:
         try:
             result = self.seeded(rng).run(pubs, shots=shots).result()
         except Exception as error:
-            raise ConfigurationError(f"sampler {type(self.sampler).__name__}: {one_line(error, 300)}") from error
+            raise InfrastructureError(
+                f"sampler {type(self.sampler).__name__}: a job of {len(pubs)} circuits failed: {one_line(error, 300)}"
+            ) from error
         out = np.empty((len(values), shots, self.circuit.bits), np.uint8)
         for rows, each in zip(rows_of, result, strict=True):
             out[rows] = each.join_data().to_bool_array(order="little")
