@@ -19,10 +19,13 @@ PAPERS = ("environments/qecforge_code_discovery", "environments/qecforge_surface
 OF_COMMANDS = {"core/qecforge/contracts/options.py", *(f"plugins/{kind}/reproduction/spec.py" for kind in PAPERS)}
 """What makes options of fields, and the help of such options."""
 
+OF_OTHERS = {f"core/qecforge/sandbox/{name}.py" for name in ("bubblewrap", "checking")}
+"""What gives options to other programs: bubblewrap, and in remedies Docker and systemd."""
+
 LIBRARY = [
     file
     for file in [*ROOT.glob("core/qecforge/**/*.py"), *ROOT.glob("plugins/**/*.py")]
-    if "cli" not in file.relative_to(ROOT).parts and file.relative_to(ROOT).as_posix() not in OF_COMMANDS
+    if "cli" not in file.relative_to(ROOT).parts and file.relative_to(ROOT).as_posix() not in OF_COMMANDS | OF_OTHERS
 ]
 
 
