@@ -26,9 +26,8 @@ from qecforge.cli._output import (
     working,
     write,
 )
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.errors import ConfigurationError, RunFailed, printable
 from qecforge.machine.files import write_whole
-from qecforge.reporting.printable import printable
 from qecforge.reporting.tables import Column, Table, duration
 
 if TYPE_CHECKING:
@@ -206,7 +205,7 @@ def verify_code(
     emit(Table(CHECKS, checks), form)
     wrong = [check["check"] for check in checks if not check["ok"]]
     if wrong:
-        raise RunFailed(f"code {record.id} is not what the store says: {', '.join(wrong)}")
+        raise RunFailed(f"code {record.id} failed these checks: {', '.join(wrong)}")
 
 
 @app.command("import")

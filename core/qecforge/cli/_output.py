@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TextIO
 
 import typer
 
-from qecforge.errors import OlderSchema, PluginError, RunFailed, one_line
+from qecforge.errors import OlderSchema, PluginError, RunFailed, one_line, printable
 from qecforge.machine.compilation import COMPILING, told_of_compilation
 from qecforge.machine.exits import exits_refused
 from qecforge.machine.masking import masked
 from qecforge.machine.streams import mute
-from qecforge.reporting.printable import printable
 
 if TYPE_CHECKING:
     from qecforge.reporting.tables import Table
@@ -175,8 +174,7 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
     if form is Format.JSON:
         emit_json(tables.to_json(table))
     elif form is Format.CSV:
-        # Programs are given the values as they are; a terminal is not steered by them.
-        put(printable(tables.to_csv(table)) if on_terminal() else tables.to_csv(table))
+        put(tables.to_csv(table))
     elif not table.rows:
         say(empty)
     else:

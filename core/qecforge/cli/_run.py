@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qecforge.cli._evaluations.shots import enough_shots
 from qecforge.cli._output import (
     DEFAULT_STORE,
     OPTIONS,
@@ -26,7 +27,7 @@ from qecforge.cli._output import (
     write,
 )
 from qecforge.errors import ConfigurationError
-from qecforge.evaluation.built_in import SEARCH
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.executors.listeners import SeveralListeners, opened_listeners
 from qecforge.reporting.tables import Column, Table, plain, point
@@ -57,13 +58,21 @@ PLANS = (
 ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest, a YAML file.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the manifest, such as agent.total_steps=1000."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Set a value of the manifest, such as agent.total_steps=1000; can be repeated.",
+    ),
 ]
 
 
 AllowOption = Annotated[
     list[str] | None,
-    typer.Option("--allow", metavar="PATH", help="A file or folder outside of the manifest's that it may name."),
+    typer.Option(
+        "--allow",
+        metavar="PATH",
+        help="A file or folder outside the manifest's folder that the manifest may read; can be repeated.",
+    ),
 ]
 
 
@@ -88,7 +97,7 @@ ExecutorOptionsOption = Annotated[
     typer.Option(
         "--executor-option",
         metavar="NAME=VALUE",
-        help="An option of the executor. "
+        help="Set an option of the executor; can be repeated. "
         + ". ".join(
             f"{name}: {', '.join(kind.options.model_fields)}"
             for name, kind in EXECUTORS.items()
@@ -120,12 +129,12 @@ def run(
         typer.Option(
             "--listener",
             metavar="NAME[:FIELD=VALUE,...]",
-            help="Tell a listener of a plugin, such as a tracker of experiments, what happens; may be given again.",
+            help="Report the progress of the runs to a listener, such as a tracker of experiments; can be repeated.",
         ),
     ] = None,
     allow: AllowOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Start finished, failed and interrupted runs again from the beginning.")
+        bool, typer.Option("--force", help="Start every run again from the beginning, finished ones too.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")] = False,
     show: Annotated[int, typer.Option("--show", min=0, help="Number of codes to print in full, best first.")] = 1,
@@ -135,7 +144,7 @@ def run(
 
     Finished runs are skipped; interrupted and failed runs are resumed.
 
-    --format writes a table of the codes found or, with --dry-run, of the runs.
+    --format: of the table of the codes found or, with --dry-run, of the runs.
     """
     from qecforge.cli._progress import show_progress
     from qecforge.executors import run_manifest
@@ -143,7 +152,7 @@ def run(
     from qecforge.runs.listener import RunOptions
 
     if show != 1 and form is not Format.TABLE:
-        raise ConfigurationError("--show applies to the text report: leave it out, or --format")
+        raise ConfigurationError("--show and --format exclude each other: leave one of them out")
     from qecforge.manifest import load_manifest
 
     of_executor = _pairs(executor_options or ())
@@ -166,7 +175,7 @@ def run(
             allow=allow,
         )
         options = replace(options, again=f"`{again}` (without --force)")
-    with opened_listeners(listeners or (), registry, say) as others, show_progress() as listener:
+    with opened_listeners(listeners or (), registry, say) as others, show_progress(force=True) as listener:
         outcomes = run_manifest(
             loaded,
             options=options,
@@ -182,7 +191,7 @@ def run(
 def report(
     plans: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store: str, show: int, form: Format = Format.TABLE
 ) -> None:
-    """What runs found and what was measured of them, on stdout.
+    """Print the codes that runs found and what was measured of them.
 
     Args:
         show: Codes to print in full.
@@ -292,8 +301,11 @@ def _state(plan: RunPlan, run: Run | None, force: bool) -> str:
         return "new"
     if force or run.status != "finished":
         return f"{run.status}, will be {'run anew' if force else 'resumed'}"
-    missing = missing_evaluations(plan, run)
-    return f"finished, will be {'evaluated: ' + ', '.join(missing) if missing else 'skipped'}"
+    enough = enough_shots(plan, run)
+    missing = [name for name in missing_evaluations(plan, run) if enough is None or name != LOGICAL_ERROR_RATE.name]
+    if missing:
+        return ", ".join(filter(None, ("finished", enough, f"will be evaluated: {', '.join(missing)}")))
+    return f"finished, {enough or 'will be skipped'}"
 
 
 def _codes_of(outcomes: Sequence[RunOutcome], store_url: str) -> list[CodeRecord]:
@@ -372,7 +384,7 @@ def _report(
     if not codes:
         looked = {plan.identity for plan in runs if _looks_for_codes(plan)}
         if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
-            say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
+            say("no code was found; try more steps (--set agent.total_steps=N), more gates or other seeds")
         return
     width = terminal_width()
     with open_store(store_url) as store:

@@ -18,7 +18,7 @@ Step: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[n
 
 
 class FilledSteps:
-    """`reset` and `step` of an environment, which fill `out` also where the environment does not take or fill it.
+    """`reset` and `step` of an environment, which fill `out` even if the environment ignores it.
 
     Args:
         env: Closed by whoever made it.

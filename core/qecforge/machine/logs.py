@@ -9,6 +9,7 @@ from logging.handlers import QueueHandler
 from pathlib import Path
 
 from qecforge.errors import ConfigurationError
+from qecforge.machine.files import why_not
 
 __all__ = ["hand_on_logs", "log_as_elsewhere", "log_level", "write_logs"]
 
@@ -37,9 +38,9 @@ def write_logs(verbosity: int = 0, file: Path | None = None) -> None:
     if file is not None:
         try:
             handlers.append(logging.FileHandler(file, encoding="utf-8"))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"`log_file`: {file} cannot be written ({error.strerror}): choose another place", parameter="log_file"
+                f"`log_file`: {file} cannot be written ({why_not(error)}): choose another place", parameter="log_file"
             ) from error
         handlers[-1].setLevel(logging.DEBUG)
     for handler in handlers:

@@ -265,7 +265,9 @@ def _ordered(
     for key in [order_by] if isinstance(order_by, str) else order_by:
         column = columns.get(key.removeprefix("-"))
         if column is None:
-            raise ConfigurationError(f"order_by: got {key!r}, expected of {', '.join(columns)}, with - for descending")
+            raise ConfigurationError(
+                f"order_by: got {key!r}, expected one of {', '.join(columns)}, with - in front for descending order"
+            )
         if chosen:
             column = case((column.is_not(None), column))
         ordered = column.desc() if key.startswith("-") else column.asc()

@@ -178,7 +178,7 @@ class RunStore(StoreBase):
         which is gone is `interrupted`, and so is one without a lock, from before schema 0002."""
         statuses = [status] if isinstance(status, str) else status
         if unknown := set(statuses or ()) - set(RUN_STATUSES):
-            raise ConfigurationError(f"status: got {sorted(unknown)}, expected of {', '.join(RUN_STATUSES)}")
+            raise ConfigurationError(f"status: got {sorted(unknown)}, expected some of {', '.join(RUN_STATUSES)}")
         query = select(RunRow.__table__).order_by(RunRow.created_at.desc(), RunRow.id)
         wanted = {
             RunRow.name: name,

@@ -203,6 +203,8 @@ class Database:
                 f"{self.place}: the text {one_line(error.object, 100)!r} is not Unicode, which a store keeps: give "
                 "another one"
             ) from error
+        except UnicodeError as error:  # of a host's name
+            raise StoreError(f"{self.place}: no host can have this name ({error}): correct the URL") from error
 
     def _explain(self, message: str) -> str:
         for symptom, remedy in _REMEDIES.items():

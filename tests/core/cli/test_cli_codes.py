@@ -176,7 +176,7 @@ def test_verify_finds_what_is_wrong(code_id, folder, change, what):
     assert result.exit_code == 1
     assert "no" in result.stdout
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"code {code_id} is not what the store says: {what}")
+    assert line.startswith(f"code {code_id} failed these checks: {what}")
 
 
 def test_show_has_error_rates_with_intervals(code_id):

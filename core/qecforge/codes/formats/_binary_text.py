@@ -197,7 +197,7 @@ def _digits(half: str, index: int) -> str:
         raise CodeError(
             f"check matrix row {index}: {shown(half.strip())} is either one row of {sum(map(len, words))} entries "
             "(write it "
-            f"without commas) or {len(words)} rows (write one a line)"
+            f"without commas) or {len(words)} rows (write each on a line of its own)"
         )
     digits = []
     for word in words:

@@ -178,7 +178,7 @@ def _line_readings(lines: list[tuple[str, str]]) -> list[_Generator]:
             raise CodeError(
                 f"{where}: {shown(line)} is either one generator, the product of these (write it with * instead of "
                 "commas), "
-                f"or {len(items)} generators of weight 1 (write one a line)"
+                f"or {len(items)} generators of weight 1 (write each on a line of its own)"
             )
         generators += [_generator(item, where) for item in items]
     return generators
@@ -212,9 +212,8 @@ class _Words:
         if n is not None and sum(lengths) == n and not any(word[0] in "+-" for word in self.words[1:]):
             return ["".join(self.words)]
         raise CodeError(
-            f"{self.where}: {shown(' '.join(self.words))} is either {len(self.words)} generators (write one a line, "
-            "or commas "
-            f"between) or one on {sum(lengths)} qubits (write it without blanks)"
+            f"{self.where}: {shown(' '.join(self.words))} is either {len(self.words)} generators (write each on a "
+            f"line of its own, or commas between them) or one on {sum(lengths)} qubits (write it without blanks)"
         )
 
 
@@ -260,8 +259,7 @@ def _aligned(generators: list[_Generator]) -> list[str]:
         if not any(0 in each.letters for each in sparse):
             raise CodeError(
                 "no generator names qubit 0: either qubits are numbered from 1 (number them from 0), or qubit 0 of "
-                f"{n} is "
-                "touched by none (write I0 in one of them)"
+                f"{n} is acted on by none of them (write I0 in one)"
             )
     if (n or 0) * len(generators) > _MOST_LETTERS:
         raise CodeError(f"{len(generators)} Paulis on {n} qubits; expected at most {_MOST_LETTERS} letters in all")

@@ -11,6 +11,7 @@ from qecforge.codes.formats._binary_text import is_binary_text
 from qecforge.codes.formats._lines import shown
 from qecforge.codes.formats._pauli_text import is_pauli_text
 from qecforge.errors import CodeError, did_you_mean
+from qecforge.machine.files import size_words, too_large
 
 __all__ = ["CodeFormat", "CodeSource", "ReadableFormat", "read_source", "recognised", "require_format"]
 
@@ -19,7 +20,7 @@ ReadableFormat: TypeAlias = Literal[
     "paulis", "json", "stim", "qasm3", "alist", "check_matrix", "qasm2", "mtx", "npy", "npz"
 ]
 _FORMATS: tuple[ReadableFormat, ...] = get_args(ReadableFormat)
-_MAX_BYTES = 1 << 26
+_MAX_BYTES = 64_000_000
 _MAGIC: dict[bytes, ReadableFormat] = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _WORD = re.compile(r"\s*([A-Za-z][A-Za-z_0-9]*)(?=[\s(\[{]|$)")
@@ -70,10 +71,13 @@ def read_source(source: str | bytes | Path) -> CodeSource:
         try:
             with source.open("rb") as file:
                 source = file.read(_MAX_BYTES + 1)
+                large = too_large(file, _MAX_BYTES) if len(source) > _MAX_BYTES else ""
         except OSError as error:
             raise CodeError(f"{name}: cannot be read ({error.strerror or error}); expected a file of a code") from error
+        if large:
+            raise CodeError(f"{name}: {large}: give the file of a code")
     if len(source) > _MAX_BYTES:
-        raise CodeError(f"{name}: larger than {_MAX_BYTES >> 20} MiB; expected a code")
+        raise CodeError(f"{name}: has more than {size_words(_MAX_BYTES)}: give a code")
     if isinstance(source, bytes) and not any(source.startswith(magic) for magic in _MAGIC):
         encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if source.startswith(mark)), "utf-8")
         try:
@@ -126,7 +130,7 @@ def recognised(source: CodeSource) -> ReadableFormat:
         return "stim"
     alone = source.name == "code" and "\n" not in text.strip()
     hint = ", and there is no file of that name" if alone else ""
-    raise CodeError(f"{shown(text)} is no code in a format known here{hint}; expected one of {', '.join(_FORMATS)}")
+    raise CodeError(f"{shown(text)} is not a code in a known format{hint}; expected one of {', '.join(_FORMATS)}")
 
 
 def _is_alist(text: str) -> bool:

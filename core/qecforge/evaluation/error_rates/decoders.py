@@ -73,7 +73,7 @@ def resolve_decoder(name: str, circuit: stim.Circuit, *, matching_first: bool = 
     if name == "pymatching" and (error := non_graphlike_error(model)) is not None:
         raise DecoderError(
             f"decoder pymatching: the error model has a fault that flips detectors {', '.join(f'D{d}' for d in error)} "
-            f"together and does not split into edges, expected at most two detectors a fault; {_INSTEAD}"
+            f"together and does not split into edges, expected at most two detectors for each fault; {_INSTEAD}"
         )
     make_decoder(name)
     return name

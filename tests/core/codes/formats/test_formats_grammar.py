@@ -91,7 +91,7 @@ def test_matrices_with_one_reading(text):
     [
         ("XXXX IIII\nIIII ZZZZ", ("2 generators", "one on 8 qubits")),
         ("XX ZZ", ("2 generators", "one on 4 qubits")),
-        ("X1 X2\nZ1 Z2", ("numbered from 1", "qubit 0 of 3 is touched by none")),
+        ("X1 X2\nZ1 Z2", ("numbered from 1", "qubit 0 of 3 is acted on by none")),
         ("X0, X1", ("the product of these", "2 generators of weight 1")),
         ("1100,0011", ("one row of 8 entries", "2 rows")),
         ("-ixx\n+izz", ("the identity on the first qubit", "imaginary phase")),
@@ -317,15 +317,15 @@ def test_lower_case_circuits_and_fresh_resets():
     ("statements", "message"),
     [
         ("gate g a { h b; } g q[0];", "line 1: gate g: 'b' is none of its qubits"),
-        ("gate g a { g a; } g q[0];", "'g a' is not a Clifford gate known here"),
+        ("gate g a { g a; } g q[0];", "'g a' is not a known Clifford gate"),
         ("gate g a { h a; }\n\ng q[0], q[1];", r"line 3: g on 2 operand\(s\); expected 1"),
         ("gate g(t) a { rz(t) a; } g(pi/3) q[0];", "a rotation by 1.0472 is not a Clifford gate"),
         ("gate g(t) a { rz(t) a; } g q[0];", r"g with 0 angle\(s\); its definition has 1"),
         ("rz(__import__('os')) q[0];", "cannot be read"),
         ("rz(2**9) q[0];", "cannot be read"),
         ("rz(theta) q[0];", "'theta' is no number"),
-        ("measure q[0];", "is not a Clifford gate known here"),
-        ("if (c == 1) x q[0];", "is not a Clifford gate"),
+        ("measure q[0];", "is not a known Clifford gate"),
+        ("if (c == 1) x q[0];", "is not a known Clifford gate"),
     ],
 )
 def test_openqasm_that_is_no_encoder(statements, message):
