@@ -12,6 +12,7 @@
     │   ├── CheckpointError       a checkpoint that is damaged or belongs to another run
     │   ├── RunBusy               a run that another process carries out at this moment
     │   ├── InfrastructureError   what scores (a sandbox, a device) is out of order; the run resumes once it is not
+    │   │   └── SandboxUnavailable  programs cannot be isolated on this machine, so none is run
     │   └── MissingDependency     an optional package is needed; names what to install
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
     └── Interrupted               a run was cancelled and its state saved; the CLI exits with 130
@@ -40,6 +41,7 @@ __all__ = [
     "QecforgeError",
     "RunBusy",
     "RunFailed",
+    "SandboxUnavailable",
     "StoreError",
     "UserError",
     "did_you_mean",
@@ -220,6 +222,10 @@ class RunBusy(UserError):
 class InfrastructureError(UserError):
     """What scores, such as a sandbox or a device, is out of order. Nothing is learned from that: the run is
     interrupted, and the same command resumes it from its last checkpoint."""
+
+
+class SandboxUnavailable(InfrastructureError):
+    """Programs cannot be isolated on this machine, so none is run; the message says what to install or to set."""
 
 
 class MissingDependency(UserError, ImportError):

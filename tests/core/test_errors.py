@@ -30,6 +30,9 @@ PAPERS = ("environments/qecforge_code_discovery", "environments/qecforge_surface
 OF_COMMANDS = {"core/qecforge/contracts/options.py", *(f"plugins/{kind}/reproduction/spec.py" for kind in PAPERS)}
 """What makes options of fields, and the help of such options."""
 
+OF_OTHERS = {f"core/qecforge/sandbox/{name}.py" for name in ("bubblewrap", "checking")}
+"""What gives options to other programs: bubblewrap, and in remedies Docker and systemd."""
+
 HARD = "a\n\r\t\x00\x1b[2J\x1e\x7f\x85\x9b\u200b\u2028\u2029\u202a\u202e\u2066\u2069\ud800\udcff\U000e0001 é字$`"
 TEXTS = st.text(st.one_of(st.sampled_from(HARD), st.characters(codec=None)), max_size=30)
 """Of all characters, lone surrogates among them."""
@@ -37,7 +40,7 @@ TEXTS = st.text(st.one_of(st.sampled_from(HARD), st.characters(codec=None)), max
 LIBRARY = [
     file
     for file in [*ROOT.glob("core/qecforge/**/*.py"), *ROOT.glob("plugins/**/*.py")]
-    if "cli" not in file.relative_to(ROOT).parts and file.relative_to(ROOT).as_posix() not in OF_COMMANDS
+    if "cli" not in file.relative_to(ROOT).parts and file.relative_to(ROOT).as_posix() not in OF_COMMANDS | OF_OTHERS
 ]
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs
+from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs, _sandbox
 from qecforge.cli._output import in_options, say, shielded
 from qecforge.contracts.refusals import refusal
 from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
@@ -125,6 +125,7 @@ app.add_typer(_runs.app, name="runs")
 _run_figures.register(_runs.app)
 app.add_typer(_codes.app, name="codes")
 app.add_typer(_reproduce.app, name="reproduce")
+app.add_typer(_sandbox.app, name="sandbox")
 _report.register(app)
 _bench.register(app)
 for _group in (app, *(each.typer_instance for each in app.registered_groups)):
