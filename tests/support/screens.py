@@ -22,6 +22,7 @@ from qecforge import Store
 from qecforge.cli import _output
 from qecforge.codes import load_code
 from qecforge.evaluation.error_rates.records import ErrorCounts
+from qecforge.machine.processes import this_process
 from qecforge.store import _sql
 from qecforge.testing.examples import discovered, distance, example_task
 
@@ -87,7 +88,7 @@ def fill() -> str:
             for seed in range(2):
                 run = begin(store, "learning_rates", seed, "ppo", {"agent.learning_rate": float(rate)})
                 store.mark_run(run, "finished")
-        begin(store, "long_search", 0, "ppo", {})
+        store.take_run_lock(begin(store, "long_search", 0, "ppo", {}), "0" * 32, this_process())
         run = begin(store, "steane", 0, "ppo", {})
         encoder = (ROOT / "examples" / "codes" / "7_1_3_9.stim").read_text(encoding="utf-8")
         code = load_code(encoder.encode(), "stim", k=1)

@@ -66,7 +66,7 @@ def test_a_policy_that_fits_no_other_format_says_so(run):
             "use --format files"
         )
     assert not Path("policy").exists()
-    assert "--format files needs a folder" in one_line(invoke(*export, "files"))
+    assert "--format files writes a folder" in one_line(invoke(*export, "files"))
     Path("taken").write_text("mine")
     assert "--out: taken cannot be used as a folder" in one_line(invoke(*export, "files", "--out", "taken"))
     assert Path("taken").read_text() == "mine"

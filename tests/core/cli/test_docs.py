@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from isolation import why_not_isolated
 from pages import blocks
 
 from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
@@ -103,6 +104,8 @@ def pages_with(language):
 def test_python_blocks_run(path, folder, request, capsys):
     if path.name in FILLED:
         shutil.copytree(request.getfixturevalue(FILLED[path.name]), folder, dirs_exist_ok=True)
+    if path.name == "sandbox.md" and why_not_isolated():
+        pytest.skip(f"programs cannot be isolated here: {why_not_isolated()}")
     names = {"__name__": "__main__"}
     for title, text in blocks(path, "python"):
         if not title:
@@ -122,6 +125,8 @@ def test_python_blocks_run(path, folder, request, capsys):
         ]
         assert "['passed', 'failed']" in capsys.readouterr().out
         assert names["context"].metrics["episode_return"][-1] > 0.9
+    if path.name == "sandbox.md":
+        assert "['passed', 'failed', 'error', 'timeout']\n0.5 test_adds: line 6: " in capsys.readouterr().out
     if path.name == "plugin.md":
         check_view(names["VIEW"])
         best, states = names["policy"].act(names["states"]), names["states"]
@@ -212,7 +217,7 @@ def test_shell_lines_name_commands_and_options_that_exist(path):
     reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     shell = "".join(text for _, text in blocks(path, "bash"))
     text = shell + "\n".join(re.findall(r"`(qecforge [^`]*)`", path.read_text(encoding="utf-8")))
-    for command in re.findall(r"qecforge ((?:plugins|runs|codes|reproduce|examples) [a-z-]+|[a-z]+)\b", text):
+    for command in re.findall(r"qecforge ((?:plugins|runs|codes|reproduce|examples|sandbox) [a-z-]+|[a-z]+)\b", text):
         assert f"## qecforge {command}\n" in reference, command
     for option in re.findall(r"qecforge [^\n`]*?(--[a-z-]+)", text):
         assert f"`{option}" in reference, option
@@ -228,3 +233,12 @@ def test_links_lead_somewhere(path):
 def test_navigation_has_every_page():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert set(re.findall(r"([a-z_]+\.md)", text)) == {path.name for path in (ROOT / "docs").glob("*.md")}
+
+
+def test_usage_lines_have_single_brackets_and_arguments_in_capitals():
+    usages = [line for title, line in re.findall(r"```(text)\n(qecforge .*)\n```", PAGES["cli"]())]
+    assert len(usages) > 20
+    for usage in usages:
+        assert not re.search(r"\[\[|\{\{|\]\]|\.\.\.\S*\.\.\.", usage), usage
+        for argument in re.findall(r"[\[{]([^\]}]+)[\]}]", usage):
+            assert argument == argument.upper(), usage
