@@ -1,8 +1,8 @@
 """TD3 on Humanoid-v4 beside Stable-Baselines3 and sbx, and the fit of qtDNN beside torch's Adam: CPU time.
 
 All train with one update of 256 transitions for each step, on networks of two hidden layers of 256 units, and take
-turns in one process: a round of steps each, of which the fastest counts (other work on the machine slows all of them). What
-qecforge does besides, with its circuits and qtDNN, is compared with the plain TD3 of the faster peer.
+turns in one process: a round of steps each, of which the fastest counts (other work on the machine slows all of them).
+What qecforge does besides, with its circuits and qtDNN, is compared with the plain TD3 of the faster peer.
 
     python benchmarks/td3_speed.py [--quick]
 """

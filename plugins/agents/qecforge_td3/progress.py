@@ -132,7 +132,8 @@ def circuit_metrics(q_in: NDArray[np.float32], config: TD3Config) -> dict[str, f
 
     Returns:
         `cz_fraction`: share of the CZs that fire, their two qubits being different; `cz_pairs`: mean number of
-        different pairs that a circuit's CZs join; `peak_register`: mean of the most qubits that the simulation of one holds.
+        different pairs that a circuit's CZs join; `peak_register`: mean of the most qubits that the
+        simulation of one holds.
     """
     angles, pairs = angles_and_pairs(q_in, config.qubits, config.layers)
     found = circuit_statistics(angles, pairs, config.rotation)
