@@ -32,7 +32,7 @@ class TestHybrid(ContinuousAgentContract):
 
     spec = qecforge_agents()[0]
     settings = (
-        SMALL | CIRCUIT | {"total_steps": 3500, "normalize_observations": True, "n_step": 2, "critic": "layer_norm"}
+        SMALL | CIRCUIT | {"total_steps": 5000, "normalize_observations": True, "n_step": 2, "critic": "layer_norm"}
     )
 
 
