@@ -1,8 +1,11 @@
 """Run what README and docs tell a user to run, in a fresh environment: `scripts/check --docs [PAGE]...`.
 
-A copy of the tree is made, and a virtual environment into which the page's own `pip install` lines install. Each page's
-shell lines are run in order, with the ids, manifests and files that the page means; then its Python blocks; and every
-`qecforge` command that it names has the options that it is named with. Minutes to an hour, with the network for pip.
+Each page is followed in a copy of the tree, in a virtual environment into which the page's own `pip install` lines
+install; pages that install the same share one. Each page's shell lines are run in order, with the ids, manifests and
+files that the page means; then its Python blocks; and every `qecforge` command that it names has the options that it is
+named with. What would take long, or needs other machines, is run with less to do (`INSTEAD`). What was run otherwise
+than the page says, or not at all, is listed at the end with the reason. Some twenty minutes on two idle cores, with the
+network for pip.
 
     scripts/check --docs README.md docs/store.md
     scripts/check --docs --python .venv/bin/python docs/steering.md     # an environment that is there; no pip
@@ -19,7 +22,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,24 +30,70 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 INSTALL = "pip install -c constraints.txt -e '.[plots,baselines,test]'"
 """For pages that take the package for granted."""
-NOT_RUN = {
-    "pytest": "the tests are `scripts/check`",
-    "python -m pytest": "the tests of the page's plugin are tests/third_party/test_plugin_page.py",
+_RAY = "export HOME=$PWD RAY_TMPDIR=$PWD/ray RAY_AUTH_MODE=token"
+INSTEAD: Mapping[str, tuple[str, str]] = {
+    "pytest": ("pytest tests/core/test_errors.py tests/core/test_public_api.py", "`scripts/check` runs all tests"),
+    "qecforge run examples/apq.yaml": (
+        "{} --set agent.total_steps=20480 --set quantizer.fine_tune.total_steps=4096"
+        " --set evaluation.decision_fidelity.states=1000 --set evaluation.search.episodes=32",
+        "it trains for minutes",
+    ),
+    "qecforge reproduce apq --quick": (
+        "{} --seeds 1 --methods fp32,ptq,apq --set agent.total_steps=20480 --set evaluation.search.episodes=32"
+        " --set evaluation.logical_error_rate.shots=1000",
+        "it trains for minutes",
+    ),
+    "qecforge run examples/steering/drift_d5.yaml": (
+        "{} --set agent.total_epochs=300 --set agent.snapshots=13",
+        "it trains for minutes",
+    ),
+    "qecforge reproduce steering --quick": ("{} --seeds 1 --results drift,decoder", "it trains for minutes"),
+    "ray get-auth-token --generate": ("export HOME=$PWD; {}", "a folder of its own for the token"),
+    "ray start --head --port 6379": (
+        f"{_RAY}; ray start --head --port 6391 --num-cpus 4 --block >head.log 2>&1 &"
+        " echo $! >head.pid;"
+        " until grep -q 'ray start --address' head.log; do kill -0 $(cat head.pid); sleep 1; done",
+        "a second machine: here both nodes are on this one",
+    ),
+    "ray start --address FIRST:6379": (
+        f"{_RAY}; ray start --address 127.0.0.1:6391 --num-cpus 4 --block >node.log 2>&1 &"
+        " echo $! >node.pid; until grep -q 'Ray runtime started' node.log; do kill -0 $(cat node.pid); sleep 1; done",
+        "a second machine: here both nodes are on this one",
+    ),
+    "qecforge run examples/steane.yaml --executor ray --executor-option address=auto": (
+        f"{_RAY}; "
+        "qecforge run examples/steane.yaml --force --executor ray --executor-option address=auto"
+        " --executor-option num_cpus=4 --executor-option num_gpus=0 --executor-option memory=1GiB"
+        " --set agent.total_steps=50_000",
+        "a GPU, and 8 GiB of memory for Ray",
+    ),
 }
+"""Beginnings of lines that take long or need another machine: what is run in their place ({} is the line), and why."""
 FIRST = {
     "docs/manifest.md": ("qecforge run examples/five_qubit.yaml",),
     "docs/quantization.md": ("qecforge run FILE --set 'seeds=[0, 1]'",),
     "docs/store.md": ("qecforge run examples/steane.yaml",),
 }
 """What a page says in words, or on another page, that comes before its blocks."""
+LAST = {"docs/executors.md": ("for each in node head; do kill $(cat $each.pid) || true; done",)}
+"""What ends the processes that a page started."""
+LONGEST = 1800
+"""Seconds for a line; one that takes more has failed."""
 
 _BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"`(qecforge [^`\n]+)`")
+_OURS = "pip install -c constraints.txt"
+"""How a line begins that installs qecforge, from the tree."""
 
 
 @dataclass
 class Page:
-    """A page and the folder in which a reader of it would stand."""
+    """A page, a copy of the tree, and the folder in which a reader of it would stand.
+
+    Attributes:
+        failures: A text for each, once it was checked.
+        otherwise: A line for each part that was not run as the page has it.
+    """
 
     name: str
     tree: Path
@@ -52,39 +101,47 @@ class Page:
     python: Path
     pip: bool
     failures: list[str] = field(default_factory=list)
+    otherwise: list[str] = field(default_factory=list)
 
-    def check(self) -> list[str]:
-        """Run all of it; gives a line for each failure."""
-        blocks = _BLOCK.findall((ROOT / self.name).read_text(encoding="utf-8"))
-        for language, title, text in blocks:
+    def check(self) -> None:
+        """Run all of it."""
+        found = blocks(self.name)
+        for language, title, text in found:
             if title:
                 path = self.folder / title
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             elif language == "yaml" and not (self.folder / "page.yaml").exists():
                 (self.folder / "page.yaml").write_text(text, encoding="utf-8")
-        shell = [line for language, title, text in blocks if language == "bash" and not title for line in _lines(text)]
-        if self.pip and not any(line.startswith("pip install -c") for line in shell):
-            self.run(INSTALL, self.tree)
+        shell = shell_lines(self.name)
         for line in (*FIRST.get(self.name, ()), *shell):
             self.shell(line)
-        program = "\n".join(text for language, title, text in blocks if language == "python" and not title)
+        program = "\n".join(text for language, title, text in found if language == "python" and not title)
         if program:
             (self.folder / "page.py").write_text(program, encoding="utf-8")
-            self.run("python page.py", self.folder)
+            self.run("python page.py")
+        for line in LAST.get(self.name, ()):
+            self.run(line)
         self.named(shell)
-        return self.failures
 
     def shell(self, line: str) -> None:
-        """One line of the page. Parts with a reason not to be run are left out."""
-        for part in line.split(" && "):
-            why = next((reason for start, reason in NOT_RUN.items() if part.startswith(start)), None)
-            if why is None and not self.pip and part.startswith("pip install"):
-                why = "the environment is given"
-            if why is not None:
-                say(f"  left out ({why}): {part}")
+        """One line of the page. What has a reason not to be run as it is, is run otherwise or left out."""
+        for part in (" ".join(each.split()) for each in line.split(" && ")):
+            if not self.pip and part.startswith("pip install"):
+                self.note(f"left out (the environment is given): {part}")
                 continue
-            self.run(self.filled(part), self.folder)
+            start = max((each for each in INSTEAD if part.startswith(each)), key=len, default=None)
+            if start is None:
+                self.run(self.filled(part))
+                continue
+            replaced, why = INSTEAD[start]
+            self.note(f"not as it is ({why}): {part}")
+            self.run(self.filled(replaced.replace("{}", part)))
+
+    def note(self, line: str) -> None:
+        """Say and keep what is done otherwise."""
+        say(f"  {line}")
+        self.otherwise.append(f"{self.name}: {line}")
 
     def filled(self, line: str) -> str:
         """With the ids of runs for RUN, newest first, and the page's first manifest for FILE."""
@@ -95,7 +152,7 @@ class Page:
 
     def ids(self) -> list[str]:
         """Of finished runs in the page's store, newest first."""
-        listed = self.done("qecforge runs list --status finished --format csv", self.folder)
+        listed = self.done("qecforge runs list --status finished --format csv")
         return [row.split(",")[0] for row in listed.stdout.splitlines()[1:]]
 
     def named(self, shell: list[str]) -> None:
@@ -103,11 +160,11 @@ class Page:
         text = "\n".join([*shell, *_NAMED.findall((ROOT / self.name).read_text(encoding="utf-8"))])
         wanted: dict[str, set[str]] = {}
         for line in re.findall(r"qecforge [^\n#|]*", text):
-            command = re.match(r"qecforge((?: [a-z][a-z-]*)*)", line)
+            command = re.match(r"qecforge((?: [a-z][a-z0-9_-]*)*)", line)
             path = self.command(command[1].split() if command else [])
             wanted.setdefault(path, set()).update(re.findall(r"(?<= )--[a-z][a-z-]*", line))
         for path, options in sorted(wanted.items()):
-            shown = self.done(f"qecforge {path} --help", self.folder).stdout
+            shown = self.done(f"qecforge {path} --help").stdout
             lacking = sorted(option for option in options - {"--debug", "--version", "--help"} if option not in shown)
             if not shown or lacking:
                 self.failures.append(f"{self.name}: `qecforge {path}` has no {', '.join(lacking) or 'help'}")
@@ -115,17 +172,17 @@ class Page:
     def command(self, words: list[str]) -> str:
         """The longest beginning of the words that is a command; the others are its arguments."""
         for length in range(min(len(words), 3), 0, -1):
-            if self.done(f"qecforge {' '.join(words[:length])} --help", self.folder).returncode == 0:
-                usage = self.done(f"qecforge {' '.join(words[:length])} --help", self.folder).stdout.split("[")[0]
-                if " ".join(words[:length]) in " ".join(usage.split()):
-                    return " ".join(words[:length])
+            helped = self.done(f"qecforge {' '.join(words[:length])} --help")
+            usage = " ".join(helped.stdout.split("[")[0].split())
+            if helped.returncode == 0 and " ".join(words[:length]) in usage:
+                return " ".join(words[:length])
         return " ".join(words)
 
-    def run(self, line: str, folder: Path) -> None:
+    def run(self, line: str) -> None:
         """Run a shell line and note whether it failed."""
         say(f"  {line}")
         started = time.monotonic()
-        done = self.done(line, folder)
+        done = self.done(line)
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
             self.failures.append(f"{self.name}: exit code {done.returncode} of {line}\n{last}")
@@ -133,19 +190,37 @@ class Page:
         else:
             say(f"    {time.monotonic() - started:.0f} s")
 
-    def done(self, line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        """Run a shell line in the page's environment."""
-        environment = {**os.environ, "PATH": f"{self.python.parent}:{os.environ['PATH']}"}
+    def done(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a shell line in the page's environment. Exit code 124: it took more than `LONGEST`."""
+        others = [each for each in os.environ["PATH"].split(":") if not (Path(each).parent / "pyvenv.cfg").exists()]
+        environment = {**os.environ, "PATH": ":".join([str(self.python.parent), *others])}
         environment |= {"VIRTUAL_ENV": str(self.python.parents[1])}
         environment.pop("PYTHONPATH", None)
         return subprocess.run(  # noqa: S603
-            ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
-            cwd=folder,
+            ["timeout", str(LONGEST), "bash", "-euo", "pipefail", "-c", line],  # noqa: S607
+            cwd=self.tree if line.startswith(_OURS) else self.folder,
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
+
+
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """Language, title and text of each block of code."""
+    return _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+
+
+def shell_lines(page: str) -> list[str]:
+    """The page's shell lines, in order."""
+    return [line for language, title, text in blocks(page) if language == "bash" and not title for line in _lines(text)]
+
+
+def installed(page: str) -> tuple[str, ...]:
+    """The lines that install what the page needs, by which pages share an environment: its own, behind `INSTALL` where
+    it takes qecforge for granted."""
+    parts = [part for line in shell_lines(page) for part in line.split(" && ") if part.startswith("pip install")]
+    return tuple(parts) if any(part.startswith(_OURS) for part in parts) else (INSTALL, *parts)
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -183,17 +258,31 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"{unknown[0]} is no page; expected some of {', '.join(PAGES)}")
     failures: list[str] = []
-    for name in asked.pages or PAGES:
-        say(name)
-        with tempfile.TemporaryDirectory() as temporary:
-            tree = copied(Path(temporary) / "qecforge")
-            titled = any(title for _, title, _ in _BLOCK.findall((ROOT / name).read_text(encoding="utf-8")))
-            folder = tree if not titled else Path(temporary) / "page"
-            folder.mkdir(exist_ok=True)
-            if asked.python is None:
-                venv.create(Path(temporary) / "environment", with_pip=True)
-            python = asked.python.absolute() if asked.python else Path(temporary) / "environment" / "bin" / "python"
-            failures += Page(name, tree, folder, python, pip=asked.python is None).check()
+    otherwise: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="docs") as temporary:
+        environments: dict[tuple[str, ...], Path] = {}
+        for number, name in enumerate(asked.pages or PAGES):
+            say(name)
+            lines = installed(name)
+            python = asked.python.absolute() if asked.python else environments.get(lines)
+            fresh = python is None
+            if python is None:
+                place = Path(temporary) / f"e{len(environments)}"
+                venv.create(place, with_pip=True)
+                python = environments[lines] = place / "bin" / "python"
+            tree = copied(Path(temporary) / f"t{number}")
+            folder = tree
+            if any(title for _, title, _ in blocks(name)):  # its files are a project of their own
+                folder = Path(temporary) / f"p{number}"
+                folder.mkdir()
+            page = Page(name, tree, folder, python, pip=asked.python is None)
+            if fresh and lines[0] == INSTALL:
+                page.run(INSTALL)
+            page.check()
+            failures += page.failures
+            otherwise += page.otherwise
+    for line in otherwise:
+        say(f"\n{line}")
     for failure in failures:
         say(f"\n{failure}")
     say(f"\n{len(failures)} failures" if failures else "\nall that the pages say can be done")

@@ -1,20 +1,14 @@
 """A plugin for tests of the core: an environment that finds the five-qubit code, an agent that walks at random, and two
 quantizers for it."""
 
-from collections.abc import Mapping
-
-import gymnasium
 import numpy as np
 import torch
 from pydantic import Field
 
-from qecforge.codes import DiscoveredCode, StabilizerCode
-from qecforge.contracts import Agent, Environment, PluginConfig, Policy, Quantizer, TrainingBatch
-from qecforge.errors import CheckpointError
+from qecforge.contracts import Agent, PluginConfig, Quantizer, TrainingBatch
 from qecforge.hookspecs import AgentSpec, EnvironmentSpec, EvaluationSpec, QuantizerSpec, hookimpl
-from qecforge.inference.integer import IntegerLayer, IntegerMlp, Levels
-from qecforge.inference.policy import QuantizedPolicy
 from qecforge.learning.generators import generator_state, restored_generator
+from qecforge.testing.walks import CountingPolicy, Ring, rounded
 
 
 class WalkConfig(PluginConfig):
@@ -22,64 +16,8 @@ class WalkConfig(PluginConfig):
     find_at: int = Field(40, ge=0, description="Environment step at which the five-qubit code is found.")
 
 
-class WalkEnvironment(Environment):
-    """Members walk left or right on a ring; the reward is the position."""
-
-    def __init__(self, config, *, num_envs, seed, reward):
-        self.config, self.num_envs = config, num_envs
-        self.single_observation_space = gymnasium.spaces.Box(0, config.size, (1,), np.float32)
-        self.single_action_space = gymnasium.spaces.Discrete(2)
-        self.steps = 0
-        self.found = False
-        self.rng = np.random.default_rng(seed)
-        self.position = np.zeros(num_envs, dtype=np.int64)
-
-    def reset(self, *, seed=None, options=None, out=None):
-        if seed is not None:
-            self.rng = np.random.default_rng(seed)
-        self.position = self.rng.integers(0, self.config.size, self.num_envs)
-        return self.observe(), {}
-
-    def step(self, actions, out=None):
-        self.position = (self.position + 2 * np.asarray(actions) - 1) % self.config.size
-        self.steps += self.num_envs
-        ended = self.position == 0
-        self.position[ended] = self.rng.integers(1, self.config.size, int(ended.sum()))
-        infos = {"episode_return": self.position.astype(float), "episode_length": np.ones(self.num_envs)}
-        return self.observe(), self.position.astype(np.float32), ended, np.zeros_like(ended), infos
-
-    def observe(self):
-        return self.position[:, None].astype(np.float32)
-
-    def take_discoveries(self):
-        if self.found or self.steps < self.config.find_at:
-            return ()
-        self.found = True
-        code = StabilizerCode.from_paulis(["XZZXI", "IXZZX", "XIXZZ", "ZXIXZ"])
-        encoder = str(code.encoder())
-        return (
-            DiscoveredCode(
-                code=code,
-                encoder=encoder,
-                gate_count=len(encoder.split()),
-                two_qubit_gate_count=0,
-                target_distance=3,
-                step=self.steps,
-                attributes={},
-            ),
-        )
-
-    def state_dict(self):
-        return {
-            "rng": generator_state(self.rng),
-            "position": self.position,
-            "steps": self.steps,
-            "found": self.found,
-        }
-
-    def load_state_dict(self, state):
-        self.rng = restored_generator(state["rng"])
-        self.position, self.steps, self.found = state["position"], state["steps"], state["found"]
+class WalkEnvironment(Ring):
+    pass
 
 
 class WalkerConfig(PluginConfig):
@@ -88,23 +26,8 @@ class WalkerConfig(PluginConfig):
     members: int = Field(4, ge=1, description="Environment members.")
 
 
-class WalkerPolicy(Policy):
-    def __init__(self):
-        self.visits = torch.zeros(2, dtype=torch.int64)
-
-    def act(self, observations, *, action_mask=None, deterministic=True, rng=None):
-        return np.ones(len(observations), dtype=np.int64)
-
-    def logits(self, observations):
-        return (observations * (self.visits / self.visits.sum()).numpy()).astype(np.float32)
-
-    def state_dict(self):
-        return {"visits": self.visits}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]):
-        if set(state) != {"visits"}:
-            raise CheckpointError(f"walker policy: got {sorted(state)}, expected visits")
-        self.visits = state["visits"].clone()
+class WalkerPolicy(CountingPolicy):
+    pass
 
 
 class Walker(Agent):
@@ -180,16 +103,7 @@ class Rounding(Quantizer):
     def quantize(self, policy, calibration):
         if self.config.foreign:
             return policy
-        share = (policy.visits / policy.visits.sum()).numpy()
-        top = 2 ** (self.config.bits - 1) - 1
-        step = np.float32(share.max() / top)
-        layer = IntegerLayer(
-            weight=np.rint(share / step).astype(np.int8)[:, None],
-            weight_scale=np.array([step, step], np.float32),
-            bias=np.zeros(2, np.int32),
-            inputs=Levels(max(float(calibration.max()), 1.0) / (2**self.config.bits - 1), 0, self.config.bits),
-        )
-        return QuantizedPolicy(IntegerMlp((layer,), self.config.bits, "round"))
+        return rounded(policy, calibration, bits=self.config.bits, method="round")
 
 
 class Drift:

@@ -16,12 +16,14 @@
     ├── RunFailed                 a run ended with an error; the CLI exits with 1
     └── Interrupted               a run was cancelled and its state saved; the CLI exits with 130
 
-A message says where, what was got, what was expected and what to do, on one line: see `one_line` and `did_you_mean`.
+A message says where, what was got, what was expected and what to do, see `did_you_mean`. Whatever text of a user's is
+in it, it is one line that can be printed: `str` of an error makes it so.
 """
 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 __all__ = [
@@ -41,19 +43,48 @@ __all__ = [
     "StoreError",
     "UserError",
     "did_you_mean",
+    "escaped",
     "nearest",
     "one_line",
+    "printable",
 ]
 
 
+def printable(text: str, *, keep: str = "\n\t") -> str:
+    r"""The text with every character that cannot be printed, or would steer a terminal, as `\u001b`.
+
+    These are control characters, marks of the direction of writing, other invisible ones, and lone surrogates. JSON
+    stays the same JSON.
+
+    Args:
+        keep: Characters that stay although they cannot be printed.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if _is_shown(each) or each in keep else escaped(each) for each in text)
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def escaped(character: str) -> str:
+    r"""A character by its number, as JSON has it: `\u001b`."""
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
 def one_line(message: object, limit: int | None = None) -> str:
-    """The message with every run of white space, line ends included, as one space, and control characters escaped.
+    """The message with every run of white space, line ends included, as one space, and what is not `printable` escaped.
 
     Args:
         limit: Characters after which it is cut; None for none.
     """
     text = str(message) if limit is None else str(message)[: 4 * limit]
-    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.split()))
+    text = printable(" ".join(text.split()), keep="")
     return text if limit is None or len(text) <= limit else f"{text[: limit - 3]}..."
 
 
@@ -74,6 +105,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 class QecforgeError(Exception):
     """Base of all errors that qecforge raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message, on one line, whatever it quotes."""
+        return one_line(super().__str__())
 
 
 class UserError(QecforgeError):
@@ -117,7 +152,7 @@ class ManifestError(UserError):
         path: str | None = None,
         parameter: str | None = None,
     ) -> None:
-        self.message, self.source, self.line, self.column, self.path = message, source, line, column, path
+        self.message, self.source, self.line, self.column, self.path = one_line(message), source, line, column, path
         self._all: tuple[ManifestError, ...] = ()
         place = ":".join(str(part) for part in (source, line, column) if part is not None)
         text = " ".join(part for part in (place, f"{path}:" if path else "", message) if part)

@@ -115,7 +115,7 @@ def test_its_reproduction_has_a_command_that_carries_it_out(outside, tmp_path):
     with Store(f"sqlite:///{tmp_path / 'results.db'}", read_only=True) as store:
         assert [(each.id, each.ended_at) for each in store.runs()] == before
     refused = outside.qecforge("reproduce", "chain", "--steps", "1", cwd=tmp_path, code=2)
-    assert "'--steps': Input should be greater than or equal to 16, got '1'" in refused
+    assert "'--steps': got '1', expected 16 or more" in refused
 
 
 def test_what_is_wrong_in_a_manifest_is_said_in_the_plugins_words(outside, tmp_path):

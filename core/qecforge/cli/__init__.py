@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a run failed, 2 bad input (one line on stderr that says wh
 
 __all__ = ["main"]
 
+import faulthandler
 import os
 
 
@@ -20,4 +21,5 @@ def main() -> None:
     from qecforge.machine.streams import prepare_streams
 
     prepare_streams()
+    faulthandler.enable(2)
     get_command(app).main(prog_name="qecforge")

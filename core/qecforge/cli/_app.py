@@ -18,7 +18,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduce, _run, _run_figures, _runs
-from qecforge.cli._output import in_options, say
+from qecforge.cli._output import in_options, say, shielded
+from qecforge.contracts.refusals import refusal
 from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
 from qecforge.machine.streams import mute, write_error
 
@@ -126,6 +127,10 @@ app.add_typer(_codes.app, name="codes")
 app.add_typer(_reproduce.app, name="reproduce")
 _report.register(app)
 _bench.register(app)
+for _group in (app, *(each.typer_instance for each in app.registered_groups)):
+    for _command in _group.registered_commands if _group is not None else ():
+        if _command.callback is not None:
+            _command.callback = shielded(_command.callback)
 
 
 @cache
@@ -184,23 +189,14 @@ def _explain(error: Exception) -> int:
         return INTERRUPTED
     if isinstance(error, _CommandLineError):
         context = getattr(error, "ctx", None)
-        message = (
-            one_line(cast(typer.BadParameter, error).format_message()).replace("Value error, ", "").removesuffix(".")
-        )
-        say(f"{message}{_got(error)}; see `{context.command_path if context else 'qecforge'} --help`")
+        message = one_line(cast(typer.BadParameter, error).format_message()).removesuffix(".")
+        if isinstance(error.__cause__, ValidationError):  # of a value's kind or range
+            message = f"{message.partition(': ')[0]}: {refusal(error.__cause__.errors()[0])}"
+        say(f"{message}; see `{context.command_path if context else 'qecforge'} --help`")
         return BAD_INPUT
     for each in error.all if isinstance(error, ManifestError) else (error,):
         say(in_options(each))
     return BAD_INPUT if isinstance(error, UserError) else FAILED if isinstance(error, RunFailed) else INTERRUPTED
-
-
-def _got(error: Exception) -> str:
-    """What was given instead, where a check of a value's kind or range is behind the error and does not say so."""
-    cause = error.__cause__
-    if not isinstance(cause, ValidationError):
-        return ""
-    first = cause.errors()[0]
-    return "" if first["type"] == "value_error" else f", got {first['input']!r}"
 
 
 def _lose_output(error: OSError) -> int:

@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks; default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Names of benchmarks. Default: all.")
+    ] = None,
     form: FormatOption = Format.TABLE,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller samples: takes seconds instead of minutes.")] = False,
     list_only: Annotated[bool, typer.Option("--list", help="List the benchmarks and stop.")] = False,

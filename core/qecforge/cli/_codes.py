@@ -18,15 +18,16 @@ from qecforge.cli._output import (
     StoreOption,
     emit,
     emit_json,
+    on_terminal,
     open_store,
+    put,
     say,
     terminal_width,
     working,
     write,
 )
-from qecforge.errors import ConfigurationError, RunFailed
+from qecforge.errors import ConfigurationError, RunFailed, printable
 from qecforge.machine.files import write_whole
-from qecforge.reporting.printable import printable
 from qecforge.reporting.tables import Column, Table, duration
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def export_code(
         record = opened.code(code)
     text = dump_code(record.code, form.value, encoder=record.encoder)
     if out is None:
-        typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+        put(printable(text) if on_terminal() else text, nl=False)
         return
     try:
         write_whole(out, text.encode(), replace=force)
@@ -204,7 +205,7 @@ def verify_code(
     emit(Table(CHECKS, checks), form)
     wrong = [check["check"] for check in checks if not check["ok"]]
     if wrong:
-        raise RunFailed(f"code {record.id} is not what the store says: {', '.join(wrong)}")
+        raise RunFailed(f"code {record.id} failed these checks: {', '.join(wrong)}")
 
 
 @app.command("import")

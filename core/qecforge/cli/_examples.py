@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qecforge.cli._output import Format, FormatOption, emit, say
+from qecforge.cli._output import Format, FormatOption, emit, say, write
 from qecforge.reporting.tables import Column, Table
 
 __all__ = ["app", "register"]
@@ -20,7 +20,7 @@ app = typer.Typer(
 EXAMPLES = (Column("example"), Column("summary"))
 TEMPLATES = (Column("kind"), Column("summary"))
 
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 
 def register(root: typer.Typer) -> None:
@@ -37,34 +37,36 @@ def list_all(form: FormatOption = Format.TABLE) -> None:
     rows = [{"example": str(each.path), "summary": each.summary} for each in list_examples()]
     emit(Table(EXAMPLES, rows), form)
     if form is Format.TABLE:
-        say("`qecforge examples copy EXAMPLE` writes one here, without an EXAMPLE all of them")
+        say("`qecforge examples copy EXAMPLE` copies one of them, `qecforge examples copy` all")
 
 
 @app.command("copy")
 def copy(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[EXAMPLE]...", help="As listed; folder and suffix may be left out. None: all."),
+        typer.Argument(metavar="EXAMPLE", help="Names of examples, without folder or suffix. Default: all."),
     ] = None,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write into.")] = Path("examples"),
     force: ForceOption = False,
 ) -> None:
-    """Write examples into a folder."""
+    """Copy examples into a folder."""
     from qecforge.examples import copy_examples, find_example, list_examples
 
     chosen = list(dict.fromkeys(find_example(name) for name in names)) if names else list_examples()
     for path in copy_examples(chosen, to, overwrite=force):
-        typer.echo(str(path))
+        write(str(path))
 
 
 def init(
-    kind: Annotated[str | None, typer.Argument(help="What it is for; without it the kinds are listed.")] = None,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; KIND.yaml.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="KIND", help="Kind of manifest. Default: list the kinds and stop.")
+    ] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="File to write. Default: KIND.yaml.")] = None,
     force: ForceOption = False,
 ) -> None:
-    """Write a commented manifest to begin with.
+    """Write a manifest with comments, to start from.
 
-    It runs as it is, in about a minute.
+    It can be run without changes, in about a minute.
     """
     from qecforge.examples import template_kinds, write_template
 
@@ -75,5 +77,5 @@ def init(
         return
     path = file or Path(f"{kind}.yaml")
     write_template(kind, path, overwrite=force)
-    typer.echo(str(path))
+    write(str(path))
     say(f"`qecforge run {shlex.quote(str(path))}` carries it out; `qecforge validate` checks it after a change")

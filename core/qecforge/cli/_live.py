@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qecforge.cli._readings import Readings, sparkline
+from qecforge.errors import printable
 
 __all__ = ["LiveProgress"]
 
@@ -76,7 +77,7 @@ class LiveProgress(Progress):
         table.add_column(min_width=width, no_wrap=True, style="cyan")
         table.add_column(no_wrap=True, style="dim")
         for cells in self._rows(readings, width):
-            table.add_row(*map(Text, cells))
+            table.add_row(*(Text(printable(cell, keep="")) for cell in cells))
         return table
 
     def _rows(self, readings: Readings, width: int) -> Iterator[tuple[str, str, str, str]]:

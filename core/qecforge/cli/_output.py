@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
-import shutil
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TextIO
 
 import typer
 
-from qecforge.errors import OlderSchema, one_line
+from qecforge.errors import OlderSchema, PluginError, RunFailed, one_line, printable
 from qecforge.machine.compilation import COMPILING, told_of_compilation
+from qecforge.machine.exits import exits_refused
 from qecforge.machine.masking import masked
 from qecforge.machine.streams import mute
-from qecforge.reporting.printable import printable
 
 if TYPE_CHECKING:
     from qecforge.reporting.tables import Table
+    from qecforge.runs.listener import RunOutcome
     from qecforge.store import Store
 
 __all__ = [
@@ -34,13 +37,20 @@ __all__ = [
     "emit",
     "emit_json",
     "in_options",
+    "on_terminal",
     "open_store",
+    "put",
+    "raise_failed",
+    "results_alone",
     "say",
+    "shielded",
     "store_option",
     "terminal_width",
     "working",
     "write",
 ]
+
+P = ParamSpec("P")
 
 DEFAULT_STORE = "sqlite:///results.db"
 
@@ -92,19 +102,69 @@ def say(line: str) -> None:
         mute(sys.stderr)
 
 
+class _Results:
+    """Where results go: stdout as it was before `results_alone`."""
+
+    stream: TextIO | None = None
+
+
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """In the block stdout has what the functions of this module write; what plugins print goes to stderr."""
+    before = _Results.stream
+    _Results.stream = before or sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _Results.stream = before
+
+
+def shielded(command: Callable[P, None]) -> Callable[P, None]:
+    """The command with `results_alone`. A plugin that would end it (`sys.exit`, `os._exit`) is an error of one line."""
+
+    @wraps(command)
+    def carry_out(*given: P.args, **named: P.kwargs) -> None:
+        try:
+            with results_alone(), exits_refused():
+                command(*given, **named)
+        except SystemExit as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            raise PluginError(
+                f"{at.filename}:{at.lineno}: would have ended the command (SystemExit: {error}): report it to the "
+                "plugin's authors"
+            ) from error
+
+    return carry_out
+
+
+def _stdout() -> TextIO:
+    return _Results.stream or sys.stdout
+
+
+def put(content: str | bytes, *, nl: bool = True) -> None:
+    """Write to stdout as it is, by default with an end of line."""
+    typer.echo(content, file=_stdout(), nl=nl)
+
+
 def write(text: str) -> None:
     """Text for people, on stdout."""
-    typer.echo(printable(text))
+    put(printable(text))
 
 
 def on_terminal() -> bool:
     """Whether stdout is a terminal."""
-    return sys.stdout.isatty()
+    return _stdout().isatty()
 
 
 def terminal_width() -> int | None:
     """Columns of the terminal that stdout is; None where it is none, and lines may be of any length."""
-    return shutil.get_terminal_size().columns if on_terminal() else None
+    if not on_terminal():
+        return None
+    try:
+        return int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        return os.get_terminal_size(_stdout().fileno()).columns
 
 
 def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
@@ -114,8 +174,7 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
     if form is Format.JSON:
         emit_json(tables.to_json(table))
     elif form is Format.CSV:
-        # Programs are given the values as they are; a terminal is not steered by them.
-        typer.echo(printable(tables.to_csv(table)) if sys.stdout.isatty() else tables.to_csv(table))
+        put(tables.to_csv(table))
     elif not table.rows:
         say(empty)
     else:
@@ -124,14 +183,30 @@ def emit(table: Table, form: Format, *, empty: str = "nothing to list") -> None:
 
 def emit_json(document: str) -> None:
     """Write JSON to stdout, in ASCII where its encoding does not have every character."""
-    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+    if not (_stdout().encoding or "").lower().startswith("utf"):
         document = re.sub(r"[^\x00-\x7f]", lambda match: json.dumps(match[0])[1:-1], document)
-    typer.echo(printable(document))
+    put(printable(document))
 
 
 def store_option(store_url: str) -> str:
     """What a command that is printed needs to find the same store, quoted for a shell, passwords masked."""
     return "" if store_url == DEFAULT_STORE else f" --store {shlex.quote(masked(store_url))}"
+
+
+def raise_failed(outcomes: Sequence[RunOutcome], store_url: str, what: str = "failed") -> None:
+    """Raise `RunFailed` where some of the runs failed. It says where the traceback of the first is, if there is one: a
+    process that was ended from outside leaves none."""
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if not failed:
+        return
+    run_id, error = failed[0].run_id, failed[0].error
+    count = f"{len(failed)} of {len(outcomes)} runs {what}"
+    with open_store(store_url) as store:
+        ends = [each.payload for each in store.events(run_id) if each.kind in ("error", "lost")]
+    if not (ends and ends[-1].get("traceback")):
+        raise RunFailed(f"{count}: {error}")
+    show = f"`qecforge runs show {run_id}{store_option(store_url)}`"
+    raise RunFailed(f"{count}, the first with {error}; {show} has the traceback")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import Format, FormatOption, emit, emit_json, say
+from qecforge.cli._output import Format, FormatOption, emit, emit_json, say, write
 from qecforge.reporting.fields import config_schema, fields_table, nested_tables
 from qecforge.reporting.tables import Column, Table
 
@@ -63,9 +63,10 @@ def list_plugins(
 
 @app.command("show")
 def show_plugin(
-    name: Annotated[str, typer.Argument(help="Name of the plugin, as after `plugin:` in a manifest.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin, as after `plugin:` in a manifest.")],
     kind: Annotated[
-        Kind | None, typer.Option("--kind", help="Needed where plugins of two kinds have the same name.")
+        Kind | None,
+        typer.Option("--kind", help="Kind of the plugin. Needed if plugins of two kinds have the same name."),
     ] = None,
     form: FormatOption = Format.TABLE,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of its settings instead.")] = False,
@@ -82,10 +83,10 @@ def show_plugin(
         return
     if form is Format.TABLE:
         about = f"{of_kind} {found.spec.name}: {found.spec.summary}"
-        typer.echo("\n".join([about, f"from {found.distribution} {found.version}", *_nature(found.spec), ""]))
+        write("\n".join([about, f"from {found.distribution} {found.version}", *_nature(found.spec), ""]))
     emit(fields_table(described), form, empty=f"{name} has no settings")
     for title, table in nested_tables(described).items() if form is Format.TABLE else ():
-        typer.echo(f"\n{title}")
+        write(f"\n{title}")
         emit(table, form)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qecforge.cli._output import say
 from qecforge.cli._readings import Readings
 from qecforge.cli._render import parameters
+from qecforge.errors import printable
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
 from qecforge.machine.compilation import COMPILING
 from qecforge.reporting.tables import duration, number
@@ -30,9 +31,9 @@ LINE_SECONDS = 10.0
 
 _BARS: Mapping[Phase, str] = {
     "train": "training",
-    "teacher": "its teacher",
+    "teacher": "training of its teacher",
     "fine_tune": "fine-tuning",
-    "quantize": "quantizing",
+    "quantize": "quantization",
     "evaluate": "evaluation",
 }
 _LINES: Mapping[Phase, str] = {
@@ -62,29 +63,31 @@ class RunCount:
 
 
 @contextmanager
-def show_progress(count: RunCount | None = None) -> Iterator[RunListener]:
+def show_progress(count: RunCount | None = None, *, force: bool = False) -> Iterator[RunListener]:
     """The listener that fits stderr; the bars end with the block.
 
     Args:
         count: Says which of how many runs each is; it may go on over several blocks.
+        force: Whether the command has the option --force.
     """
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield LineProgress(count=count)
+        yield LineProgress(count=count, force=force)
         return
     from qecforge.cli._live import LiveProgress
 
     with LiveProgress(console) as progress:
-        yield TerminalProgress(progress, count=count)
+        yield TerminalProgress(progress, count=count, force=force)
 
 
 class _Announcer(RunListener):
     """What both listeners say in a line: starts, codes better than those before, ends."""
 
-    def __init__(self, say: Callable[[str], None], count: RunCount | None) -> None:
+    def __init__(self, say: Callable[[str], None], count: RunCount | None, force: bool) -> None:
         self._say, self._counted = say, (count or RunCount()).label
+        self._anew = " (--force runs it anew)" if force else ""
         self._compiles = False
         self._best: dict[str, tuple[int, int]] = {}
         self._begun: dict[str, float] = {}
@@ -109,7 +112,7 @@ class _Announcer(RunListener):
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """Say so of the phases that a quantizer brings, and which evaluations of the environment's follow."""
         if phase in _LINES:
-            self._say(f"{label(plan)}: {_LINES[phase]}")
+            self._say(f"{self._counted(plan)}: {_LINES[phase]}")
         if phase == "evaluate" and plan.evaluation.others:
             self._say(f"{label(plan)}: evaluates {', '.join(spec.name for spec, _ in plan.evaluation.others)}")
 
@@ -133,7 +136,7 @@ class _Announcer(RunListener):
         last = readings.words() if readings is not None else ""
         words = {
             "finished": f"finished in {duration(outcome.seconds)}{f', {last}' if last else ''}",
-            "skipped": "was finished before; nothing to do (--force runs it anew)",
+            "skipped": f"was finished before; nothing to do{self._anew}",
             "failed": f"failed: {outcome.error}",
             "interrupted": f"interrupted: {outcome.error}",
         }
@@ -145,7 +148,7 @@ class _Announcer(RunListener):
 
     def on_stop(self) -> None:
         """Say at once that the signal has come."""
-        self._say("stopping: each run saves its state at its next step (three times Ctrl-C: end without saving)")
+        self._say("stopping: each run saves its state at its next step (a third Ctrl-C ends them without saving)")
 
     def _read(self, plan: RunPlan, metrics: Mapping[str, float]) -> Readings:
         """The run's readings, those of this report among them. A view that fails is named, once."""
@@ -165,6 +168,7 @@ class LineProgress(_Announcer):
         seconds: Least time between two lines of progress of one run.
         clock: Monotonic seconds.
         count: Says which of how many runs each is.
+        force: Whether the command has the option --force.
     """
 
     def __init__(
@@ -174,8 +178,9 @@ class LineProgress(_Announcer):
         seconds: float = LINE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         count: RunCount | None = None,
+        force: bool = False,
     ) -> None:
-        super().__init__(say, count)
+        super().__init__(say, count, force)
         self._seconds, self._clock = seconds, clock
         self._last: dict[str, float] = {}
         self._shots: dict[str, int] = {}
@@ -190,20 +195,22 @@ class LineProgress(_Announcer):
         readings = self._read(plan, metrics)
         if self._due(plan):
             words = readings.words()
-            self._say(f"{label(plan)}: {step:,} of {total:,} {readings.unit}{f', {words}' if words else ''}")
+            self._say(f"{self._counted(plan)}: {step:,} of {total:,} {readings.unit}{f', {words}' if words else ''}")
 
     def on_measure(self, plan: RunPlan, task: ErrorRateTask, counts: ErrorCounts) -> None:
         """One line, if it is due."""
         self._shots[plan.identity] = self._shots.get(plan.identity, 0) + counts.shots
         if self._due(plan):
             self._say(
-                f"{label(plan)}: measuring error rates, p = {number(task.p)}, {self._shots[plan.identity]:,} shots"
+                f"{self._counted(plan)}: evaluates {LOGICAL_ERROR_RATE.name}, p = {number(task.p)}, "
+                f"{self._shots[plan.identity]:,} shots"
             )
 
     def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
         """One line, if it is due."""
         if self._due(plan):
-            self._say(f"{label(plan)}: evaluates {name}, {done:,} of {total:,} ({done / max(total, 1):.0%})")
+            words = f", {done:,} of {total:,} ({done / max(total, 1):.0%})" if done else ""
+            self._say(f"{self._counted(plan)}: evaluates {name}{words}")
 
     def _due(self, plan: RunPlan) -> bool:
         now = self._clock()
@@ -214,22 +221,20 @@ class LineProgress(_Announcer):
 
 
 class TerminalProgress(_Announcer):
-    """A bar for each run that works."""
+    """A bar for each run that works, with the name of what it does."""
 
-    def __init__(self, progress: Progress, *, count: RunCount | None = None) -> None:
-        super().__init__(lambda line: progress.console.print(line, markup=False), count)
+    def __init__(self, progress: Progress, *, count: RunCount | None = None, force: bool = False) -> None:
+        super().__init__(lambda line: progress.console.print(printable(line), markup=False), count, force)
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
+        self._does: dict[str, str] = {}
         self._points: dict[str, set[str]] = {}
         self._shots: dict[str, int] = {}
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A fresh bar for the phase."""
         super().on_phase(plan, phase)
-        self._drop(plan)
-        total = planned_points(plan) if phase == "evaluate" else None
-        bar = self._progress.add_task(f"{label(plan)} {_BARS[phase]}", total=total, note="")
-        self._bars[plan.identity] = bar
+        self._begin(plan, _BARS[phase])
 
     def on_progress(self, plan: RunPlan, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """Move the bar."""
@@ -242,16 +247,27 @@ class TerminalProgress(_Announcer):
         points.add(task.task_id)
         shots = self._shots[plan.identity] = self._shots.get(plan.identity, 0) + counts.shots
         words = f"p = {number(task.p)}, {shots:,} shots"
+        self._begin(plan, LOGICAL_ERROR_RATE.name)
         self._update(plan, completed=len(points) - 1, total=planned_points(plan), note=words)
 
     def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
-        """Move the bar, which is each evaluation's in turn."""
-        self._update(plan, completed=done, total=total, note=name)
+        """Move the evaluation's bar; one that has told nothing yet has no percentage."""
+        self._begin(plan, name)
+        if done:
+            self._update(plan, completed=done, total=total)
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """Take the bar away and say how the run ended."""
         self._drop(plan)
         super().on_end(plan, outcome)
+
+    def _begin(self, plan: RunPlan, what: str) -> None:
+        """A fresh bar, unless the run has the one of what it does already."""
+        if self._does.get(plan.identity) == what:
+            return
+        self._drop(plan)
+        bar = self._progress.add_task(f"{self._counted(plan)}: {what}", total=None, note="")
+        self._bars[plan.identity], self._does[plan.identity] = bar, what
 
     def _update(self, plan: RunPlan, **changes: Any) -> None:
         bar = self._bars.get(plan.identity)
@@ -260,6 +276,7 @@ class TerminalProgress(_Announcer):
 
     def _drop(self, plan: RunPlan) -> None:
         bar = self._bars.pop(plan.identity, None)
+        self._does.pop(plan.identity, None)
         if bar is not None:
             self._progress.remove_task(bar)
 
@@ -267,7 +284,7 @@ class TerminalProgress(_Announcer):
 def label(plan: RunPlan) -> str:
     """A run's name for people: the manifest's, its seed, its place in the sweep."""
     point = "".join(f" {path.rsplit('.', 1)[-1]}={value}" for path, value in plan.sweep_point.items())
-    return f"{plan.name} seed {plan.seed}{point}"
+    return printable(f"{plan.name} seed {plan.seed}{point}", keep="")
 
 
 def planned_points(plan: RunPlan) -> int | None:

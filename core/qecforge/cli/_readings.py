@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from qecforge.errors import printable
 from qecforge.reporting.tables import number
 from qecforge.reporting.views import PluginView, failed, readings, unit, views_of_specs
 
@@ -101,7 +102,8 @@ class Watched:
     def say(self) -> str:
         """Its latest value in words, such as `detection rate 0.08`."""
         value = self.show(self.history.last)
-        return self.reading.words.replace("{}", value) if self.reading.words else f"{self.reading.label} {value}"
+        words = self.reading.words.replace("{}", value) if self.reading.words else f"{self.reading.label} {value}"
+        return printable(words, keep="")
 
 
 class Readings:

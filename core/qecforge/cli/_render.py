@@ -213,10 +213,11 @@ def query_lines(record: CodeRecord, store_url: str) -> list[str]:
 
 
 def _distance_lines(record: CodeRecord) -> list[str]:
+    lower = f"at least {record.distance_lower}" if record.distance_lower > 1 else "no lower bound"
     words = {
         "exact": "distance {} is proved: {}",
         "lower_bound": "distance is at least {}, more is not proved: {}",
-        "upper_bound": "distance is at most {}, no lower bound is proved: {}",
+        "upper_bound": f"distance is at most {{}}, {lower} is proved: {{}}",
     }
     lines = [words[record.distance_kind].format(record.distance, record.distance_method)]
     if record.distance_kind == "lower_bound" and record.distance_upper is not None:

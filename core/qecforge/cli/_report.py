@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
+from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say, write
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.machine.files import write_whole
 from qecforge.reporting.tables import Column, Table, number, plain
@@ -39,11 +39,11 @@ def report(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write, such as report.html.")],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Ids, or their first characters. Default: all finished runs."),
+        typer.Argument(metavar="RUN", help="Ids of the runs, or their first characters. Default: all finished runs."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write one HTML page about runs: settings, codes, error rates, and the tables and figures of their plugins."""
+    """Write one HTML page about runs: settings, codes, error rates, and tables and figures of their plugins."""
     from qecforge.reporting.figures import require_matplotlib
     from qecforge.reporting.html import html_page
 
@@ -61,7 +61,7 @@ def report(
         write_whole(out, page.encode())
     except OSError as error:
         raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); name another file") from error
-    typer.echo(str(out))
+    write(str(out))
 
 
 def _finished(store: Store) -> dict[str, Run]:

@@ -21,13 +21,15 @@ from qecforge.cli._output import (
     StoreOption,
     emit,
     open_store,
+    raise_failed,
     say,
+    shielded,
     store_option,
     terminal_width,
     working,
     write,
 )
-from qecforge.errors import ConfigurationError, RunFailed, one_line
+from qecforge.errors import ConfigurationError, UserError, one_line
 from qecforge.reporting.tables import Column, Table, to_text
 
 if TYPE_CHECKING:
@@ -40,9 +42,7 @@ __all__ = ["app"]
 
 COLUMNS = (Column("name"), Column("summary"), Column("source"), Column("distribution", detail=True))
 
-RESUMES = (
-    "Finished runs in the store are not repeated: the same command resumes, and more seeds are added to those there."
-)
+RESUMES = "Finished runs in the store are not repeated: the same command resumes, and more seeds are added to them."
 
 
 class Reproductions(TyperGroup):
@@ -74,9 +74,9 @@ app = typer.Typer(cls=Reproductions, rich_markup_mode=None)
 
 @app.callback(invoke_without_command=True)
 def _list(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """Repeat the experiments of a paper, and print its tables with our numbers beside them.
+    """Repeat the experiments of a paper and print its tables, our numbers beside the paper's.
 
-    Without a command: list the papers.
+    Without COMMAND: list the papers.
     """
     if context.invoked_subcommand is None:
         from qecforge.registry import Registry
@@ -120,7 +120,13 @@ def _command_of(spec: ReproductionSpec, registry: Registry) -> Any:
 
     def command(context: typer.Context, **given: Any) -> None:
         texts = {option.name: given.pop(_parameter_of(option)) for option in own}
-        _reproduce(spec, registry, _options(context, spec, own, texts), _Asked(**given))
+        options, asked = _options(context, spec, own, texts), _Asked(**given)
+        try:
+            shielded(_reproduce)(spec, registry, options, asked)
+        except UserError as error:
+            if error.parameter != "force":
+                raise
+            raise UserError(_without_force(error, asked.store)) from error
 
     parameters = {"context": (typer.Context, inspect.Parameter.empty), **_parameters(spec, own)}
     signature = [
@@ -133,6 +139,12 @@ def _command_of(spec: ReproductionSpec, registry: Registry) -> Any:
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
     application.command(spec.name)(command)
     return get_command(application)
+
+
+def _without_force(error: UserError, store: str) -> str:
+    """What a message advises by `force`, which this command does not have, by what it does have."""
+    again = f"`qecforge runs delete RUN{store_option(store)}`, then this command again"
+    return str(error).replace("start the run anew with `force`", f"start the run anew: {again}")
 
 
 def _parameters(spec: ReproductionSpec, own: Sequence[CommandOption]) -> dict[str, tuple[Any, Any]]:
@@ -162,7 +174,7 @@ def _parameters(spec: ReproductionSpec, own: Sequence[CommandOption]) -> dict[st
                 typer.Option(
                     "--set",
                     metavar="PATH=VALUE",
-                    help="Set a value in every manifest. This makes other runs; those in the store stay.",
+                    help="Set a value in all manifests; can be repeated. Runs with other settings are kept.",
                 ),
             ],
             None,
@@ -173,7 +185,10 @@ def _parameters(spec: ReproductionSpec, own: Sequence[CommandOption]) -> dict[st
         ),
         "tables_only": (
             Annotated[
-                bool, typer.Option("--tables-only", help="Print the tables of the runs in the store; run nothing.")
+                bool,
+                typer.Option(
+                    "--tables-only", help="Print the tables of the runs in the store, without running anything."
+                ),
             ],
             False,
         ),
@@ -238,6 +253,10 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         return
     outcomes = []
     if not asked.tables_only:
+        if asked.out is not None:  # now, not after hours of runs
+            from qecforge.reporting.figures import make_folder
+
+            make_folder(asked.out)
         from qecforge.cli._progress import RunCount, show_progress
 
         outcomes = carry_out(
@@ -264,12 +283,7 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         title = f"Reproduction {spec.name}"
         written = write_files(tables, figures_of(spec, report), asked.out, title=title, notes=notes)
         say(f"{len(written)} files in {asked.out}")
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        raise RunFailed(
-            f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}{store_option(asked.store)}` has the traceback"
-        )
+    raise_failed(outcomes, asked.store)
 
 
 def _show(tables: Mapping[str, Table]) -> None:

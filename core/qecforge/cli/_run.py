@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qecforge.cli._evaluations.shots import enough_shots
 from qecforge.cli._output import (
     DEFAULT_STORE,
+    OPTIONS,
     Format,
     FormatOption,
     StoreOption,
     emit,
     emit_json,
     open_store,
+    raise_failed,
     say,
     store_option,
     terminal_width,
     write,
 )
-from qecforge.errors import ConfigurationError, Interrupted, RunFailed
-from qecforge.evaluation.built_in import SEARCH
+from qecforge.errors import ConfigurationError
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.executors.listeners import SeveralListeners, opened_listeners
 from qecforge.reporting.tables import Column, Table, plain, point
 
 if TYPE_CHECKING:
     from qecforge.manifest import Manifest, RunPlan
-    from qecforge.runs.listener import RunListener, RunOutcome
+    from qecforge.runs.listener import RunOutcome
     from qecforge.store import CodeRecord, Run
 
 __all__ = ["SetOption", "register", "report"]
@@ -54,13 +58,21 @@ PLANS = (
 ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest, a YAML file.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the manifest, such as agent.total_steps=1000."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Set a value of the manifest, such as agent.total_steps=1000; can be repeated.",
+    ),
 ]
 
 
 AllowOption = Annotated[
     list[str] | None,
-    typer.Option("--allow", metavar="PATH", help="A file or folder outside of the manifest's that it may name."),
+    typer.Option(
+        "--allow",
+        metavar="PATH",
+        help="A file or folder outside the manifest's folder that the manifest may read; can be repeated.",
+    ),
 ]
 
 
@@ -85,7 +97,7 @@ ExecutorOptionsOption = Annotated[
     typer.Option(
         "--executor-option",
         metavar="NAME=VALUE",
-        help="An option of the executor. "
+        help="Set an option of the executor; can be repeated. "
         + ". ".join(
             f"{name}: {', '.join(kind.options.model_fields)}"
             for name, kind in EXECUTORS.items()
@@ -117,12 +129,12 @@ def run(
         typer.Option(
             "--listener",
             metavar="NAME[:FIELD=VALUE,...]",
-            help="Tell a listener of a plugin, such as a tracker of experiments, what happens; may be given again.",
+            help="Report the progress of the runs to a listener, such as a tracker of experiments; can be repeated.",
         ),
     ] = None,
     allow: AllowOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Start finished, failed and interrupted runs again from the beginning.")
+        bool, typer.Option("--force", help="Start every run again from the beginning, finished ones too.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and stop.")] = False,
     show: Annotated[int, typer.Option("--show", min=0, help="Number of codes to print in full, best first.")] = 1,
@@ -132,43 +144,54 @@ def run(
 
     Finished runs are skipped; interrupted and failed runs are resumed.
 
-    --format writes a table of the codes found or, with --dry-run, of the runs.
+    --format: of the table of the codes found or, with --dry-run, of the runs.
     """
+    from qecforge.cli._progress import show_progress
+    from qecforge.executors import run_manifest
     from qecforge.registry import Registry
+    from qecforge.runs.listener import RunOptions
 
     if show != 1 and form is not Format.TABLE:
-        raise ConfigurationError("--show applies to the text report: leave it out, or --format")
+        raise ConfigurationError("--show and --format exclude each other: leave one of them out")
     from qecforge.manifest import load_manifest
 
+    of_executor = _pairs(executor_options or ())
+    make_executor(executor, workers, of_executor)
     registry = Registry.load()
     loaded = load_manifest(manifest, registry=registry, overrides=overrides or (), allow=allow or ())
     if dry_run:
         emit(_plans(loaded, _states(loaded.runs(), store, force)), form)
         return
-    options = _pairs(executor_options or ())
-    try:
-        with opened_listeners(listeners or (), registry, say) as others:
-            outcomes = _carry_out(loaded, store, executor, workers, options, force, others)
-    except Interrupted as stop:
-        if not force:
-            raise
-        again = _command(manifest, store, executor, workers, executor_options, overrides)
-        raise Interrupted(
-            f"{str(stop).partition(';')[0]}; go on with `{again}`: --force would begin them at step 0 again"
-        ) from stop
-    report(loaded.runs(), outcomes, store, show, form)
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        raise RunFailed(
-            f"{len(failed)} of {len(outcomes)} runs failed, the first with {failed[0].error}; "
-            f"`qecforge runs show {failed[0].run_id}{store_option(store)}` has the traceback"
+    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
+    if force:  # the same command would begin the runs at step 0 again
+        again = _command(
+            manifest,
+            store_url=store,
+            executor=executor,
+            workers=workers,
+            executor_options=executor_options,
+            overrides=overrides,
+            listeners=listeners,
+            allow=allow,
         )
+        options = replace(options, again=f"`{again}` (without --force)")
+    with opened_listeners(listeners or (), registry, say) as others, show_progress(force=True) as listener:
+        outcomes = run_manifest(
+            loaded,
+            options=options,
+            executor=executor,
+            workers=workers,
+            executor_options=of_executor,
+            listener=SeveralListeners([listener, *others]),
+        )
+    report(loaded.runs(), outcomes, store, show, form)
+    raise_failed(outcomes, store)
 
 
 def report(
     plans: Sequence[RunPlan], outcomes: Sequence[RunOutcome], store: str, show: int, form: Format = Format.TABLE
 ) -> None:
-    """What runs found and what was measured of them, on stdout.
+    """Print the codes that runs found and what was measured of them.
 
     Args:
         show: Codes to print in full.
@@ -222,47 +245,18 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _carry_out(
-    loaded: Manifest,
-    store: str,
-    executor: str,
-    workers: int | None,
-    executor_options: dict[str, str],
-    force: bool,
-    others: Sequence[RunListener],
-) -> list[RunOutcome]:
-    from qecforge.cli._progress import show_progress
-    from qecforge.executors import run_manifest
-    from qecforge.runs.listener import RunOptions
+def _command(manifest: Path, **given: Any) -> str:
+    """The command line that carries out the same runs without --force.
 
-    options = RunOptions(store_url=store, force=force, workers=None if EXECUTORS[executor].parallel else workers)
-    with show_progress() as listener:
-        everyone = SeveralListeners([listener, *others])
-        return run_manifest(
-            loaded,
-            options=options,
-            executor=executor,
-            workers=workers,
-            executor_options=executor_options,
-            listener=everyone,
-        )
-
-
-def _command(
-    manifest: Path,
-    store: str,
-    executor: str,
-    workers: int | None,
-    executor_options: Sequence[str] | None,
-    overrides: Sequence[str] | None,
-) -> str:
-    """The command line that carries out the same runs, without --force."""
+    Args:
+        given: By the names of `OPTIONS`; what is as by default is left out.
+    """
+    defaults = {"store_url": DEFAULT_STORE, "executor": DEFAULT_EXECUTOR}
     words = ["qecforge", "run", str(manifest)]
-    words += ["--store", store] if store != DEFAULT_STORE else []
-    words += ["--executor", executor] if executor != DEFAULT_EXECUTOR else []
-    words += ["--workers", str(workers)] if workers is not None else []
-    words += [word for option in executor_options or () for word in ("--executor-option", option)]
-    words += [word for override in overrides or () for word in ("--set", override)]
+    for name, value in given.items():
+        if value is not None and value != defaults.get(name):
+            for each in value if isinstance(value, list) else [value]:
+                words += [OPTIONS[name], str(each)]
     return shlex.join(words)
 
 
@@ -307,8 +301,11 @@ def _state(plan: RunPlan, run: Run | None, force: bool) -> str:
         return "new"
     if force or run.status != "finished":
         return f"{run.status}, will be {'run anew' if force else 'resumed'}"
-    missing = missing_evaluations(plan, run)
-    return f"finished, will be {'evaluated: ' + ', '.join(missing) if missing else 'skipped'}"
+    enough = enough_shots(plan, run)
+    missing = [name for name in missing_evaluations(plan, run) if enough is None or name != LOGICAL_ERROR_RATE.name]
+    if missing:
+        return ", ".join(filter(None, ("finished", enough, f"will be evaluated: {', '.join(missing)}")))
+    return f"finished, {enough or 'will be skipped'}"
 
 
 def _codes_of(outcomes: Sequence[RunOutcome], store_url: str) -> list[CodeRecord]:
@@ -387,7 +384,7 @@ def _report(
     if not codes:
         looked = {plan.identity for plan in runs if _looks_for_codes(plan)}
         if any(outcome.status != "failed" and outcome.identity in looked for outcome in outcomes):
-            say("no code was found; more steps (--set agent.total_steps=N), gates or other seeds may find one")
+            say("no code was found; try more steps (--set agent.total_steps=N), more gates or other seeds")
         return
     width = terminal_width()
     with open_store(store_url) as store:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say
+from qecforge.cli._output import DEFAULT_STORE, StoreOption, open_store, say, write
 from qecforge.errors import StoreError
 
 __all__ = ["register"]
@@ -43,4 +43,4 @@ def draw_figures(
             f"run {record.id} ({record.name}) has nothing to draw: no metrics, no codes, and no figures of its "
             f"plugins (its status is {record.status})"
         )
-    typer.echo("\n".join(map(str, written.found.values())))
+    write("\n".join(map(str, written.found.values())))

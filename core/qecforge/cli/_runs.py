@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -19,13 +18,15 @@ from qecforge.cli._output import (
     StoreOption,
     emit,
     emit_json,
+    on_terminal,
     open_store,
+    put,
     say,
     terminal_width,
     write,
 )
 from qecforge.errors import ConfigurationError, StoreError
-from qecforge.machine.files import write_whole
+from qecforge.machine.files import size_words, why_not, write_whole
 from qecforge.reporting.tables import (
     Column,
     Table,
@@ -89,7 +90,7 @@ COMPARISONS = (
     Column("high", detail=True),
     Column("missing"),
     Column("unfinished"),
-    Column("repeated_seeds", "seeds twice"),
+    Column("repeated_seeds", "repeated seeds"),
     Column("values", detail=True),
 )
 
@@ -155,18 +156,21 @@ def show_run(run: RunArgument, store: StoreOption = DEFAULT_STORE, form: FormatO
 @app.command("compare")
 def compare_runs(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="Ids of the runs, or their first characters.")
+        list[str], typer.Argument(metavar="RUN", help="Ids of two or more runs, or their first characters.")
     ],
-    metric: Annotated[str, typer.Option("--metric", help="Name of a metric, or of a value of a policy evaluation.")],
+    metric: Annotated[
+        str, typer.Option("--metric", help="Name of a metric, or of a number that an evaluation of the policy gave.")
+    ],
     confidence: Annotated[
-        float, typer.Option("--confidence", help="Confidence level of Student's interval of the mean.")
+        float, typer.Option("--confidence", help="Confidence level of the Student's t interval of the mean.")
     ] = 0.95,
     store: StoreOption = DEFAULT_STORE,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Compare a metric's last values: a row for each group of runs that differ by the seed alone.
+    """Compare the last value of a metric between groups of runs.
 
-    Runs that are not finished, and seeds that are there twice, count and are named.
+    Runs of one group differ by the seed alone. Runs that are not finished and repeated seeds are included in the mean,
+    and named.
     """
     with open_store(store) as opened:
         if len({opened.run(each).id for each in runs}) < 2:
@@ -191,11 +195,11 @@ app.command("evaluate")(evaluate_runs)
 
 @app.command("delete")
 def delete_runs(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of the runs, or their first characters.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Ids of the runs, or their first characters.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Delete runs, with their metrics and artifacts and with codes that no other run found."""
+    """Delete runs, their metrics and artifacts, and the codes that no other run found."""
     from qecforge.runs.execute import delete_run
 
     with open_store(store, write=True) as opened:
@@ -227,10 +231,10 @@ def export_policy(
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Export the policy of a run: the integer policy where it has a quantizer, else the float policy."""
+    """Export the policy of a run: the integer policy if the run has a quantizer, otherwise the float policy."""
     if form is PolicyFormat.FILES and out is None:
-        raise ConfigurationError("--out: is missing; --format files needs a folder to write to")
-    if out is None and _to_terminal():
+        raise ConfigurationError("--out: is missing; --format files writes a folder: give its name")
+    if out is None and on_terminal():
         raise ConfigurationError(
             "--out: a policy is binary and is not written to a terminal: give a file, or redirect the output"
         )
@@ -244,28 +248,29 @@ def export_policy(
         else:
             content = _policy_content(opened, record, found, form)
     if out is None:
-        typer.echo(content, nl=False)
+        put(content, nl=False)
         return
     if form is PolicyFormat.FILES:
         _write_folder(out, contents, force)
         size = sum(map(len, contents.values()))
-        say(f"{out}: {', '.join(contents)} of the policy of run {record.id}, {number(size)} bytes")
+        say(f"{out}: {', '.join(contents)} of the policy of run {record.id}, {size_words(size)}")
         return
     _write(out, content, force)
-    say(f"{out}: {form.value} of the policy of run {record.id}, {number(len(content))} bytes")
+    say(f"{out}: {form.value} of the policy of run {record.id}, {size_words(len(content))}")
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes], force: bool) -> None:
     """All of the files, or none where one of them is there already."""
-    taken = [folder / name for name in contents if (folder / name).exists()]
+    try:
+        taken = [folder / name for name in contents if (folder / name).exists()]
+        if not taken or force:
+            folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"--out: {folder} cannot be used as a folder ({why_not(error)}); name another one"
+        ) from error
     if taken and not force:
         raise ConfigurationError(f"--out: {taken[0]} exists; replace it with --force, or name another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"--out: {folder} cannot be used as a folder ({error.strerror}); name another one"
-        ) from error
     for name, content in contents.items():
         _write(folder / name, content, force)
 
@@ -277,10 +282,6 @@ def _write(path: Path, content: bytes, force: bool) -> None:
         raise ConfigurationError(f"--out: {path} exists; replace it with --force, or name another file") from None
     except OSError as error:
         raise ConfigurationError(f"--out: {path} cannot be written ({error.strerror}); name another file") from error
-
-
-def _to_terminal() -> bool:
-    return sys.stdout.isatty()
 
 
 def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: PolicyFormat) -> bytes:
@@ -357,7 +358,7 @@ def _lines(store: Store, run: Run) -> list[str]:
     if codes := store.codes(run=run.id, order_by=("-distance", "gate_count"), limit=10):
         lines += ["", "codes, best first", to_text(codes_table(codes), width)]
     if artifacts := store.artifacts(run.id):
-        lines += ["", "artifacts", *(f"    {each.kind} {each.name}, {number(each.size)} bytes" for each in artifacts)]
+        lines += ["", "artifacts", *(f"    {each.kind} {each.name}, {size_words(each.size)}" for each in artifacts)]
     for event in store.events(run.id):
         lines += ["", f"{event.kind} at {event.created_at:%Y-%m-%d %H:%M:%S} UTC", *_event_lines(event.payload)]
     return [

@@ -42,7 +42,9 @@ def as_binary_matrix(matrix: ArrayLike, what: str) -> NDArray[np.uint8]:
     except ValueError as error:
         raise CodeError(f"{what}: rows of unequal length; expected a rectangular matrix of 0s and 1s") from error
     if array.ndim != 2:
-        raise CodeError(f"{what}: got {array.ndim} dimension(s); expected a matrix of 0s and 1s with one row a check")
+        raise CodeError(
+            f"{what}: got {array.ndim} dimension(s); expected a matrix of 0s and 1s with one row for each check"
+        )
     if array.size and array.dtype.kind not in "buif":
         raise CodeError(f"{what}: got entries of type {array.dtype}; expected 0s and 1s")
     wrong = np.argwhere((array != 0) & (array != 1))

@@ -297,9 +297,9 @@ def signs_of_encoder(code: CodeStructure, encoder: str) -> NDArray[np.bool_]:
         xs, zs = image.to_numpy()
         if xs.any() or zs[: code.k].any():
             raise CodeError(
-                f"encoder: generator {index} ({_pauli.format_pauli(row)}) is none that it prepares; expected a circuit "
-                f"that maps Z_{code.k}..Z_{code.n - 1} to the stabilizers of the [[{code.n},{code.k}]] code "
-                f"{code.digest[:12]}"
+                f"encoder: generator {index} ({_pauli.format_pauli(row)}) is not among those that it prepares; "
+                f"expected a circuit that maps Z_{code.k}..Z_{code.n - 1} to the stabilizers of the "
+                f"[[{code.n},{code.k}]] code {code.digest[:12]}"
             )
         signs[index] = image.sign == -1
     return signs

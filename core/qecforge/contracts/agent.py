@@ -64,7 +64,7 @@ class StatefulExtraLoss(ExtraLoss, Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict()`. Raises `CheckpointError` where it is none of its own."""
+        """Continue from `state_dict()`. Raises `CheckpointError` for the state of another term."""
         ...
 
 
@@ -150,7 +150,7 @@ class Agent(ABC, Generic[E, P]):
     @property
     @abstractmethod
     def num_envs(self) -> int:
-        """How many environment members it wants; for text, how many completions it has scored at once."""
+        """Number of environment members that it needs; for text, number of completions scored at once."""
 
     @abstractmethod
     def train(
@@ -161,7 +161,7 @@ class Agent(ABC, Generic[E, P]):
         policy: P | None = None,
         extra_loss: ExtraLoss | None = None,
     ) -> P:
-        """Train until the context says stop.
+        """Train until `context.advance` returns False.
 
         Args:
             env: Reset by the agent at a fresh start with `context.seed`, left alone on resume (see

@@ -12,10 +12,10 @@ __all__ = ["Closable", "close", "closing", "closing_on_error"]
 
 
 class Closable(Protocol):
-    """What can be ended: a reward, an environment. Whoever makes one closes it; a second time does nothing."""
+    """Something to be closed: a reward or an environment. Whoever makes it closes it; a second call does nothing."""
 
     def close(self) -> None:
-        """End what it has running."""
+        """Stop what it has started, such as processes."""
         ...
 
 
@@ -39,7 +39,7 @@ def close(thing: Closable, what: str) -> None:
 
 @contextmanager
 def closing_on_error(thing: T, what: str) -> Iterator[T]:
-    """Close `thing` where the block raises; otherwise it is handed on open.
+    """Close `thing` if the block raises; otherwise it stays open.
 
     The block's error goes on, and what the `close` raised becomes a note of it.
     """

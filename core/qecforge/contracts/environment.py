@@ -61,7 +61,7 @@ class StepBuffers:
 
 @dataclass(frozen=True)
 class SequenceTrials:
-    """What whole sequences of actions came to: `Environment.try_sequences`.
+    """Results of whole sequences of actions, from `Environment.try_sequences`.
 
     Attributes:
         values: (M,) float32, the value of the state after each; larger is better.
@@ -117,14 +117,14 @@ class BaseEnvironment(ABC):
         return ()
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: B027
-        """End what the environment has running; for subclasses to override. Called once, by `close`."""
+        """Stop what the environment has started, such as processes; subclasses override it. Called once, by `close`."""
 
     def hold(self, thing: Closable) -> None:
         """Give `thing`, a reward say, into this environment's care: it is closed with it, after it."""
         self._held = (thing, *self._held)
 
     def close(self, **kwargs: Any) -> None:
-        """End what the environment has running, then what it holds for others. A second time does nothing."""
+        """Stop what the environment has started, then close what `hold` was given. A second call does nothing."""
         if self.closed:
             return
         self.closed = True
@@ -193,7 +193,7 @@ class Environment(BaseEnvironment, VectorEnv[Any, Any, Any], ABC):
         raise NotImplementedError(f"{type(self).__name__} cannot peek")
 
     def peek(self, actions: NDArray[Any], states: NDArray[Any] | None = None) -> dict[str, NDArray[np.float64]]:
-        """What candidate actions would bring: one-step look-ahead that leaves the state as it is.
+        """Rewards that candidate actions would give: one-step look-ahead, which does not change the state.
 
         Args:
             actions: (B, K) candidates per member.

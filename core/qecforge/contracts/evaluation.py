@@ -38,7 +38,7 @@ class EvaluationContext(Protocol):
         ...
 
     def payload(self, name: str, content: Mapping[str, Any], *, values: Mapping[str, float] | None = None) -> None:
-        """File what is more than numbers over steps, as evaluation `EVALUATION/NAME` of the run's policy.
+        """Store results that are not a series of numbers, as evaluation `EVALUATION/NAME` of the run's policy.
 
         Args:
             content: Whatever JSON can hold, NaN excluded.

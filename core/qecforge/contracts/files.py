@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qecforge.errors import ConfigurationError, one_line
+from qecforge.machine.files import too_large
 
 __all__ = ["MAX_FILE_BYTES", "NamedFile", "files_of_manifest", "files_of_stored_run", "read_named_file"]
 
-MAX_FILE_BYTES = 64 << 20
+MAX_FILE_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def files_of_stored_run() -> Iterator[None]:
 
 
 def read_named_file(name: str, *, limit: int = MAX_FILE_BYTES, sha256: str | None = None) -> NamedFile:
-    """Read a file that a configuration names.
+    """Read a file whose path stands in a configuration.
 
     While a manifest is read, under the rules of this module. A configuration that is made in Python may name any
     regular file, seen from the current folder.
@@ -152,10 +153,11 @@ def _read(path: Path, shown: str, limit: int) -> bytes:
             raise ConfigurationError(f"{shown} is no regular file: give the path of one")
         try:
             content = file.read(limit + 1)
+            large = too_large(file, limit) if len(content) > limit else ""
         except OSError as error:
             raise ConfigurationError(f"{shown} cannot be read ({error.strerror}): give another file") from None
-    if len(content) > limit:
-        raise ConfigurationError(f"{shown} has more than {limit} bytes: give a smaller file")
+    if large:
+        raise ConfigurationError(f"{shown} {large}: give a smaller file")
     return content
 
 

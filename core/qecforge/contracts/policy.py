@@ -36,11 +36,11 @@ class SavedPolicy(ABC):
 
     @abstractmethod
     def load_files(self, files: Mapping[str, bytes]) -> None:
-        """Take over what `files` gave. Raises `CheckpointError` where files are missing, foreign or damaged."""
+        """Load what `files` gave. Raises `CheckpointError` where files are missing, foreign or damaged."""
 
 
 class Policy(SavedPolicy):
-    """What an agent leaves behind: acts on observations, and can be saved.
+    """What an agent has learned: it acts on observations, and can be saved.
 
     Attributes:
         start: First action's number in the environment's action space, where actions are discrete.

@@ -52,7 +52,7 @@ class Plan(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Order(Generic[C]):
-    """What somebody asks of a reproduction.
+    """What a user asks of a reproduction.
 
     Attributes:
         options: The spec's own, as it names them.
@@ -87,7 +87,7 @@ P = TypeVar("P", bound=PlannedRun, default=Any)
 
 
 class Criterion(Protocol):
-    """What a claim is held to; `qecforge.reproduction` makes them."""
+    """When a claim holds; `qecforge.reproduction` makes them."""
 
     @property
     def text(self) -> str:
@@ -99,7 +99,7 @@ class Criterion(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Something that a paper says, and the number of ours that it is held against.
+    """A claim of a paper, and our number with which it is compared.
 
     Attributes:
         part: Of the paper: an experiment, a result.

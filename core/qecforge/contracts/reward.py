@@ -43,8 +43,9 @@ def require_valid(scores: RewardBuffers, environment: str) -> RewardBuffers:
     if scores.valid is None or scores.valid.all():
         return scores
     raise InfrastructureError(
-        f"{environment}: its reward could not score {int((~scores.valid).sum())} of {len(scores.valid)} members: mend "
-        "what it needs (a sandbox, a device), then start the same command again, which goes on from the last checkpoint"
+        f"{environment}: its reward could not score {int((~scores.valid).sum())} of {len(scores.valid)} members: "
+        "repair what it needs (a sandbox, a device), then start the same command again, which goes on from the last "
+        "checkpoint"
     )
 
 

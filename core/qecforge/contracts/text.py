@@ -67,7 +67,7 @@ def plain_text(prompt: Prompt) -> str:
 
 
 class Verdict(StrEnum):
-    """What became of a completion."""
+    """How a completion was judged."""
 
     PASSED = "passed"
     """It does what was asked."""
@@ -89,7 +89,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TextOutcome:
-    """What a completion is worth.
+    """Verdict and score of a completion.
 
     Attributes:
         verdict: What became of it.

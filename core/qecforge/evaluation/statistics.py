@@ -102,7 +102,7 @@ def fit_slope(points: Sequence[tuple[float, ErrorCounts]], *, confidence: float 
     if all(exact):
         return _least_squares(points, confidence)
     if any(exact):
-        raise ConfigurationError("slope: got exact rates among counts, expected one kind; fit them apart")
+        raise ConfigurationError("slope: got exact rates among counts, expected one kind; fit each kind by itself")
     x = np.log([p for p, _ in points])
     errors = np.array([counts.errors for _, counts in points], dtype=float)
     kept = np.array([counts.kept for _, counts in points], dtype=float)
@@ -189,7 +189,7 @@ def bootstrap_mean_interval(
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """The mean with Student's t interval, which costs no resampling: for hundreds of values and more.
+    """The mean with Student's t interval, exact for values that are normally distributed, however few.
 
     Args:
         values: One number for each independent trial.

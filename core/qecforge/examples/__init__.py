@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
 from qecforge.errors import ConfigurationError, did_you_mean
+from qecforge.machine.files import why_not, write_whole
 
 __all__ = ["Example", "copy_examples", "find_example", "list_examples", "template", "template_kinds", "write_template"]
 
@@ -95,12 +96,12 @@ def copy_examples(examples: list[Example], directory: Path, *, overwrite: bool =
         The files written, in the order of `examples`.
 
     Raises:
-        ConfigurationError: a file is there already and `overwrite` is False, or one cannot be written. Nothing is
-            written where a file is there.
+        ConfigurationError: a file with another content is there already and `overwrite` is False, or one cannot be
+            written. Nothing is written where such a file is there.
     """
     targets = [directory.joinpath(*each.path.parts) for each in examples]
-    for target in targets:
-        _refuse_existing(target, overwrite)
+    for each, target in zip(examples, targets, strict=True):
+        _refuse_existing(target, each.text, overwrite)
     for each, target in zip(examples, targets, strict=True):
         _write(target, each.text)
     return targets
@@ -133,11 +134,11 @@ def write_template(kind: str, path: Path, *, overwrite: bool = False) -> None:
     """Write the template of this kind to `path`.
 
     Raises:
-        ConfigurationError: there is no such kind, the file is there already and `overwrite` is False, or it cannot be
-            written.
+        ConfigurationError: there is no such kind, a file with another content is there already and `overwrite` is
+            False, or it cannot be written.
     """
     text = template(kind)
-    _refuse_existing(path, overwrite)
+    _refuse_existing(path, text, overwrite)
     _write(path, text)
 
 
@@ -188,16 +189,27 @@ def _what_it_names(text: str) -> str:
     return ", ".join(f"{kind} {name}" for kind, name in plugins)
 
 
-def _refuse_existing(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise ConfigurationError(f"{path} is there already: choose another place, or set `force`", parameter="force")
+def _refuse_existing(path: Path, text: str, overwrite: bool) -> None:
+    """One with the same text is none to refuse: in a clone the examples are there."""
+    if overwrite:
+        return
+    try:
+        same = not path.exists() or (path.is_file() and path.read_bytes() == text.encode())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be used ({why_not(error)}): choose another place", parameter="directory"
+        ) from error
+    if not same:
+        raise ConfigurationError(
+            f"{path} is there already, with another content: choose another place, or set `force`", parameter="force"
+        )
 
 
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
+        write_whole(path, text.encode())
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror}): choose another place", parameter="directory"
+            f"{path} cannot be written ({why_not(error)}): choose another place", parameter="directory"
         ) from error

@@ -61,6 +61,8 @@ def run_manifest(
     from qecforge.store import Store
 
     options = replace(options or RunOptions(), checkpoint_seconds=manifest.checkpoint.every_seconds)
+    if options.force and options.again == RunOptions.again:
+        options = replace(options, again="the same call without `force`")
     chosen = make_executor(executor, workers, executor_options)
     with Store(options.store_url) as store:
         if store.in_memory:
@@ -69,6 +71,5 @@ def run_manifest(
     outcomes = chosen.run(plans, options, SeveralListeners([LoggingListener(), listener or RunListener()]))
     stopped = sum(outcome.status == "interrupted" for outcome in outcomes)
     if stopped:
-        again = "without `force` the same call goes on" if options.force else "the same command goes on"
-        raise Interrupted(f"{stopped} of {len(plans)} runs did not end; {again} with them")
+        raise Interrupted(f"{stopped} of {len(plans)} runs did not end; {options.again} goes on with them")
     return outcomes

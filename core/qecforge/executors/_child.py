@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import RunBusy, UserError, one_line
 from qecforge.executors._portable import PortablePlan, event_sender
+from qecforge.machine.exits import leave
+from qecforge.machine.logs import hand_on_logs
 from qecforge.machine.signals import STOP_SIGNALS, stop_signals_held
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Request:
         waits: Wait where another process carries the run out.
         threads: Threads of numerical libraries.
         arguments: The command line that the run's record names.
+        log_level: From which on the parent's loggers say something.
     """
 
     plan: PortablePlan
@@ -53,18 +56,19 @@ class Request:
     waits: bool
     threads: int
     arguments: list[str]
+    log_level: int
 
 
 @dataclass(frozen=True)
 class Said:
-    """What the child says, the last of all but `event` once.
+    """What the child says; after any but `event` and `log` it says nothing more.
 
     Attributes:
-        content: For `event` what `qecforge.executors._portable.tell` takes; for `ended` the outcome; for `refused` the
-            `UserError`; for `busy` nothing; for `broke` one line and a traceback.
+        content: For `event` what `qecforge.executors._portable.tell` takes; for `log` a record; for `ended` the
+            outcome; for `refused` the `UserError`; for `busy` nothing; for `broke` one line and a traceback.
     """
 
-    kind: Literal["event", "ended", "refused", "busy", "broke"]
+    kind: Literal["event", "log", "ended", "refused", "busy", "broke"]
     content: Any = None
 
 
@@ -106,15 +110,16 @@ def main(descriptor: int) -> None:
         request = connection.recv()
     except EOFError:
         return
-    threading.Thread(target=_heed_parent, args=(connection, stop), daemon=True).start()
-    said = _carry_out(request, connection, stop)
-    if not _send(connection, said, stop):
-        os._exit(1)  # an orphan does not take its time to leave
+    threading.Thread(target=_watch_parent, args=(connection, stop), daemon=True).start()
+    send = _Sender(connection, stop)
+    hand_on_logs(request.log_level, lambda record: send(Said("log", record)))
+    if not send(_carry_out(request, send, stop)):
+        leave(1)  # an orphan does not take its time to leave
     with suppress(OSError):
         connection.close()
 
 
-def _heed_parent(connection: Connection, stop: threading.Event) -> None:
+def _watch_parent(connection: Connection, stop: threading.Event) -> None:
     """Set `stop` at the parent's word. Where the parent is gone, end the process in time whatever it is doing."""
     with suppress(EOFError, OSError):
         while True:
@@ -122,10 +127,10 @@ def _heed_parent(connection: Connection, stop: threading.Event) -> None:
             stop.set()
     stop.set()
     threading.Event().wait(ORPHAN_SECONDS)
-    os._exit(1)
+    leave(1)
 
 
-def _carry_out(request: Request, connection: Connection, stop: threading.Event) -> Said:
+def _carry_out(request: Request, send: _Sender, stop: threading.Event) -> Said:
     sys.argv = request.arguments
     try:
         import torch
@@ -135,7 +140,7 @@ def _carry_out(request: Request, connection: Connection, stop: threading.Event) 
 
         torch.set_num_threads(request.threads)
         plan = request.plan.plan(Registry.load())
-        listener = event_sender(plan.identity, lambda event: _send(connection, Said("event", event), stop))
+        listener = event_sender(plan.identity, lambda event: send(Said("event", event)))
         return Said("ended", execute(plan, request.options, listener, stop.is_set, waits=request.waits))
     except RunBusy:
         return Said("busy")
@@ -145,11 +150,17 @@ def _carry_out(request: Request, connection: Connection, stop: threading.Event) 
         return Said("broke", (f"{type(error).__name__}: {one_line(error)}", traceback.format_exc()))
 
 
-def _send(connection: Connection, said: Said, stop: threading.Event) -> bool:
-    """Say something. Gives whether somebody listens; if not, the run is to end."""
-    try:
-        connection.send(said)
-    except OSError:
-        stop.set()
-        return False
-    return True
+class _Sender:
+    """Says something, from whatever thread. Gives whether somebody listens; if not, the run is to end."""
+
+    def __init__(self, connection: Connection, stop: threading.Event) -> None:
+        self._connection, self._stop, self._turn = connection, stop, threading.RLock()
+
+    def __call__(self, said: Said) -> bool:
+        try:
+            with self._turn:
+                self._connection.send(said)
+        except OSError:
+            self._stop.set()
+            return False
+        return True

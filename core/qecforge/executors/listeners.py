@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from qecforge.contracts.refusals import refusal
 from qecforge.errors import ConfigurationError, UserError, one_line
 from qecforge.runs.listener import ForwardingListener, RunListener
 
@@ -104,7 +105,7 @@ def make_listener(wanted: str, registry: Registry) -> RunListener:
         first = error.errors()[0]
         place = ".".join(str(each) for each in first["loc"])
         raise ConfigurationError(
-            f"`listeners`: {name} {place}: {first['msg']}, got {first['input']!r}; see `qecforge plugins show {name}`",
+            f"`listeners`: {name} {place}: {refusal(first)}; see `qecforge plugins show {name}`",
             parameter="listeners",
         ) from error
     made: RunListener = spec.make(config)

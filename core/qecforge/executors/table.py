@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from qecforge.contracts.config import PluginConfig
+from qecforge.contracts.refusals import refusal
 from qecforge.errors import ConfigurationError, did_you_mean, one_line
 from qecforge.executors._base import Executor
 from qecforge.executors._local import LocalExecutor
@@ -87,5 +88,5 @@ def _validated(name: str, model: type[PluginConfig], options: Mapping[str, Any])
             there = f"it has {', '.join(model.model_fields)}" if model.model_fields else "it has none"
             wrong = f"{option!r} is none of executor {name}'s: {there}.{did_you_mean(option, model.model_fields)}"
         else:
-            wrong = f"{option} of executor {name}: got {detail['input']!r}: {detail['msg']}"
+            wrong = f"{option} of executor {name}: {refusal(detail)}"
         raise ConfigurationError(f"`executor_options`: {one_line(wrong)}", parameter="executor_options") from error

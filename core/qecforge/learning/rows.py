@@ -45,7 +45,7 @@ class Filed:
 
 
 class RowTable:
-    """Named columns of numbers; rows are appended and never changed, and once it is full the oldest give way.
+    """Named columns of numbers; rows are appended and never changed; once it is full, the oldest are overwritten.
 
     A state for a checkpoint may hold the table itself, not a copy: only the rows that are new since the last
     checkpoint are then written. Row t, numbered from the table's beginning, lies in slot `t % capacity`. Memory is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ Step: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[n
 
 
 class FilledSteps:
-    """`reset` and `step` of an environment, which fill `out` also where the environment does not know or heed it.
+    """`reset` and `step` of an environment, which fill `out` even if the environment ignores it.
 
     Args:
         env: Closed by whoever made it.
@@ -31,21 +31,27 @@ class FilledSteps:
     def reset(self, *, out: StepBuffers | None = None, **given: Any) -> tuple[NDArray[Any], dict[str, Any]]:
         """As `Environment.reset`. Raises `QecforgeError` where what it returns does not fit `out`."""
         if out is None:
-            return self._reset(**given)
+            return self._checked_reset(self._reset(**given))
         if self._resets_into:
             given["out"] = out
-        observations, infos = self._reset(**given)
+        observations, infos = self._checked_reset(self._reset(**given))
         self._fill(out, infos, observations=observations)
         return out.observations, infos
 
     def step(self, actions: Any, out: StepBuffers | None = None) -> Step:
         """As `Environment.step`. Raises `QecforgeError` where what it returns does not fit `out`."""
         if out is None:
-            return self._step(actions)
+            return self._checked_step(self._step(actions))
         returned = self._step(actions, out=out) if self._steps_into else self._step(actions)
-        observations, rewards, terminated, truncated, infos = returned
+        observations, rewards, terminated, truncated, infos = self._checked_step(returned)
         self._fill(out, infos, observations=observations, rewards=rewards, terminated=terminated, truncated=truncated)
         return out.observations, out.rewards, out.terminated, out.truncated, infos
+
+    def _checked_reset(self, returned: Any) -> tuple[NDArray[Any], dict[str, Any]]:
+        return cast("tuple[NDArray[Any], dict[str, Any]]", returned)
+
+    def _checked_step(self, returned: Any) -> Step:
+        return cast("Step", returned)
 
     def _fill(self, out: StepBuffers, infos: Mapping[str, Any], **returned: Any) -> None:
         if out.action_mask is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["is_inside", "new_file", "write_whole"]
+__all__ = ["is_inside", "new_file", "size_words", "too_large", "why_not", "write_whole"]
 
 
 def new_file(folder: Path, prefix: str) -> tuple[int, Path]:
@@ -35,7 +37,10 @@ def write_whole(path: Path, content: bytes, *, replace: bool = True) -> None:
         FileExistsError: It exists, and is not to be replaced.
         OSError: It cannot be written.
     """
-    path = path.resolve()
+    try:
+        path = path.resolve()
+    except (ValueError, RuntimeError) as error:  # an embedded null, a loop of links
+        raise OSError(errno.EINVAL, str(error)) from error
     if path.exists():
         if not replace:
             raise FileExistsError(path)
@@ -55,6 +60,35 @@ def write_whole(path: Path, content: bytes, *, replace: bool = True) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def why_not(error: OSError | ValueError) -> str:
+    """In words, why a file cannot be read or written: the system's reason, or what is wrong with its path."""
+    return str((isinstance(error, OSError) and error.strerror) or error)
+
+
+def size_words(size: int) -> str:
+    """A number of bytes for people, in powers of ten: `1 byte`, `12.3 kB`, `1 MB`."""
+    if size < 1000:
+        return f"{size} byte{'s' * (size != 1)}"
+    value, unit = size / 1e3, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1e3, larger
+    return f"{value:.3g} {unit}"
+
+
+def too_large(file: BinaryIO, limit: int) -> str:
+    """Of an open file that has more than `limit` bytes: how large it is, and what is allowed."""
+    information = os.fstat(file.fileno())
+    known = stat.S_ISREG(information.st_mode) and information.st_size > limit
+    exact = size_words(information.st_size)
+    if not known:
+        return f"has more than {size_words(limit)}"
+    if exact == size_words(limit):  # which rounding makes equal
+        exact = f"{information.st_size:,} bytes"
+    return f"has {exact}, expected at most {size_words(limit)}"
 
 
 def is_inside(folder: Path, path: Path) -> bool:

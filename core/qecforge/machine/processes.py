@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from qecforge.machine.exits import leave
+
 __all__ = ["ProcessName", "end_with_parent", "is_running", "this_process"]
 
 
@@ -67,7 +69,7 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         parent.join()
-        os._exit(1)
+        leave(1)
 
     threading.Thread(target=watch, name="ends with its parent", daemon=True).start()
 

@@ -31,11 +31,17 @@ def prepare_streams() -> None:
     What an encoding lacks is written in ASCII: lines of boxes as `-`, `|` and `+`, other characters as Python's
     escapes. Where a stream is closed, writing to it raises `OSError` (EBADF), and no file that is opened later gets
     its number.
+
+    `sys.stdout` is for results alone: it writes to a descriptor of its own, and what C code, other processes or
+    `os.write` put into descriptor 1 goes to stderr.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         _hold(number, name)
     codecs.register_error("qecforge.ascii", _in_ascii)
-    for name, raw in (("stdout", _Watched(1, "w", closefd=False)), ("stderr", io.FileIO(2, "w", closefd=False))):
+    sys.stdout.flush()
+    results = os.dup(1)
+    os.dup2(2, 1)
+    for name, raw in (("stdout", _Watched(results, "w", closefd=False)), ("stderr", io.FileIO(2, "w", closefd=False))):
         stream = getattr(sys, name)
         stream.flush()
         ascii_only = codecs.lookup(stream.encoding).name == "ascii"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from qecforge.contracts.refusals import expected
 from qecforge.errors import did_you_mean, nearest, one_line
 from qecforge.manifest._yaml import Node, plain, shown
 
@@ -131,7 +132,7 @@ def _complaint(path: Path, details: list[ErrorDetails], model: type[BaseModel], 
         return _from_validator(path, first, model)
     given = plain(_below(node, path)) if not path or first["loc"][-1] == path[-1] else first["input"]
     numeric = isinstance(given, bool) and first["type"] in _NUMERIC
-    expectations = ["a number"] if numeric else list(dict.fromkeys(_expected(detail) for detail in details))
+    expectations = ["a number"] if numeric else list(dict.fromkeys(expected(detail) for detail in details))
     return Complaint(path, f"got {shown(given)}, expected {' or '.join(expectations)}{_described(model, path)}")
 
 
@@ -156,66 +157,7 @@ def _from_validator(path: Path, detail: ErrorDetails, model: type[BaseModel]) ->
     return Complaint(path, text)
 
 
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "text",
-    "list": "a list",
-    "tuple": "a list",
-    "set": "a list without repetitions",
-    "frozen_set": "a list without repetitions",
-    "dict": "a mapping",
-    "model": "a mapping",
-    "model_attributes": "a mapping",
-    "dataclass": "a mapping",
-    "none_required": "null",
-    "path": "a path",
-}
-
-_BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda ctx: f"more than {_number(ctx['gt'])}",
-    "greater_than_equal": lambda ctx: f"{_number(ctx['ge'])} or more",
-    "less_than": lambda ctx: f"less than {_number(ctx['lt'])}",
-    "less_than_equal": lambda ctx: f"{_number(ctx['le'])} or less",
-    "multiple_of": lambda ctx: f"a multiple of {_number(ctx['multiple_of'])}",
-    "finite_number": lambda ctx: "a finite number",
-    "literal_error": lambda ctx: _listed(ctx["expected"]),
-    "enum": lambda ctx: _listed(ctx["expected"]),
-    "union_tag_invalid": lambda ctx: _listed(ctx["expected_tags"]),
-    "union_tag_not_found": lambda ctx: f"the key {ctx['discriminator']}",
-    "too_short": lambda ctx: f"{ctx['min_length']} or more items, got {ctx['actual_length']}",
-    "too_long": lambda ctx: f"at most {ctx['max_length']} items",
-    "string_too_short": lambda ctx: f"text of {ctx['min_length']} or more characters",
-    "string_too_long": lambda ctx: f"text of at most {ctx['max_length']} characters",
-    "string_pattern_mismatch": lambda ctx: f"text that matches {ctx['pattern']}",
-}
-
-
 _NUMERIC = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of")
-
-
-def _number(value: Any) -> str:
-    """A bound as one would write it: 1 and not 1.0."""
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return str(int(value) if whole else value)
-
-
-def _listed(alternatives: str) -> str:
-    return " or ".join(alternatives.replace(" or ", ", ").split(", "))
-
-
-def _expected(detail: ErrorDetails) -> str:
-    """What one complaint would have liked."""
-    kind = detail["type"]
-    if kind in _BOUNDS:
-        return _BOUNDS[kind](detail.get("ctx", {}))
-    if kind in _KINDS:
-        return _KINDS[kind]
-    stem = re.sub(r"_(type|parsing|from_float|parsing_size|string|sub_type|unicode)$", "", kind)
-    if stem in _KINDS:
-        return _KINDS[stem]
-    return one_line(re.sub(r"^(Input|Value) should (be|have) ", "", detail["msg"]))
 
 
 def _described(model: type[BaseModel], path: Path) -> str:

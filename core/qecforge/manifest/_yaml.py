@@ -148,7 +148,7 @@ def parse_yaml(text: str, source: str | None = None) -> Node:
     """
     start = Place(source, 1, 1)
     if len(text) > MAX_BYTES:
-        raise start.error(f"{len(text)} characters are too many, expected at most {MAX_BYTES}: split the manifest")
+        raise start.error(f"{len(text):,} characters are too many, expected at most {MAX_BYTES:,}: split the manifest")
     return _Composer(source).compose(text)
 
 
@@ -183,7 +183,7 @@ class _Composer:
                 name = type(event).__name__
                 if name == "DocumentStartEvent" and event.version not in (None, (1, 2)):
                     major, minor = event.version
-                    raise place.error(f"YAML {major}.{minor} is not read here, expected 1.2: remove %YAML")
+                    raise place.error(f"YAML {major}.{minor} is not supported, expected 1.2: remove %YAML")
                 if not name.startswith(("Stream", "Document")):
                     yield event
         except MarkedYAMLError as error:
@@ -211,7 +211,7 @@ class _Composer:
             return self._alias(event.anchor, place, depth)
         self._count(1, depth, place)
         if event.tag is not None:
-            raise place.error(f"the tag {event.tag} is not read here: remove it (quote a value to make it text)")
+            raise place.error(f"the tag {event.tag} is not supported: remove it (quote a value to make it text)")
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         if kind == "ScalarEvent":
@@ -253,7 +253,7 @@ class _Composer:
             key = self._key(self._node(event, events, depth + 1), event, key_place)
             if key in entries:
                 first = entries[key].key_place
-                raise key_place.error(f"the key {key!r} stands twice, first in line {first.line}: remove one of them")
+                raise key_place.error(f"the key {key!r} is given twice, first in line {first.line}: remove one of them")
             entries[key] = Entry(key_place, self._node(next(events), events, depth + 1))
         return mapping(entries, place)
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from qecforge.contracts.files import files_of_manifest, read_named_file
 from qecforge.errors import ManifestError, nearest
+from qecforge.machine.files import too_large
 from qecforge.manifest._choice import Choice, Gathered, refusals
 from qecforge.manifest._complaints import unknown_key
 from qecforge.manifest._evaluation import Evaluation
@@ -215,11 +216,12 @@ def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+            large = too_large(file, MAX_BYTES) if len(content) > MAX_BYTES else ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise place.error(f"cannot be read ({reason}): give the path of a manifest") from error
-    if len(content) > MAX_BYTES:
-        raise place.error(f"is larger than {MAX_BYTES} bytes: is it a manifest? Split it if so")
+    if large:
+        raise place.error(f"{large}: is it a manifest? Split it if so")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -274,7 +276,7 @@ def _seeds(root: Node) -> tuple[int, ...]:
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
             raise item.place.error(f"got {shown(plain(item))}, expected a whole number from 0 to {MAX_SEED}", path)
         if seed in seeds:
-            raise item.place.error(f"the seed {seed} stands twice: remove one of them", path)
+            raise item.place.error(f"the seed {seed} is given twice: remove one of them", path)
         seeds[seed] = None
     return tuple(seeds)
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
-from html import escape
 
-__all__ = ["facts", "heading", "paulis"]
+from qecforge.errors import printable
+
+__all__ = ["escape", "facts", "heading", "paulis"]
 
 _COLOURS = {"X": "#c0392b", "Y": "#8e44ad", "Z": "#2471a3"}
 """Of Paulis, readable on a light and on a dark page."""
 
 _MOST_ROWS, _MOST_QUBITS = 60, 150
+
+
+def escape(text: str) -> str:
+    """A text, which may come from a store, in HTML. What cannot be printed is shown as its number."""
+    return html.escape(printable(text))
 
 
 def heading(text: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
-from qecforge.notebooks._elements import facts, heading, paulis
+from qecforge.notebooks._elements import escape, facts, heading, paulis
 
 if TYPE_CHECKING:
     import stim

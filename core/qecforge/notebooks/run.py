@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
-from qecforge.notebooks._elements import facts, heading
+from qecforge.notebooks._elements import escape, facts, heading
 
 __all__ = ["run_html"]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qecforge.notebooks._elements import heading
+from qecforge.notebooks._elements import escape, heading
 
 __all__ = ["series_html"]
 

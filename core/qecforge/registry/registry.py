@@ -17,6 +17,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import Distribution, EntryPoint, distributions
 from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar, cast
@@ -35,7 +36,7 @@ from qecforge.hookspecs import (
     RewardSpec,
 )
 from qecforge.registry._checks import KINDS, checked_specs
-from qecforge.registry._isolation import isolated
+from qecforge.registry._isolation import called_as, isolated
 
 __all__ = ["BrokenPlugin", "Clash", "Registered", "Registry", "Spec"]
 
@@ -147,8 +148,8 @@ class Registry:
         found: list[tuple[str, Registered[Any]]] = []
         for source in sources:
             try:
-                with isolated(f"plugin {source.entry_point.name} of {source.distribution} {source.version}"):
-                    given = _register(manager, source)
+                with isolated(_who(source)):
+                    given = called_as(_who(source), partial(_register, manager, source))
                 found.extend(given)
                 logger.debug("plugin %s of %s %s", source.entry_point.name, source.distribution, source.version)
             except KeyboardInterrupt:
@@ -267,7 +268,8 @@ class Registry:
         for implementation in self._manager.hook.qecforge_cli.get_hookimpls():
             source = _source_of(self._manager, implementation.plugin)
             try:
-                _call_alone(self._manager, "qecforge_cli", implementation.plugin, app=app)
+                with isolated(_who(source)):
+                    _call_alone(self._manager, "qecforge_cli", implementation.plugin, app=app)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -329,6 +331,10 @@ def _installed() -> tuple[list[_Source], list[BrokenPlugin]]:
         except Exception as error:
             broken.append(_broken(_Source(EntryPoint("entry_points.txt", "", ENTRY_POINT_GROUP), name, ""), error))
     return sorted(_unique(sources), key=lambda source: (source.distribution, source.entry_point.name)), broken
+
+
+def _who(source: _Source) -> str:
+    return f"plugin {source.entry_point.name} of {source.distribution} {source.version}"
 
 
 def _field(distribution: Distribution, name: str) -> str | None:

@@ -96,7 +96,7 @@ def _summary(path: Path) -> str:
     try:
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not Python ({error}); mend it or move it away") from error
+        raise ConfigurationError(f"{path}: is not Python ({error}); correct it or move it away") from error
     return (docstring or "").strip().split("\n", 1)[0]
 
 

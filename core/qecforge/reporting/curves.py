@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qecforge.reporting.figures import require_matplotlib
+from qecforge.reporting.figures import plain_text, require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def curves_figure(
 
 def run_title(run: Run) -> str:
     """A run's name, its place in the sweep, and its seed."""
-    return f"{run.group}, seed {run.seed}"
+    return plain_text(f"{run.group}, seed {run.seed}")
 
 
 def grouped_thousands(axes: Axes) -> None:

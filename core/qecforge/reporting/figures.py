@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qecforge.errors import ConfigurationError
+from qecforge.errors import ConfigurationError, escaped, printable
 from qecforge.machine.extras import missing_dependency
-from qecforge.machine.files import write_whole
+from qecforge.machine.files import why_not, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
     from qecforge.evaluation.statistics import SlopeFit
 
@@ -29,7 +30,9 @@ __all__ = [
     "error_lengths",
     "error_rate_figure",
     "figure_png",
+    "make_folder",
     "new_axes",
+    "plain_text",
     "require_matplotlib",
     "save_figure",
 ]
@@ -77,10 +80,9 @@ def require_matplotlib() -> None:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format that the path's ending names (png, svg, pdf). Same figure, same bytes."""
-    content, metadata = io.BytesIO(), dict[str, Any]({"Date": None} if path.suffix == ".svg" else {})
+    content = _drawn(figure, path.suffix[1:] or "png")
     try:
-        figure.savefig(content, format=path.suffix[1:] or "png", dpi=DPI, bbox_inches="tight", metadata=metadata)
-        write_whole(path, content.getvalue())
+        write_whole(path, content)
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"
@@ -88,11 +90,65 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for files, where it is missing.
+
+    Raises:
+        ConfigurationError: It cannot be made, or is something else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        why = "it is no folder" if isinstance(error, FileExistsError) else why_not(error)
+        raise ConfigurationError(
+            f"{folder}: cannot be written ({why}): choose another `folder`", parameter="folder"
+        ) from error
+
+
 def figure_png(figure: Figure) -> bytes:
     """A figure as PNG, the bytes that `save_figure` writes for it."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata={})
+    return _drawn(figure, "png")
+
+
+def plain_text(text: str) -> str:
+    r"""A name, which may come from a store, for a figure: on one line, and no `$` of it begins a formula."""
+    return printable(text, keep="").replace("$", r"\$")
+
+
+def _drawn(figure: Figure, form: str) -> bytes:
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    for each in figure.findobj(Text):
+        shown = _in_font(each.get_text(), each.get_fontproperties())
+        if shown != each.get_text():
+            each.set_text(shown)
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        ticks = axis.get_major_formatter()
+        if isinstance(ticks, FixedFormatter):  # which writes its labels anew whenever they are drawn
+            font = axis.get_label().get_fontproperties()
+            ticks.seq = [_in_font(str(each), font) for each in ticks.seq]
+    content, metadata = io.BytesIO(), dict[str, Any]({"Date": None} if form == "svg" else {})
+    figure.savefig(content, format=form, dpi=DPI, bbox_inches="tight", metadata=metadata)
     return content.getvalue()
+
+
+def _in_font(text: str, font: FontProperties) -> str:
+    r"""The text with every character that its fonts do not have as `\u5b57`."""
+    if text.isascii() and text.isprintable():
+        return text
+    from matplotlib.font_manager import findfont, get_font
+
+    faces = []
+    for family in font.get_family():
+        one = font.copy()
+        one.set_family(family)
+        faces.append(get_font(findfont(one)))
+
+    def drawn(character: str) -> bool:
+        return character.isascii() or any(face.get_char_index(ord(character)) for face in faces)
+
+    return "".join(each if drawn(each) else escaped(each) for each in printable(text))
 
 
 def error_rate_figure(

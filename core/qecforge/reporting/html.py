@@ -4,11 +4,12 @@ few rules of style stand in the page, and a browser is told to fetch nothing."""
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from qecforge.errors import printable
 from qecforge.reporting.figures import figure_png
 from qecforge.reporting.tables import Table, alignment
 
@@ -61,12 +62,12 @@ def html_page(
             '<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{_escape(title)}</title>",
             f"<style>\n{_STYLE}</style>",
             "</head>",
             "<body>",
-            f"<h1>{escape(title)}</h1>",
-            *(f"<p>{escape(note)}</p>" for note in notes),
+            f"<h1>{_escape(title)}</h1>",
+            *(f"<p>{_escape(note)}</p>" for note in notes),
             *_contents(anchors),
             *(line for name, table in tables.items() for line in _table(name, table)),
             *(line for name, figure in figures.items() for line in _figure(name, figure)),
@@ -75,6 +76,11 @@ def html_page(
             "",
         ]
     )
+
+
+def _escape(text: str) -> str:
+    """A text, which may come from a store, in HTML. What cannot be printed is shown as its number."""
+    return html.escape(printable(text))
 
 
 def _anchor(kind: str, name: str) -> str:
@@ -87,26 +93,24 @@ def _contents(anchors: Sequence[tuple[str, str]]) -> Iterator[str]:
     if len(anchors) < 2:
         return
     yield "<nav><ul>"
-    yield from (f'<li><a href="#{escape(quote(anchor))}">{escape(text)}</a></li>' for anchor, text in anchors)
+    yield from (f'<li><a href="#{_escape(quote(anchor))}">{_escape(text)}</a></li>' for anchor, text in anchors)
     yield "</ul></nav>"
 
 
 def _table(name: str, table: Table) -> Iterator[str]:
     columns = [column for column in table.columns if not column.detail]
     sides = [' class="right"' if alignment(table, column) == "right" else "" for column in columns]
-    yield f'<h2 id="{escape(_anchor("table", name))}">{escape(table.title or name)}</h2>'
+    yield f'<h2 id="{_escape(_anchor("table", name))}">{_escape(table.title or name)}</h2>'
     if not table.rows:
         yield "<p>No rows.</p>"
         return
     yield '<div class="scroll"><table>'
-    heads = (
-        f"<th{side}>{escape(column.heading or column.key)}</th>" for column, side in zip(columns, sides, strict=True)
-    )
+    heads = (f"<th{side}>{_escape(column.head)}</th>" for column, side in zip(columns, sides, strict=True))
     yield f"<thead><tr>{''.join(heads)}</tr></thead>"
     yield "<tbody>"
     for row in table.rows:
         cells = (
-            f"<td{side}>{escape(column.text(row.get(column.key)))}</td>"
+            f"<td{side}>{_escape(column.text(row.get(column.key)))}</td>"
             for column, side in zip(columns, sides, strict=True)
         )
         yield f"<tr>{''.join(cells)}</tr>"
@@ -116,7 +120,7 @@ def _table(name: str, table: Table) -> Iterator[str]:
 
 def _figure(name: str, figure: Figure) -> Iterator[str]:
     picture = base64.b64encode(figure_png(figure)).decode("ascii")
-    yield f'<figure id="{escape(_anchor("figure", name))}">'
-    yield f'<img alt="{escape(name)}" src="data:image/png;base64,{picture}">'
-    yield f"<figcaption>{escape(name)}</figcaption>"
+    yield f'<figure id="{_escape(_anchor("figure", name))}">'
+    yield f'<img alt="{_escape(name)}" src="data:image/png;base64,{picture}">'
+    yield f"<figcaption>{_escape(name)}</figcaption>"
     yield "</figure>"

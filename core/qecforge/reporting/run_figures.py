@@ -22,6 +22,7 @@ from qecforge.reporting.figures import (
     error_lengths,
     error_rate_figure,
     new_axes,
+    plain_text,
     require_matplotlib,
 )
 from qecforge.reporting.tables import bound
@@ -64,7 +65,7 @@ def metrics_figure(store: Store, run: Run, *, x: str = STEPS) -> Figure | None:
 
     None where it logged nothing.
     """
-    panels = [Curves(y=name, metrics={name: ""}) for name in store.metric_names(run.id)[:MOST_METRICS]]
+    panels = [Curves(y=plain_text(name), metrics={name: ""}) for name in store.metric_names(run.id)[:MOST_METRICS]]
     return curves_figure(store, run, panels, x=x)
 
 
@@ -124,7 +125,7 @@ def error_rates_figure(store: Store, run: Run) -> Figure | None:
     shown = curves[:MOST_CURVES]
     varying = {key for key in shown[0].parts if len({curve.parts[key] for curve in shown}) > 1} | {"code"}
     rates = {
-        ", ".join(filter(None, (curve.parts[key] for key in curve.parts if key in varying))): curve.rates
+        plain_text(", ".join(filter(None, (curve.parts[key] for key in curve.parts if key in varying)))): curve.rates
         for curve in shown
     }
     common = [text for key, text in shown[0].parts.items() if key not in varying | {"factors"} and text]
@@ -134,12 +135,12 @@ def error_rates_figure(store: Store, run: Run) -> Figure | None:
     fits = {name: fit for name, of_curve in rates.items() if (fit := _fit(of_curve)) is not None}
     figure = error_rate_figure(points, "", fits)
     figure.suptitle(run_title(run))
-    figure.axes[0].set_title(", ".join(common), fontsize="small")
+    figure.axes[0].set_title(plain_text(", ".join(common)), fontsize="small")
     return figure
 
 
 def decisions_figure(store: Store, run: Run) -> Figure | None:
-    """How often the policy decides otherwise than its teacher, by the teacher's margin, with Wilson's 95 % intervals.
+    """How often policy and teacher choose different actions, by the teacher's margin, with Wilson 95 % intervals.
 
     Where distinct states were counted, each enters once: visits of one state are no independent trials. None where
     the run's decisions were not compared.

@@ -17,8 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from qecforge.errors import printable
 from qecforge.reporting.layout import TextColumn, lay_out, wrapped
-from qecforge.reporting.printable import printable
 
 __all__ = [
     "Column",
@@ -53,35 +53,43 @@ def plain(value: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; thousands separated; powers of ten beyond 1e-4..1e6."""
+    """Four significant digits; thousands separated; powers of ten beyond 1e-4..1e6; a dash for what is no number."""
     if value is None:
         return ""
     if isinstance(value, int) or (math.isfinite(value) and float(value).is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
+    if math.isnan(value):
+        return "-"
     if not math.isfinite(value):
         return str(value)
     return f"{value:.4g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
 
 
 def speed(value: float) -> str:
-    """How many a second: whole from 100 on."""
+    """A number per second; whole from 100 on."""
     return number(round(value) if value >= 100 else value)
 
 
 def percent(value: float | None) -> str:
-    """A fraction in percent, one decimal."""
-    return "" if value is None else f"{100 * value:.1f} %"
+    """A fraction in percent, one decimal; a dash for what is no number."""
+    if value is None:
+        return ""
+    return "-" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
 def interval(value: Sequence[float] | None) -> str:
-    """A confidence interval as `[low, high]`."""
-    return "" if value is None else f"[{number(value[0])}, {number(value[1])}]"
+    """A confidence interval as `[low, high]`; a dash where there is none."""
+    if value is None:
+        return ""
+    return "-" if any(map(math.isnan, value)) else f"[{number(value[0])}, {number(value[1])}]"
 
 
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: `0.42 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds is None:
         return ""
+    if math.isnan(seconds):
+        return "-"
     if seconds < 99.95:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -131,6 +139,11 @@ class Column:
     minor: bool = False
     justify: Literal["left", "right"] | None = None
 
+    @property
+    def head(self) -> str:
+        """What people read above it, on one line."""
+        return printable(self.heading or self.key, keep="")
+
     def text(self, value: Any) -> str:
         """The value as people see it, on one line, with nothing that steers a terminal."""
         return printable(self._shown(value), keep="")
@@ -172,10 +185,14 @@ def to_json_object(values: Mapping[str, Any]) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Comma-separated values with a header row (RFC 4180, LF line ends); what is nested is written as JSON."""
+    """Comma-separated values with a header row (RFC 4180, LF line ends); what is nested is written as JSON.
+
+    Text is as `printable` has it, and each row one line: a name cannot steer the terminal of whoever looks at the
+    file. JSON has it unaltered.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.key for column in table.columns])
+    writer.writerow([_cell(column.key) for column in table.columns])
     for row in table.rows:
         writer.writerow([_cell(row.get(column.key)) for column in table.columns])
     return text.getvalue().removesuffix("\n")
@@ -184,14 +201,14 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """A Markdown table of what the text table shows."""
     columns = [column for column in table.columns if not column.detail]
-    lines = [[column.heading or column.key for column in columns]]
+    lines = [[column.head for column in columns]]
     lines.append(["---:" if alignment(table, column) == "right" else "---" for column in columns])
     lines += [[column.text(row.get(column.key)).replace("|", "\\|") for column in columns] for row in table.rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def to_text(table: Table, width: int | None = None) -> str:
-    """The text table, of the columns that are not `detail`. Nothing in it is ever cut.
+    """The text table, without columns that are `detail`. No value is ever cut.
 
     Args:
         width: Columns of the terminal: a wider table is laid out anew, as `qecforge.reporting.layout` says. None: each
@@ -199,7 +216,7 @@ def to_text(table: Table, width: int | None = None) -> str:
     """
     columns = [
         TextColumn(
-            column.heading or column.key,
+            column.head,
             [column.text(row.get(column.key)) for row in table.rows],
             alignment(table, column) == "right",
             column.minor,
@@ -207,7 +224,8 @@ def to_text(table: Table, width: int | None = None) -> str:
         for column in table.columns
         if not column.detail
     ]
-    return "\n".join([*(wrapped(table.title, width) if table.title else []), *lay_out(columns, width)])
+    title = printable(table.title, keep="")
+    return "\n".join([*(wrapped(title, width) if title else []), *lay_out(columns, width)])
 
 
 def _is_number(value: Any) -> bool:
@@ -237,7 +255,9 @@ def _jsonable(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     value = _jsonable(value)
     if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False)
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return printable(value, keep="")
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else value

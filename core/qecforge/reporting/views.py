@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from qecforge.contracts.metrics import COST, EPISODE_RETURN
 from qecforge.contracts.views import Reading, RunView
-from qecforge.errors import ConfigurationError, PluginError, UserError, one_line
+from qecforge.errors import PluginError, UserError, one_line
 from qecforge.reporting.curves import STEPS
-from qecforge.reporting.figures import figure_png, require_matplotlib, save_figure
+from qecforge.reporting.figures import figure_png, make_folder, require_matplotlib, save_figure
 from qecforge.reporting.run_figures import (
     codes_figure,
     decisions_figure,
@@ -59,7 +59,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class PluginView:
-    """A view and whose it is."""
+    """A view, and the plugin that it belongs to."""
 
     kind: str
     name: str
@@ -179,12 +179,7 @@ def write_figures(figures: Gathered[Figure], run: Run, folder: Path) -> Gathered
         ConfigurationError: The folder cannot be written.
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder}: cannot be written ({error.strerror}): choose another `folder`", parameter="folder"
-        ) from error
+    make_folder(folder)
     written, left_out = {}, list(figures.left_out)
     for name, figure in figures.found.items():
         try:
@@ -197,7 +192,7 @@ def write_figures(figures: Gathered[Figure], run: Run, folder: Path) -> Gathered
 
 
 def drawable(figures: Gathered[Figure]) -> Gathered[Figure]:
-    """Those that can be drawn: a text that is no mathematics, say, raises only then."""
+    """Those that can be drawn: a label that is not valid mathematical text, for example, raises only then."""
     found, left_out = {}, list(figures.left_out)
     for name, figure in figures.found.items():
         try:

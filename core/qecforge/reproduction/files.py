@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from qecforge.contracts.reproduction import Claim, Report
 from qecforge.errors import ConfigurationError, PluginError, one_line
 from qecforge.machine.files import write_whole
-from qecforge.reporting.figures import require_matplotlib, save_figure
+from qecforge.reporting.figures import make_folder, require_matplotlib, save_figure
 from qecforge.reporting.html import html_page
 from qecforge.reporting.tables import Table, to_csv, to_json, to_markdown
 from qecforge.reproduction.claims import claims_table
@@ -33,12 +33,12 @@ def tables_of(report: Report) -> dict[str, Table]:
         PluginError: The report is none, or names a table as no file can be named.
     """
     if not (isinstance(report, Report) and all(isinstance(each, Claim) for each in report.claims)):
-        raise PluginError(f"a report is {one_line(repr(report), 80)}, expected a Report of Claims: mend its plugin")
+        raise PluginError(f"a report is {one_line(repr(report), 80)}, expected a Report of Claims: correct its plugin")
     if CLAIMS in report.tables:
         raise PluginError(f"a report has a table {CLAIMS!r} of its own: give the claims, and the core makes it")
     if report.claims_after and report.claims_after not in report.tables:
         raise PluginError(
-            f"a report's claims_after is {report.claims_after!r}, expected one of its tables: mend its plugin"
+            f"a report's claims_after is {report.claims_after!r}, expected one of its tables: correct its plugin"
         )
     found = dict(report.tables)
     names = list(found)
@@ -91,8 +91,8 @@ def write_files(
 
 
 def _write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             write_whole(folder / name, content.encode())
     except OSError as error:
@@ -106,5 +106,5 @@ def _check_names(named: Mapping[str, object]) -> None:
     for name in named:
         if not _NAME.fullmatch(name):
             raise PluginError(
-                f"a report names a file {name!r}, expected letters, digits, _, - and dots: mend its plugin"
+                f"a report names a file {name!r}, expected letters, digits, _, - and dots: correct its plugin"
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qecforge.codes import verify_encoder
 from qecforge.errors import CheckpointError, InfrastructureError, Interrupted, MissingDependency, StoreError, UserError
 from qecforge.learning.generators import seed_for
+from qecforge.machine.exits import exits_refused
 from qecforge.machine.signals import GaveUp
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Attempt:
     @contextmanager
     def plugin_code(self, *, restores: bool = False) -> Iterator[None]:
         """A block in which plugins work. What they raise is their failure, of whatever type it is; what the core raised
-        in answer to them, and what the contracts have them raise, stays what it is.
+        in answer to them, and what the contracts have them raise, stays what it is. `os._exit` fails the run too.
 
         Args:
             restores: They are given stored state, of which they may say that it is damaged.
@@ -125,13 +126,16 @@ class Attempt:
             Interrupted: a plugin went on although it was told that the run is cancelled.
         """
         try:
-            yield
+            with exits_refused() as refused:
+                yield
         except BaseException as error:
             if not isinstance(error, UserError | Interrupted) and isinstance(error, Exception):
                 raise
             if self._is_theirs(error, restores):
                 raise PluginFailure(error) from error
             raise
+        if refused:
+            raise PluginFailure(refused[0]) from refused[0]
         for answer in self.answered:
             if isinstance(answer, Interrupted):
                 raise answer
@@ -173,7 +177,7 @@ class Attempt:
     def stop_if_cancelled(self) -> None:
         """Raise `Interrupted` where the run was cancelled."""
         if self.cancelled():
-            raise Interrupted(f"run {self.run_id} stopped between two steps; the same command resumes it")
+            raise Interrupted(f"run {self.run_id} stopped between two steps; {self.options.again} resumes it")
 
     def seed(self, purpose: str) -> int:
         """A seed of its own for each purpose, 0..2^32 - 1, from the run's."""

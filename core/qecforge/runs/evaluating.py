@@ -44,19 +44,21 @@ def evaluate(
     Args:
         policy: The run's result; where there is a `teacher`, the integer policy made from it.
         names: Only these evaluations; None for all.
-        done: Told the name of each evaluation that is through.
+        done: Called with the name of each evaluation that is finished.
     """
     asked = attempt.plan.evaluation
     for evaluation, config in asked.built_in:
         if names is not None and evaluation.name not in names:
             continue
         attempt.stop_if_cancelled()
+        attempt.listener.on_evaluation(attempt.plan, evaluation.name, 0, 1)
         CARRIED_OUT_BY[evaluation.name](attempt, config, policy, teacher)
         done(evaluation.name)
     for spec, settings in asked.others:
         if names is not None and spec.name not in names:
             continue
         attempt.stop_if_cancelled()
+        attempt.listener.on_evaluation(attempt.plan, spec.name, 0, 1)
         context = RunEvaluation(attempt, spec.name)
         with attempt.plugin_code(), _environment(attempt) as env:
             spec.evaluate(env, policy, settings, context)
@@ -79,10 +81,14 @@ def _decision_fidelity(
     from qecforge.evaluation import collect_states, decision_fidelity, policy_logits
 
     assert teacher is not None, "a manifest without a quantizer cannot ask for it"
-    for whose, actor in (("teacher", teacher), ("student", student)):
-        if config.rollouts not in (whose, "both"):
-            continue
+    context = RunEvaluation(attempt, DECISION_FIDELITY.name)
+    asked = [each for each in (("teacher", teacher), ("student", student)) if config.rollouts in (each[0], "both")]
+    for number, (whose, actor) in enumerate(asked):
         attempt.stop_if_cancelled()
+
+        def visiting(done: int, total: int, before: int = number) -> None:
+            context.progress(before * total + done, len(asked) * total)
+
         suffix = "" if whose == "teacher" else "_student"
         with attempt.plugin_code(), _environment(attempt) as env, torch_threads(1):
             visited = collect_states(
@@ -91,6 +97,7 @@ def _decision_fidelity(
                 config.states,
                 seed=attempt.seed(f"fidelity of {whose}"),
                 deterministic=config.deterministic,
+                progress=visiting,
             )
             fidelity = decision_fidelity(
                 policy_logits(teacher, visited.observations),
@@ -128,6 +135,7 @@ def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: P
 def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Policy | None) -> None:
     from qecforge.evaluation.policies.search import search_codes, warm_up
 
+    context = RunEvaluation(attempt, SEARCH.name)
     with attempt.plugin_code(), _runtime(policy, config) as (actor, report):
         with _environment(attempt, config.num_envs) as env:
             warm_up(env, actor)
@@ -140,6 +148,7 @@ def _search(attempt: Attempt, config: SearchConfig, policy: Policy, teacher: Pol
                 seed=attempt.seed("search"),
                 deterministic=config.deterministic,
                 should_stop=attempt.cancelled,
+                progress=context.progress,
             )
     attempt.stop_if_cancelled()
     for code, seconds in found.discoveries:

@@ -95,7 +95,8 @@ def file_lost(
                 if missing_evaluations(plan, run):
                     return RunOutcome(run_id, plan.identity, status, 0.0, error)
                 return RunOutcome(run_id, plan.identity, "finished", 0.0)
-            error = f"{error}; the same command goes on from step {checkpoint_step(workspace.checkpoint(run_id).path)}"
+            step = checkpoint_step(workspace.checkpoint(run_id).path)
+            error = f"run {run_id}: {error}; {options.again} goes on from step {step}"
             store.add_event(run_id, "lost", {"error": error, "traceback": traceback})
             store.mark_run(run_id, status, error=error)
         return RunOutcome(run_id, plan.identity, status, 0.0, error)
@@ -146,6 +147,7 @@ def _execute(
             else:
                 if options.force:
                     _forget(attempt)
+                locks.keep_time(run_id, before or 0.0)
                 status, error = _carry_out(attempt, lambda: _whole(attempt, run))
     except Interrupted as stop:  # while it waited: the row is the other process's
         status, error = "interrupted", str(stop)
@@ -220,7 +222,7 @@ def _carry_out(
 def _unsaved(attempt: Attempt) -> str:
     """What an end at once, in the middle of a step, means for the run."""
     step = checkpoint_step(attempt.checkpoint.path)
-    return f"run {attempt.run_id} ended without saving its state; the same command goes on from step {step}"
+    return f"run {attempt.run_id} ended without saving its state; {attempt.options.again} goes on from step {step}"
 
 
 def _whole(attempt: Attempt, run: Run) -> None:
@@ -388,5 +390,6 @@ def _teacher_run(attempt: Attempt, plan: RunPlan) -> str:
     if outcome.status == "failed":
         raise RunFailed(f"its teacher, run {outcome.run_id}, failed with {outcome.error}")
     if outcome.status == "interrupted":
-        raise Interrupted(f"run {attempt.run_id} stopped while its teacher was trained; the same command resumes it")
+        again = attempt.options.again
+        raise Interrupted(f"run {attempt.run_id} stopped while its teacher was trained; {again} resumes it")
     return outcome.run_id

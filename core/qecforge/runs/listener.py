@@ -26,14 +26,16 @@ class RunOptions:
     Attributes:
         store_url: SQLAlchemy URL of the store.
         force: Start finished and broken runs anew.
-        workers: Processes for measuring logical error rates; None for one a core.
+        workers: Processes for measuring logical error rates; None for one for each core.
         checkpoint_seconds: Time between checkpoints; `run_manifest` takes the manifest's.
+        again: What goes on with a run that was stopped, for people: with `force` that is not the same command.
     """
 
     store_url: str = field(default="sqlite:///results.db", repr=False)  # it may hold a password
     force: bool = False
     workers: int | None = None
     checkpoint_seconds: float = 30.0
+    again: str = "the same command"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class RunOutcome:
 
 
 class RunListener:
-    """Told what happens in a run; does nothing with it. Subclass what you need; arguments can be pickled.
+    """Its methods are called while runs work; here they do nothing. Override what you need; arguments can be pickled.
 
     Where a teacher is trained on the way, its run is reported too, with its own plan, `plan.quantization.teacher`.
     """
@@ -57,7 +59,7 @@ class RunListener:
         """The run begins, or continues from a checkpoint."""
 
     def on_extend(self, plan: RunPlan, run_id: str, evaluations: Sequence[str]) -> None:
-        """A finished run is evaluated further; comes in the place of `on_start`."""
+        """Evaluations are added to a finished run; called instead of `on_start`."""
 
     def on_phase(self, plan: RunPlan, phase: Phase) -> None:
         """A phase begins."""
@@ -75,7 +77,10 @@ class RunListener:
         """Shots of a logical-error-rate measurement were filed."""
 
     def on_evaluation(self, plan: RunPlan, name: str, done: int, total: int) -> None:
-        """An evaluation, as the manifest names it, has done so much, in a unit of its own."""
+        """An evaluation, as the manifest names it, has done `done` of `total`, in a unit of its own.
+
+        0 of 1 says that it begins. Logical error rates are told by `on_measure` from then on.
+        """
 
     def on_end(self, plan: RunPlan, outcome: RunOutcome) -> None:
         """The run ended."""

@@ -57,6 +57,9 @@ class LockTaker(Protocol):
     def release(self, run_id: str) -> None:
         """Give the lock back."""
 
+    def keep_time(self, run_id: str, before: float) -> None:
+        """As long as the lock is held, file with each beat how long the run took so far, `before` seconds included."""
+
     def has_lost(self, run_id: str) -> bool:
         """Whether another process took the lock for abandoned and has it now."""
 
@@ -71,6 +74,7 @@ class RunLocks:
         self._store, self._token, self._process = store, uuid.uuid4().hex, this_process()
         self._held: set[str] = set()
         self._lost: set[str] = set()
+        self._begun: dict[str, float] = {}
         self._seen: dict[str, tuple[RunLock, float]] = {}
         self._turn, self._ended = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -120,12 +124,18 @@ class RunLocks:
         with self._turn:
             self._held.discard(run_id)
             self._lost.discard(run_id)
+            self._begun.pop(run_id, None)
             if not self._held:
                 _held_here.discard(self._token)
             try:
                 self._store.release_run_lock(run_id, self._token)
             except StoreError:
                 return
+
+    def keep_time(self, run_id: str, before: float) -> None:
+        """See `LockTaker.keep_time`."""
+        with self._turn:
+            self._begun[run_id] = time.monotonic() - before
 
     def has_lost(self, run_id: str) -> bool:
         """Whether another process took the lock for abandoned: this one was suspended, or cut off from the store, for
@@ -151,7 +161,9 @@ class RunLocks:
                 if not self._held:
                     continue
                 try:
-                    kept = self._store.beat_run_locks(self._token)
+                    now = time.monotonic()
+                    spent = {run_id: now - begun for run_id, begun in self._begun.items()}
+                    kept = self._store.beat_run_locks(self._token, spent)
                 except StoreError:  # the store may come back, and nobody else can look at the lock meanwhile
                     continue
                 self._lost.update(self._held - kept)

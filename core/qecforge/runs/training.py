@@ -124,7 +124,8 @@ class RunContext:
             self.flush()
         if cancelled:
             raise Interrupted(
-                f"run {self._attempt.run_id} stopped at step {step}, its state is saved; the same command resumes it"
+                f"run {self._attempt.run_id} stopped at step {step}, its state is saved; {self._attempt.options.again} "
+                "resumes it"
             )
         return step < total and not spent
 

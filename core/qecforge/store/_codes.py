@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Row, Select, case, func, select, update
+from sqlalchemy import Connection, Row, Select, case, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
-from qecforge.store._rows import checked
+from qecforge.store._rows import checked, checked_rows
 from qecforge.store.models import CodeRow, DiscoveryRow, RunRow
 from qecforge.store.records import CodeRecord, Discovery
 
@@ -24,6 +26,10 @@ CodeOrder: TypeAlias = Literal[
     "n", "k", "distance", "gate_count", "two_qubit_gate_count", "created_at", "-n", "-k", "-distance", "-gate_count",
     "-two_qubit_gate_count", "-created_at",
 ]  # fmt: skip
+
+
+_MANY = 1000
+_Record = TypeVar("_Record", CodeRecord, Discovery)
 
 
 class CodeStore(StoreBase):
@@ -110,8 +116,9 @@ class CodeStore(StoreBase):
         """
         with self._database.reading() as connection:
             run_id = None if run is None else _sql.find_id(connection, RunRow, run)
-            gates = _fewest("gate_count", run_id)
-            query, distance = select(CodeRow.__table__), _shown_distance()
+            gates, distance = _gates("gate_count", run_id), _shown_distance()
+            chosen = exact_only or (n, k, min_distance, max_gate_count) != (None,) * 4
+            query = select(CodeRow.id)
             if run_id is not None:
                 query = query.join(DiscoveryRow, DiscoveryRow.code_id == CodeRow.id)
                 query = query.where(DiscoveryRow.run_id == run_id)
@@ -125,7 +132,9 @@ class CodeStore(StoreBase):
                 query = query.where(CodeRow.distance_kind == "exact")
             if max_gate_count is not None:
                 query = query.where(gates <= max_gate_count)
-            return _records(connection, _ordered(query, run_id, distance, order_by).limit(limit), run_id)
+            ids = connection.scalars(_ordered(query, run_id, distance, order_by, chosen=chosen).limit(limit)).all()
+            with _uncollected() if len(ids) > _MANY else nullcontext():
+                return _records(connection, ids, run_id)
 
     def discoveries(self, *, run: str | None = None, code: str | None = None) -> list[Discovery]:
         """Which run found which code, oldest first."""
@@ -137,11 +146,11 @@ class CodeStore(StoreBase):
                 query = query.where(DiscoveryRow.run_id == _sql.find_id(connection, RunRow, run))
             if code is not None:
                 query = query.where(DiscoveryRow.code_id == _sql.find_id(connection, CodeRow, code))
-            return [Discovery(**checked(DiscoveryRow, row)) for row in connection.execute(query).all()]
+            return [_made(Discovery, values) for values in checked_rows(DiscoveryRow, connection.execute(query).all())]
 
     @staticmethod
     def _load_code(connection: Connection, code_id: str) -> CodeRecord:
-        (record,) = _records(connection, select(CodeRow.__table__).where(CodeRow.id == code_id), None)
+        (record,) = _records(connection, [code_id], None)
         return record
 
     @staticmethod
@@ -179,6 +188,7 @@ class CodeStore(StoreBase):
         kept = connection.execute(select(DiscoveryRow.__table__).where(key).with_for_update()).one()
         if _rank(row) < _rank(checked(DiscoveryRow, kept)):
             connection.execute(update(DiscoveryRow).where(key).values({**row, "found_at": _sql.now()}))
+        _sql.count_gates(connection, row["code_id"])
 
 
 def _rank(discovery: Mapping[Any, Any]) -> tuple[int, int, str]:
@@ -228,14 +238,10 @@ def _sharper_bounds(known: Row[Any], bounds: Mapping[str, Any]) -> dict[str, Any
     return {key: value for key, value in changes.items() if value != known._mapping[key]}
 
 
-def _fewest(name: str, run_id: str | None) -> ColumnElement[Any]:
-    """The least of a column of `discoveries` for each code, looked up in its index: only codes that are asked for are
-    counted, not all that there are."""
-    column: ColumnElement[Any] = DiscoveryRow.__table__.c[name]
-    if run_id is not None:  # joined: a code was found by a run once
-        return column
-    query = select(func.min(column)).where(DiscoveryRow.code_id == CodeRow.id)
-    return query.correlate(CodeRow).scalar_subquery()
+def _gates(name: str, run_id: str | None) -> ColumnElement[Any]:
+    """The fewest gates of each code; where a run is named, of its encoder, whose row is joined."""
+    column: ColumnElement[Any] = (CodeRow if run_id is None else DiscoveryRow).__table__.c[name]
+    return column
 
 
 def _shown_distance() -> ColumnElement[Any]:
@@ -244,39 +250,78 @@ def _shown_distance() -> ColumnElement[Any]:
 
 
 def _ordered(
-    query: Select[Any], run_id: str | None, distance: ColumnElement[Any], order_by: str | Sequence[str]
+    query: Select[Any], run_id: str | None, distance: ColumnElement[Any], order_by: str | Sequence[str], *, chosen: bool
 ) -> Select[Any]:
+    """Sorted. Of codes that are `chosen` few may be left, and to read all rows by the index of their order until there
+    are enough would be slow: an expression has no index."""
     columns: dict[str, ColumnElement[Any]] = {
         "n": CodeRow.__table__.c.n,
         "k": CodeRow.__table__.c.k,
         "distance": distance,
-        "gate_count": _fewest("gate_count", run_id),
-        "two_qubit_gate_count": _fewest("two_qubit_gate_count", run_id),
+        "gate_count": _gates("gate_count", run_id),
+        "two_qubit_gate_count": _gates("two_qubit_gate_count", run_id),
         "created_at": CodeRow.__table__.c.created_at,
     }
     for key in [order_by] if isinstance(order_by, str) else order_by:
         column = columns.get(key.removeprefix("-"))
         if column is None:
-            raise ConfigurationError(f"order_by: got {key!r}, expected of {', '.join(columns)}, with - for descending")
+            raise ConfigurationError(
+                f"order_by: got {key!r}, expected one of {', '.join(columns)}, with - in front for descending order"
+            )
+        if chosen:
+            column = case((column.is_not(None), column))
         ordered = column.desc() if key.startswith("-") else column.asc()
         # Where no value can be missing, `NULLS LAST` only keeps an index from being used.
         query = query.order_by(ordered.nulls_last() if "gate_count" in key else ordered)
     return query.order_by(columns["gate_count"].asc().nulls_last(), CodeRow.id)
 
 
-def _records(connection: Connection, query: Select[Any], run_id: str | None) -> list[CodeRecord]:
-    """The codes of a query over `codes`, with their discoveries."""
-    rows = connection.execute(query).all()
+_OF_RECORD = [column for column in CodeRow.__table__.c if column.name not in ("gate_count", "two_qubit_gate_count")]
+"""Columns of `CodeRecord`: gates it has from its discoveries."""
+
+
+def _records(connection: Connection, ids: Sequence[str], run_id: str | None) -> list[CodeRecord]:
+    """Codes with their discoveries, in the order of their ids."""
     found = select(DiscoveryRow.__table__).order_by(
         DiscoveryRow.gate_count, DiscoveryRow.step, DiscoveryRow.found_at, DiscoveryRow.run_id
     )
     if run_id is not None:
         found = found.where(DiscoveryRow.run_id == run_id)
-    discoveries: dict[str, list[Discovery]] = {row.id: [] for row in rows}
-    for ids in _batches(list(discoveries)):
-        for row in connection.execute(found.where(DiscoveryRow.code_id.in_(ids))).all():
-            discoveries[row.code_id].append(Discovery(**checked(DiscoveryRow, row)))
-    return [CodeRecord(**checked(CodeRow, row), discoveries=tuple(discoveries[row.id])) for row in rows]
+    records: list[CodeRecord] = []
+    for batch in _batches(ids):
+        rows = connection.execute(select(*_OF_RECORD).where(CodeRow.id.in_(batch))).all()
+        codes = {values["id"]: values for values in checked_rows(CodeRow, rows)}
+        discoveries: dict[str, list[Discovery]] = {code_id: [] for code_id in batch}
+        for values in checked_rows(
+            DiscoveryRow, connection.execute(found.where(DiscoveryRow.code_id.in_(batch))).all()
+        ):
+            discoveries[values["code_id"]].append(_made(Discovery, values))
+        for code_id in batch:
+            values = codes[code_id]
+            values["discoveries"] = tuple(discoveries[code_id])
+            records.append(_made(CodeRecord, values))
+    return records
+
+
+def _made(kind: type[_Record], values: dict[str, Any]) -> _Record:
+    """A frozen dataclass of these values, all that it has. Its own constructor sets each by itself, which takes three
+    times as long."""
+    record = object.__new__(kind)
+    record.__dict__.update(values)
+    return record
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without searches for circles among the many objects that are made, of which none is in a circle: a third of the
+    time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _batches(ids: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:

@@ -6,7 +6,7 @@ for `qecforge.runs.lock` to judge; here a lock is taken, kept and given back, ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Row, delete, select, update
 
@@ -17,7 +17,11 @@ from qecforge.store._rows import checked
 from qecforge.store.models import RunLockRow, RunRow
 from qecforge.store.records import RunLock
 
-__all__ = ["LockStore", "locks_of"]
+__all__ = ["UNLOCKED_SECONDS", "LockStore", "locks_of"]
+
+UNLOCKED_SECONDS = 60.0
+"""How long a run may be `running` without a lock until its process is taken for gone: as long as a lock lasts without a
+beat."""
 
 
 class LockStore(StoreBase):
@@ -55,11 +59,19 @@ class LockStore(StoreBase):
             _sql.insert_ignore(connection, RunLockRow, [{**row, "run_id": run_id}])
             return _lock(connection.execute(select(RunLockRow.__table__).where(RunLockRow.run_id == run_id)).one())
 
-    def beat_run_locks(self, token: str) -> set[str]:
-        """Say that the holder of this token is still there. Returns the runs whose locks it holds, by id."""
+    def beat_run_locks(self, token: str, spent: Mapping[str, float] | None = None) -> set[str]:
+        """Say that the holder of this token is still there. Returns the runs whose locks it holds, by id.
+
+        Args:
+            spent: Seconds that its runs took so far; filed of those that it holds.
+        """
         with self._database.writing() as connection:
             connection.execute(update(RunLockRow).where(RunLockRow.token == token).values(beats=RunLockRow.beats + 1))
-            return set(connection.scalars(select(RunLockRow.run_id).where(RunLockRow.token == token)))
+            held = set(connection.scalars(select(RunLockRow.run_id).where(RunLockRow.token == token)))
+            for run_id in sorted(held.intersection(spent or ())):
+                running = (RunRow.id == run_id) & (RunRow.status == "running")
+                connection.execute(update(RunRow).where(running).values(spent=(spent or {})[run_id]))
+            return held
 
     def release_run_lock(self, run_id: str, token: str) -> None:
         """Give a run's lock back. One that is held by another, or not there, stays as it is."""

@@ -21,7 +21,7 @@ from sqlalchemy import DateTime, Double, Row
 from qecforge.errors import StoreError, one_line
 from qecforge.store.models import RUN_STATUSES, Base, StoredObject, Unreadable, UtcDateTime
 
-__all__ = ["altered", "checked", "checked_column", "identifier", "is_file_name"]
+__all__ = ["altered", "checked", "checked_column", "checked_rows", "identifier", "is_file_name"]
 
 Check: TypeAlias = tuple[Callable[[Any], bool], str]
 """Whether a value is right, and what is expected in words."""
@@ -44,6 +44,18 @@ def checked(model: type[Base], row: Row[Any] | Mapping[str, Any]) -> dict[str, A
         if name in values and not is_right(values[name]):
             altered(model, values, name, values[name], expected)
     return values
+
+
+def checked_rows(model: type[Base], rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    """Rows of one query by column, as `checked` gives each; column by column, which is faster for many."""
+    if not rows:
+        return []
+    names, checks = tuple(rows[0]._fields), _checks(model)
+    for name, values in zip(names, zip(*rows, strict=True), strict=True):
+        if not all(map(checks[name][0], values)):
+            for row in rows:
+                checked(model, row)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def checked_column(model: type[Base], name: str, values: Iterable[Any], key: Mapping[str, Any]) -> list[Any]:
@@ -139,6 +151,8 @@ _OF_COLUMN: Mapping[tuple[str, str], Check] = {
     ("codes", "k"): _COUNT,
     ("codes", "distance_lower"): _POSITIVE,
     ("codes", "distance_upper"): _POSITIVE,
+    ("codes", "gate_count"): _COUNT,
+    ("codes", "two_qubit_gate_count"): _COUNT,
     ("discoveries", "gate_count"): _COUNT,
     ("discoveries", "two_qubit_gate_count"): _COUNT,
     ("discoveries", "wall_time"): (_is_finite, "a finite number"),

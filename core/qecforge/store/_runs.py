@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, select, update
@@ -13,7 +14,7 @@ from qecforge.machine.masking import masked, masked_values
 from qecforge.machine.processes import is_running
 from qecforge.store import _sql
 from qecforge.store._base import StoreBase
-from qecforge.store._locks import locks_of
+from qecforge.store._locks import UNLOCKED_SECONDS, locks_of
 from qecforge.store._rows import checked, checked_column
 from qecforge.store.models import (
     RUN_STATUSES,
@@ -174,10 +175,10 @@ class RunStore(StoreBase):
         limit: int | None = None,
     ) -> list[Run]:
         """Runs that match every filter given, newest first. One that is filed as `running` by a process of this machine
-        which is gone is `interrupted`."""
+        which is gone is `interrupted`, and so is one without a lock, from before schema 0002."""
         statuses = [status] if isinstance(status, str) else status
         if unknown := set(statuses or ()) - set(RUN_STATUSES):
-            raise ConfigurationError(f"status: got {sorted(unknown)}, expected of {', '.join(RUN_STATUSES)}")
+            raise ConfigurationError(f"status: got {sorted(unknown)}, expected some of {', '.join(RUN_STATUSES)}")
         query = select(RunRow.__table__).order_by(RunRow.created_at.desc(), RunRow.id)
         wanted = {
             RunRow.name: name,
@@ -218,14 +219,31 @@ class RunStore(StoreBase):
             # The lock first: on a server another run may be filing the same code just now.
             connection.execute(select(CodeRow.id).where(CodeRow.id == code_id).with_for_update())
             connection.execute(delete(CodeRow).where(CodeRow.id == code_id, CodeRow.source.is_(None), ~elsewhere))
+            _sql.count_gates(connection, code_id)
 
 
 def _as_seen(connection: Connection, runs: Sequence[Run]) -> Sequence[Run]:
-    """The runs; those whose process is gone without having filed their end as interrupted."""
-    locks = locks_of(connection, running) if (running := [run.id for run in runs if run.status == "running"]) else []
+    """The runs; those whose process is gone without having filed their end as interrupted.
+
+    A run without a lock is of an earlier version, which had none: its process is taken for gone once the run has been
+    there for `UNLOCKED_SECONDS`.
+    """
+    running = {run.id: run for run in runs if run.status == "running"}
+    if not running:
+        return runs
+    locks = locks_of(connection, running)
     gone = {lock.run_id for lock in locks if is_running(lock.process) is False}
+    before = _sql.now() - timedelta(seconds=UNLOCKED_SECONDS)
+    if unlocked := [
+        run_id
+        for run_id in running.keys() - {lock.run_id for lock in locks}
+        if (running[run_id].started_at or running[run_id].created_at) < before
+    ]:
+        # Asked again: one that has ended meanwhile gave its lock back.
+        still = select(RunRow.id).where(RunRow.id.in_(unlocked), RunRow.status == "running")
+        gone.update(connection.scalars(still))
     return [
-        replace(run, status="interrupted", error="its process is gone; the same command resumes it")
+        replace(run, status="interrupted", error="its process is gone; running its manifest again resumes it")
         if run.id in gone
         else run
         for run in runs

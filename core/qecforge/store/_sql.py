@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from qecforge.errors import ConfigurationError, StoreError
 from qecforge.store._rows import identifier
-from qecforge.store.models import Base, CodeRow, RunRow
+from qecforge.store.models import Base, CodeRow, DiscoveryRow, RunRow
 
-__all__ = ["find_id", "insert_ignore", "json_object", "new_id", "now", "upsert"]
+__all__ = ["count_gates", "find_id", "insert_ignore", "json_object", "new_id", "now", "upsert"]
 
 _ID_DIGITS = 12
 
@@ -47,6 +47,15 @@ def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], va
     """Insert the row of this key, or give the one that is there these values."""
     insert_ignore(connection, model, [{**key, **values}])
     connection.execute(update(model).filter_by(**key).values(**values))
+
+
+def count_gates(connection: Connection, code_id: str) -> None:
+    """File with a code the fewest gates of the encoders that runs found for it."""
+    fewest = {
+        name: select(func.min(DiscoveryRow.__table__.c[name])).where(DiscoveryRow.code_id == code_id).scalar_subquery()
+        for name in ("gate_count", "two_qubit_gate_count")
+    }
+    connection.execute(update(CodeRow).where(CodeRow.id == code_id).values(fewest))
 
 
 def new_id(connection: Connection, model: type[RunRow] | type[CodeRow], digest: str) -> str:

@@ -20,6 +20,7 @@ from qecforge.errors import OlderSchema, StoreError, one_line
 from qecforge.machine.extras import missing_dependency
 from qecforge.machine.masking import MASK, masked
 from qecforge.store import _schema, _sqlite
+from qecforge.store._turns import Turns
 
 __all__ = ["BUSY_SECONDS", "Database", "parse_url"]
 
@@ -84,6 +85,7 @@ class Database:
         self.in_memory = is_sqlite and self.path is None
         self.place = str(self.path) if self.path else masked(url.render_as_string(hide_password=True))
         self._abandoned: list[Engine] = []
+        self._turns = None if self.path is None else Turns(self.path.with_name(f"{self.path.name}-turns"))
         # An in-memory database is one connection: its threads take turns.
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.in_memory else nullcontext()
         if self.path is not None:
@@ -109,11 +111,12 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that may write: all of it is on the disk afterwards, or nothing of it."""
+        """A transaction that may write: all of it is on the disk afterwards, or nothing of it. Of an SQLite file,
+        writers come in the order in which they ask."""
         if self.read_only:
             raise StoreError(f"{self.place}: opened read-only: open it without read_only to write")
         engine = self._engine().execution_options(**{_sqlite.WRITES: True})
-        with self._turn, self._errors(), engine.begin() as connection:
+        with self._turn, self._queued(), self._errors(), engine.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -121,6 +124,11 @@ class Database:
         engine, self._current = self._current, None
         if engine is not None and self._pid == os.getpid():
             engine.dispose()
+            if self._turns is not None and not self.read_only:
+                self._turns.remove()
+
+    def _queued(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.turn(BUSY_SECONDS)
 
     def _engine(self) -> Engine:
         if self._current is None:
@@ -167,7 +175,7 @@ class Database:
     def _migrate(self) -> None:
         """Bring the schema to the present, in one transaction. Of many processes that come at once, one does it."""
         engine = self._engine().execution_options(**{_sqlite.WRITES: True})
-        with engine.connect() as connection:
+        with self._queued(), engine.connect() as connection:
             is_sqlite = connection.dialect.name == "sqlite"
             with _sqlite.foreign_keys_off(connection) if is_sqlite else nullcontext(), connection.begin():
                 if connection.dialect.name == "postgresql":
@@ -195,6 +203,8 @@ class Database:
                 f"{self.place}: the text {one_line(error.object, 100)!r} is not Unicode, which a store keeps: give "
                 "another one"
             ) from error
+        except UnicodeError as error:  # of a host's name
+            raise StoreError(f"{self.place}: no host can have this name ({error}): correct the URL") from error
 
     def _explain(self, message: str) -> str:
         for symptom, remedy in _REMEDIES.items():

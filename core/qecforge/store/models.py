@@ -194,7 +194,7 @@ class MetricRow(Base):
 
 
 class CodeRow(Base):
-    """One stabilizer group, with what is known of its distance."""
+    """One stabilizer group, with what is known of its distance, and the fewest gates of all its encoders."""
 
     __tablename__ = "codes"
     __table_args__ = (
@@ -206,9 +206,14 @@ class CodeRow(Base):
             " ELSE FALSE END",
             name="distance_kind",
         ),
-        Index(None, "n", "k", "distance_lower"),
+        # All that codes are sorted and chosen by, so that only those of a page are read.
+        Index(
+            "ix_codes_listed", "n", "k", "distance_lower", "distance_upper", "distance_kind", "gate_count",
+            "two_qubit_gate_count", "created_at", "id",
+        ),
+        Index(None, "gate_count", "id"),
         Index(None, "created_at"),
-    )
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(_HASH, primary_key=True)
     digest: Mapped[str] = mapped_column(_HASH, unique=True)
@@ -223,6 +228,8 @@ class CodeRow(Base):
     definition: Mapped[str]
     source: Mapped[str | None]
     created_at: Mapped[datetime]
+    gate_count: Mapped[int | None]
+    two_qubit_gate_count: Mapped[int | None]
 
 
 class DiscoveryRow(Base):

@@ -210,8 +210,9 @@ class ContinuousControl(Environment):
 
     def _count(self, members: NDArray[np.bool_] | None = None) -> None:
         """See to it that the observations of these members are finite, and count them in the normalisation."""
-        if not np.isfinite(self._observations).all():
-            place = np.argwhere(~np.isfinite(self._observations))[0].tolist()
+        finite = np.isfinite(self._observations)
+        if np.count_nonzero(finite) < finite.size:
+            place = np.argwhere(~finite)[0].tolist()
             raise InfrastructureError(
                 f"{self.config.id}: observation {', '.join(map(str, place[1:]))} of member {place[0]} is "
                 f"{self._observations[tuple(place)]} after {self._lengths[place[0]]} steps of its episode, expected a "

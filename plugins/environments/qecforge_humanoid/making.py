@@ -16,6 +16,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import DependencyNotInstalled, Error
+from numpy.typing import NDArray
 
 from qecforge.errors import MissingDependency, did_you_mean, one_line
 from qecforge.machine.extras import missing_dependency
@@ -35,13 +36,14 @@ _NEEDED = ("mujoco", "imageio")
 
 
 def check_id(name: str) -> None:
-    """Raise `ValueError` unless Gymnasium has an environment of this id with bounded continuous actions.
+    """Raise `ValueError` unless Gymnasium has an environment of this id with bounded continuous actions, which is the
+    same after the same seed and actions.
 
-    Of those in MuJoCo, whose actions are, none is made: a manifest can be read where MuJoCo is not installed.
+    Of those in MuJoCo, which are, none is made: a manifest can be read where MuJoCo is not installed.
     """
     spec = spec_of(name)
     if not is_mujoco(spec):
-        _check_actions(name)
+        _check_made(name)
 
 
 def spec_of(name: str) -> EnvSpec:
@@ -55,7 +57,8 @@ def spec_of(name: str) -> EnvSpec:
                 f"{name!r}: module {module!r} cannot be imported ({one_line(error, 200)}): install or mend it"
             ) from error
     if short not in gymnasium.registry:
-        near = did_you_mean(short, gymnasium.registry) or " Give one that gymnasium.pprint_registry() lists."
+        offered = [each for each, spec in gymnasium.registry.items() if isinstance(spec.entry_point, str)]
+        near = did_you_mean(short, offered) or " Give one that gymnasium.pprint_registry() lists."
         raise ValueError(f"{short!r} is no environment of Gymnasium {gymnasium.__version__}.{near}")
     return gymnasium.registry[short]
 
@@ -98,13 +101,24 @@ def make_single(name: str, **settings: Any) -> gymnasium.Env[Any, Any]:
 
 
 @cache
-def _check_actions(name: str) -> None:
+def _check_made(name: str) -> None:
+    """Make one and look at it."""
     try:
         env = make_single(name)
-    except (MissingDependency, Error, ImportError, TypeError) as error:
+    except (MissingDependency, Error, TypeError) as error:
         raise ValueError(f"{name!r} cannot be made: {one_line(error, 200)}") from error
-    actions, shown = env.action_space, env.observation_space
-    env.close()
+    try:
+        _check_spaces(name, env.action_space, env.observation_space)
+        if not np.array_equal(_played(env), _played(env)):
+            raise ValueError(
+                f"{name!r} is not the same after the same seed and actions, so that a run of it could not be resumed: "
+                "draw from np_random alone in it"
+            )
+    finally:
+        env.close()
+
+
+def _check_spaces(name: str, actions: gymnasium.Space[Any], observations: gymnasium.Space[Any]) -> None:
     if not isinstance(actions, gymnasium.spaces.Box):
         raise ValueError(
             f"{name!r} has the actions {one_line(actions, 80)}, which are not continuous: choose one whose action "
@@ -112,10 +126,24 @@ def _check_actions(name: str) -> None:
         )
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
         raise ValueError(f"{name!r} has actions without bounds: register it with some")
-    if not isinstance(shown, gymnasium.spaces.Box):
+    if not isinstance(observations, gymnasium.spaces.Box):
         raise ValueError(
-            f"{name!r} shows {type(shown).__name__} observations, expected a Box: register it with FlattenObservation"
+            f"{name!r} shows {type(observations).__name__} observations, expected a Box: register it with "
+            "FlattenObservation"
         )
+
+
+def _played(env: gymnasium.Env[Any, Any]) -> NDArray[np.float64]:
+    """Observations and rewards of a few steps, in one row."""
+    rng, space = np.random.default_rng(0), env.action_space
+    assert isinstance(space, gymnasium.spaces.Box)
+    found = [np.ravel(env.reset(seed=0)[0])]
+    for _ in range(8):
+        observation, reward, terminated, truncated, _ = env.step(rng.uniform(space.low, space.high).astype(space.dtype))
+        found += [np.ravel(observation), np.array([reward])]
+        if terminated or truncated:
+            break
+    return np.concatenate(found).astype(np.float64)
 
 
 def _import_mujoco(name: str) -> None:

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from qecforge.contracts import EvaluationContext, Policy
 from qecforge.contracts.closing import closing
 from qecforge.errors import MissingDependency, one_line
+from qecforge.machine.extras import missing_dependency
 from qecforge_humanoid.config import EpisodeVideoConfig
 from qecforge_humanoid.environment import ContinuousControl
 from qecforge_humanoid.making import GL_PACKAGES, is_mujoco, spec_of
@@ -43,8 +45,11 @@ def film(env: ContinuousControl, policy: Policy, config: EpisodeVideoConfig, con
         env: Of the run; another one of the same task is played.
 
     Raises:
-        MissingDependency: there is no OpenGL library; names the package to install. The run resumes once it is there.
+        MissingDependency: Pillow or an OpenGL library is missing; names the package to install. The run resumes once it
+            is there.
     """
+    if find_spec("PIL") is None:
+        raise missing_dependency("episode_video", "pillow", "control")
     mujoco = is_mujoco(spec_of(env.config.id))
     rendering: dict[str, Any] = {"render_mode": "rgb_array"}
     if mujoco:
@@ -92,8 +97,8 @@ def gl_backend() -> str:
     for name in names:
         environment = {**os.environ, "MUJOCO_GL": name, "PYOPENGL_PLATFORM": "" if name == "glfw" else name}
         command = [sys.executable, "-W", "ignore", "-c", _GL[name]]
-        done = subprocess.run(command, capture_output=True, check=False, env=environment, timeout=120)  # noqa: S603
-        if done.returncode == 0:
+        with suppress(subprocess.SubprocessError):
+            subprocess.run(command, capture_output=True, check=True, env=environment, timeout=120)  # noqa: S603
             return name
     raise MissingDependency(
         f"episode_video: MuJoCo cannot draw here (tried {', '.join(names)}): {GL_PACKAGES}; the same command goes on "
@@ -119,7 +124,7 @@ def _drawing_by(backend: str | None) -> Iterator[None]:
 
 
 def _picture(stage: ContinuousControl, config: EpisodeVideoConfig) -> Image:
-    """With a palette of its own, which is what a GIF keeps: a tenth of the memory."""
+    """With a palette of its own, which is what a GIF keeps: a third of the memory."""
     from PIL import Image
 
     drawn: NDArray[np.uint8] = stage.render_member()

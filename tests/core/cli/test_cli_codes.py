@@ -176,7 +176,7 @@ def test_verify_finds_what_is_wrong(code_id, folder, change, what):
     assert result.exit_code == 1
     assert "no" in result.stdout
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"code {code_id} is not what the store says: {what}")
+    assert line.startswith(f"code {code_id} failed these checks: {what}")
 
 
 def test_show_has_error_rates_with_intervals(code_id):
@@ -221,3 +221,7 @@ def test_a_bound_is_shown_as_one(folder):
     assert "[[7,1,<=3]]" in text
     assert "distance is at most 3, no lower bound is proved: search" in text
     assert "encoder, synthesised from the tableau" in text
+    with Store("sqlite:///results.db") as store:
+        between = Distance(value=3, kind="upper_bound", method="meet_in_the_middle", seconds=0.0, lower=2, upper=3)
+        store.add_code(code, between, source="a test")
+    assert "distance is at most 3, at least 2 is proved: " in invoke("codes", "show", record.id).stdout

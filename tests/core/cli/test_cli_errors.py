@@ -28,14 +28,15 @@ USAGE = [
     (["run", "walk.yaml", "--bla"], "No such option", "qecforge run --help"),
     (
         ["run", "walk.yaml", "--workers", "0"],
-        "'--workers': Input should be greater than or equal to 1, got '0'",
+        "'--workers': got '0', expected 1 or more",
         "qecforge run --help",
     ),
     (["run", "walk.yaml", "extra"], "extra", "qecforge run --help"),
+    (["runs", "list", "--limit", "0"], "'--limit': got '0', expected 1 or more", "qecforge runs list --help"),
     (["runs", "list", "--format", "xml"], "'table', 'json', 'csv'", "qecforge runs list --help"),
     (["runs", "list", "--status", "lost"], "'finished'", "qecforge runs list --help"),
     (["codes", "export", "ab", "--format", "svg"], "'qasm3'", "qecforge codes export --help"),
-    (["codes", "list", "--n", "many"], "got 'many'", "qecforge codes list --help"),
+    (["codes", "list", "--n", "many"], "'--n': got 'many', expected a whole number", "qecforge codes list --help"),
     (["--version", "--store"], "--store", "qecforge --help"),
 ]
 

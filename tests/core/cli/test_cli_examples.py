@@ -69,9 +69,13 @@ def test_a_file_that_is_there_is_kept(folder):
     path = folder / "examples" / "five_qubit.yaml"
     path.write_text("mine")
     line = one_line(invoke("examples", "copy", "ten_qubit", "five_qubit"))
-    assert line == "examples/five_qubit.yaml is there already: choose another place, or set --force"
+    told = "is there already, with another content: choose another place, or set --force"
+    assert line == f"examples/five_qubit.yaml {told}"
     assert path.read_text() == "mine"
     assert not (folder / "examples" / "ten_qubit.yaml").exists(), "all or nothing"
+    path.write_text(find_example("five_qubit").text)
+    assert invoke("examples", "copy", "five_qubit").exit_code == 0, "the same already, as in a clone"
+    path.write_text("mine")
     assert invoke("examples", "copy", "five_qubit", "--force").exit_code == 0
     assert path.read_text() == find_example("five_qubit").text
 
@@ -108,7 +112,10 @@ def test_init_writes_a_manifest_that_is_valid(folder):
 
 def test_init_keeps_what_is_there_and_quotes_paths(folder):
     assert "`qecforge run 'my file.yaml'`" in invoke("init", "code", "my file.yaml").stderr
-    assert one_line(invoke("init", "code", "my file.yaml")).startswith("my file.yaml is there already: ")
+    assert invoke("init", "code", "my file.yaml").exit_code == 0
+    (folder / "my file.yaml").write_text("mine")
+    assert one_line(invoke("init", "code", "my file.yaml")).startswith("my file.yaml is there already, with another ")
+    assert (folder / "my file.yaml").read_text() == "mine"
     assert invoke("init", "code", "my file.yaml", "--force").exit_code == 0
 
 

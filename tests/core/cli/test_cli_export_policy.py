@@ -68,7 +68,7 @@ def test_without_out_it_goes_to_stdout(quantized, monkeypatch):
         assert result.stdout_bytes == store.read_artifact(artifact)
     from qecforge.cli import _runs
 
-    monkeypatch.setattr(_runs, "_to_terminal", lambda: True)
+    monkeypatch.setattr(_runs, "on_terminal", lambda: True)
     assert "--out" in one_line(invoke("runs", "export-policy", quantized, "--format", "onnx"))
 
 

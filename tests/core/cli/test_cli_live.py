@@ -148,7 +148,7 @@ def test_a_panel_shows_each_reading_its_course_and_the_bar(view):
     progress, listener = view
     follow(listener, plan())
     top, *rows, bar, bottom = shown(progress).splitlines()
-    assert top.startswith("╭─ walk seed 0 training ─")
+    assert top.startswith("╭─ walk seed 0: training ─")
     assert bottom.startswith("╰─")
     cells = [row.strip("│ ").split("  ") for row in rows]
     assert [[cell.strip() for cell in row if cell.strip()] for row in cells] == [
@@ -166,7 +166,7 @@ def test_the_panel_ends_with_the_training_and_the_last_line_has_its_numbers(view
     progress, listener = view
     follow(listener, plan())
     listener.on_phase(plan(), "evaluate")
-    assert "walk seed 0 evaluation" in shown(progress)
+    assert "walk seed 0: evaluation" in shown(progress)
     assert "detection rate" not in shown(progress)
     listener.on_end(plan(), RunOutcome("a", "b", "finished", 3.0))
     assert f"walk seed 0: finished in 3 s, {WORDS}" in progress.console.file.getvalue()
@@ -180,8 +180,8 @@ def test_runs_without_views_keep_their_bar(view):
     follow(listener, plan(2))
     listener.on_code(plain_plan(1), code(3, 12))
     lines = shown(progress).splitlines()
-    assert lines[0].startswith("╭─ walk seed 2 training")
-    assert lines[-1].startswith("walk seed 1 training ")
+    assert lines[0].startswith("╭─ walk seed 2: training")
+    assert lines[-1].startswith("walk seed 1: training ")
     assert lines[-1].rstrip().endswith("episode return -1")
     assert len(lines) == 8
 
@@ -192,7 +192,7 @@ def test_panels_are_as_many_as_the_screen_has_room_for(view):
     for seed in range(3):
         follow(listener, plan(seed))
     lines = shown(progress, 120, 12).splitlines()
-    assert [line.split(" training")[0] for line in lines if "training" in line] == [
+    assert [line.split(": training")[0] for line in lines if "training" in line] == [
         "╭─ walk seed 0",
         "walk seed 1",
         "walk seed 2",
@@ -216,7 +216,7 @@ def test_a_panel_fits_the_screen(view):
 def test_names_are_no_markup(view):
     progress, listener = view
     follow(listener, plan(0, **{"environment.gates": "[bold]"}))
-    assert "walk seed 0 gates=[bold] training" in shown(progress)
+    assert "walk seed 0 gates=[bold]: training" in shown(progress)
 
 
 def test_lines_say_the_same_numbers():

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
+from qecforge.cli._live import LiveProgress
 from qecforge.cli._output import working
 from qecforge.cli._progress import LineProgress, RunCount, TerminalProgress
 from qecforge.evaluation import LogicalErrorRateConfig
@@ -83,7 +84,7 @@ def test_of_several_runs_it_is_said_which_one_begins(lines):
         "run 2 of 3, walk seed 0: run a2 starts",
         "run 2 of 3, walk seed 0: finished in 1 s",
         "walk seed 7: run b1 starts",
-        "run 3 of 3, walk seed 1: was finished before; nothing to do (--force runs it anew)",
+        "run 3 of 3, walk seed 1: was finished before; nothing to do",
     ]
 
 
@@ -118,7 +119,7 @@ def test_shots_are_summed(listener, lines, clock):
     listener.on_measure(plan(), task(1e-3), ErrorCounts(shots=1000))
     clock.now = 12.0
     listener.on_measure(plan(), task(2e-3), ErrorCounts(shots=500))
-    assert lines == ["walk seed 0: measuring error rates, p = 0.002, 1,500 shots"]
+    assert lines == ["walk seed 0: evaluates logical_error_rate, p = 0.002, 1,500 shots"]
 
 
 def test_evaluations_say_how_far_they_are_now_and_then(listener, lines, clock):
@@ -139,7 +140,7 @@ def test_what_the_environment_evaluates_is_said_when_it_begins(listener, lines):
     ("status", "error", "words"),
     [
         ("finished", None, "finished in 3 s"),
-        ("skipped", None, "was finished before; nothing to do (--force runs it anew)"),
+        ("skipped", None, "was finished before; nothing to do"),
         ("failed", "ValueError: no", "failed: ValueError: no"),
         ("interrupted", "stopped at step 8", "interrupted: stopped at step 8"),
     ],
@@ -159,20 +160,20 @@ def test_a_terminal_has_a_bar_for_each_run_and_codes_above():
             listener.on_phase(plan(seed), "train")
         listener.on_progress(plan(1), 30, 100, {"episode_return": -1.0})
         bars = {task.description: task for task in progress.tasks}
-        assert list(bars) == ["walk seed 1 training", "walk seed 2 training"]
-        bar = bars["walk seed 1 training"]
+        assert list(bars) == ["walk seed 1: training", "walk seed 2: training"]
+        bar = bars["walk seed 1: training"]
         assert (bar.completed, bar.total, bar.fields["note"]) == (30, 100, "episode return -1")
         listener.on_code(plan(1), code(3, 12))
         listener.on_phase(plan(1), "evaluate")
         listener.on_evaluation(plan(1), "returns", 12, 100)
-        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1 evaluation"]
-        assert (bar.completed, bar.total, bar.fields["note"]) == (12, 100, "returns")
+        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1: returns"]
+        assert (bar.completed, bar.total, bar.fields["note"]) == (12, 100, "")
         listener.on_measure(plan(1), task(1e-3), ErrorCounts(shots=1000))
         listener.on_measure(plan(1), task(2e-3), ErrorCounts(shots=1000))
-        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1 evaluation"]
+        (bar,) = [task for task in progress.tasks if task.description == "walk seed 1: logical_error_rate"]
         assert (bar.completed, bar.total, bar.fields["note"]) == (1, 3, "p = 0.002, 2,000 shots")
         listener.on_end(plan(1), RunOutcome("a", "b", "finished", 1.0))
-        assert [task.description for task in progress.tasks] == ["walk seed 2 training"]
+        assert [task.description for task in progress.tasks] == ["walk seed 2: training"]
         listener.on_progress(plan(1), 31, 100, {})
     shown = console.file.getvalue()
     assert "walk seed 1: found [[7,1,3]] with 12 gates" in shown
@@ -192,11 +193,47 @@ def test_phases_of_a_quantizer_have_lines_and_bars(listener, lines):
             (bar,) = progress.tasks
             bars.append((bar.description, bar.total))
     assert bars == [
-        ("walk seed 0 its teacher", None),
-        ("walk seed 0 fine-tuning", None),
-        ("walk seed 0 quantizing", None),
-        ("walk seed 0 evaluation", 3),
+        ("walk seed 0: training of its teacher", None),
+        ("walk seed 0: fine-tuning", None),
+        ("walk seed 0: quantization", None),
+        ("walk seed 0: evaluation", None),
     ]
+
+
+def test_only_a_command_that_has_force_names_it(lines):
+    outcome = RunOutcome("a", "b", "skipped", 0.0)
+    LineProgress(lines.append).on_end(plan(), outcome)
+    LineProgress(lines.append, force=True).on_end(plan(), outcome)
+    done = "walk seed 0: was finished before; nothing to do"
+    assert lines == [done, f"{done} (--force runs it anew)"]
+
+
+def test_a_bar_names_what_it_measures_and_has_no_percentage_before_it_knows_one():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    runs = [plan(seed) for seed in range(3)]
+    with LiveProgress(console, auto_refresh=False) as progress:
+        listener = TerminalProgress(progress, count=RunCount(runs))
+        listener.on_start(runs[0], "a", False)
+        listener.on_phase(runs[0], "evaluate")
+
+        def shown():
+            with console.capture() as captured:
+                console.print(*progress.get_renderables())
+            return " ".join(captured.get().split())
+
+        for name in ("search", "decision_fidelity"):
+            listener.on_evaluation(runs[0], name, 0, 1)
+            assert f"run 1 of 3, walk seed 0: {name} " in shown()
+            assert "%" not in shown()
+            assert "--:--" not in shown()
+            listener.on_evaluation(runs[0], name, 30, 120)
+            assert "25%" in shown()
+        listener.on_evaluation(runs[0], "logical_error_rate", 0, 1)
+        assert "%" not in shown()
+        listener.on_measure(runs[0], task(1e-3), ErrorCounts(shots=10))
+        listener.on_measure(runs[0], task(2e-3), ErrorCounts(shots=10))
+        assert "walk seed 0: logical_error_rate" in shown()
+        assert "33%" in shown()
 
 
 def test_long_work_says_so_in_lines(capsys):

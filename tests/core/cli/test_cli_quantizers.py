@@ -104,16 +104,17 @@ def test_a_policy_without_a_linear_layer(quantizers, monkeypatch, name):
     assert "the policy network (Sequential) has no linear layer to quantize" in refused(MANIFEST, name)
 
 
-@pytest.mark.parametrize("name", QUANTIZERS)
-def test_calibration_states_with_nan(quantizers, monkeypatch, name):
-    network(monkeypatch, nn.Linear(1, 2))
+def test_observations_with_nan_end_the_teacher(quantizers, monkeypatch):
+    """Nothing is calibrated on them."""
     seen = toy_plugin.WalkEnvironment.observe
     monkeypatch.setattr(
         toy_plugin.WalkEnvironment, "observe", lambda env: np.where(seen(env) == 3, np.float32(np.nan), seen(env))
     )
-    line = refused(MANIFEST, name)
-    assert line.startswith("calibration: ")
-    assert "of 1024 states hold NaN or infinite values" in line
+    Path("m.yaml").write_text(MANIFEST)
+    result = invoke("run", "m.yaml")
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line, *_) = (each for each in result.stderr.splitlines() if "failed: " in each)
+    assert line.startswith("walk-teacher seed 5: failed: QecforgeError: environment walk: gave nan for member ")
 
 
 @pytest.mark.parametrize("name", ["ptq", "apq"])

@@ -14,6 +14,7 @@ from toy_study import StudyOptions, study
 
 from qecforge import Store
 from qecforge.contracts import Order
+from qecforge.errors import CheckpointError
 from qecforge.hookspecs import hookimpl
 from qecforge.registry import Registry
 from qecforge.reproduction.carry_out import carry_out
@@ -182,9 +183,9 @@ SEE = "; see `qecforge reproduce study --help`"
             ("--sizes", " , "),
             f"Invalid value for '--sizes': got ' , ', expected one or more, with commas between them{SEE}",
         ),
-        (("--steps", "3"), f"Invalid value for '--steps': Input should be greater than or equal to 4, got '3'{SEE}"),
-        (("--steps", "many"), f"unable to parse string as an integer, got 'many'{SEE}"),
-        (("--way", "left"), f"Invalid value for '--way': Input should be 'both' or 'right', got 'left'{SEE}"),
+        (("--steps", "3"), f"Invalid value for '--steps': got '3', expected 4 or more{SEE}"),
+        (("--steps", "many"), f"Invalid value for '--steps': got 'many', expected a whole number{SEE}"),
+        (("--way", "left"), f"Invalid value for '--way': got 'left', expected 'both' or 'right'{SEE}"),
         (("--seeds", "0"), "'--seeds'"),
         (("--stepps", "4"), "No such option"),
         (("--dry-run", "--tables-only"), "--dry-run and --tables-only: choose one of them"),
@@ -258,3 +259,15 @@ def test_a_plugin_that_a_manifest_names_goes_before_a_reproduction_of_its_name(i
     assert invoke("plugins", "show", "walk").stdout.startswith("environment walk: ")
     assert invoke("plugins", "show", "walk", "--kind", "reproduction").stdout.startswith("reproduction walk: ")
     assert invoke("plugins", "show", "reproduction.walk").stdout.startswith("reproduction walk: ")
+
+
+def test_what_is_advised_are_options_that_the_command_has(studies, url, monkeypatch):
+    def damaged(*arguments, **options):
+        raise CheckpointError("x.ckpt: damaged checkpoint: restore the file, or start the run anew with `force`")
+
+    monkeypatch.setattr("qecforge.reproduction.carry_out.carry_out", damaged)
+    line = one_line(invoke("reproduce", "study", "--quick", "--store", url))
+    assert line == (
+        "x.ckpt: damaged checkpoint: restore the file, or start the run anew: "
+        f"`qecforge runs delete RUN --store {url}`, then this command again"
+    )

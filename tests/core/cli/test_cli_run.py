@@ -168,7 +168,7 @@ def test_a_run_that_finds_nothing_says_what_may_help(manifest):
     result = invoke("run", manifest, "--set", "environment.find_at=100000")
     assert result.exit_code == 0
     assert result.stdout == ""
-    assert result.stderr.splitlines()[-1].startswith("no code was found; more steps")
+    assert result.stderr.splitlines()[-1].startswith("no code was found; try more steps")
 
 
 def test_run_lists_codes_for_programs(filled):

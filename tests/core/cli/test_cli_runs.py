@@ -77,6 +77,25 @@ def test_compare_gives_mean_and_interval_of_a_group(filled):
     assert "[-10.71, 14.71]" in invoke("runs", "compare", *ids(), "--metric", "agreement").stdout
 
 
+def test_compare_has_a_dash_and_a_reason_where_there_is_no_number(filled):
+    first, second = ids()
+    with Store("sqlite:///results.db") as store:
+        store.add_policy_evaluation(first, "alone", 1.0)
+        for run_id, value in ((first, 1.0), (second, float("inf"))):
+            store.add_metrics(run_id, [("endless", 1, value, 0.0)])
+    result = invoke("runs", "compare", first, second, "--metric", "alone")
+    assert result.stdout.splitlines()[-1].split()[:6] == ["walk", "alone", "1", "1", "-", "-"]
+    assert result.stderr.splitlines() == [
+        f"walk: run {second} has no alone",
+        "walk: one run alone has no standard deviation and no interval: add seeds",
+    ]
+    result = invoke("runs", "compare", first, second, "--metric", "endless")
+    assert f"walk: run {second}: the last endless is inf, and so is the mean: there is no interval" in result.stderr
+    assert "nan" not in result.stdout + result.stderr
+    rows = json.loads(invoke("runs", "compare", first, second, "--metric", "alone", "--format", "json").stdout)
+    assert (rows[0]["std"], rows[0]["interval"]) == (None, [None, None])
+
+
 def test_compare_refuses_one_run_that_is_named_twice(filled):
     first = ids()[0]
     for named in ((first, first), (first, first[:8])):
@@ -150,10 +169,46 @@ def test_finished_runs_are_evaluated_further(filled):
     rows = json.loads(invoke("run", "walk.yaml", *wanted).stdout)
     assert {row["in_store"] for row in rows} == {"finished, will be evaluated: returns"}
     for wrong, said in (
-        ("agent.total_steps=3", "what was trained cannot be changed"),
+        ("agent.total_steps=3", "of a finished run only evaluations can be changed"),
         ("evaluation.retruns={}", "Did you mean 'returns'"),
     ):
         assert said in one_line(invoke("runs", "evaluate", ids[0], "--set", wrong))
+
+
+def test_fewer_shots_than_are_there_are_enough(manifest):
+    rates = "evaluation.logical_error_rate={p: [0.01], noise: depolarizing, shots: SHOTS}"
+    asked = {shots: ("--set", rates.replace("SHOTS", str(shots))) for shots in (100, 200, 300)}
+    ran = invoke("run", "walk.yaml", *asked[200])
+    assert ran.exit_code == 0, ran.stderr
+
+    def planned(*words):
+        listed = invoke("run", "walk.yaml", *words, "--dry-run", "--format", "json")
+        return {row["in_store"] for row in json.loads(listed.stdout)}
+
+    assert planned(*asked[200]) == {"finished, will be skipped"}
+    assert planned(*asked[100]) == {"finished, has enough shots: 200 were asked for before, 100 now"}
+    assert planned(*asked[300]) == {"finished, will be evaluated: logical_error_rate"}
+    assert planned(*asked[100], "--set", "evaluation.returns={}") == {
+        "finished, has enough shots: 200 were asked for before, 100 now, will be evaluated: returns"
+    }
+    assert planned(*asked[100], "--set", "evaluation.logical_error_rate.max_errors=5") == {
+        "finished, will be evaluated: logical_error_rate"
+    }
+    run_id = ids()[0]
+
+    def drawn():
+        with Store("sqlite:///results.db") as store:
+            return [rate.shots for rate in store.error_rates(run=run_id)]
+
+    before = drawn()
+    assert before[0] >= 200
+    result = invoke("runs", "evaluate", run_id, "--set", "evaluation.logical_error_rate.shots=100")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        result.stderr.splitlines()[0]
+        == f"run {run_id} has enough shots: 200 were asked for before, 100 now: none are drawn"
+    )
+    assert drawn() == before
 
 
 def test_groups_are_what_is_computed_and_unfinished_runs_are_named(manifest, folder):

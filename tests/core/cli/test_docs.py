@@ -228,3 +228,12 @@ def test_links_lead_somewhere(path):
 def test_navigation_has_every_page():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert set(re.findall(r"([a-z_]+\.md)", text)) == {path.name for path in (ROOT / "docs").glob("*.md")}
+
+
+def test_usage_lines_have_single_brackets_and_arguments_in_capitals():
+    usages = [line for title, line in re.findall(r"```(text)\n(qecforge .*)\n```", PAGES["cli"]())]
+    assert len(usages) > 20
+    for usage in usages:
+        assert not re.search(r"\[\[|\{\{|\]\]|\.\.\.\S*\.\.\.", usage), usage
+        for argument in re.findall(r"[\[{]([^\]}]+)[\]}]", usage):
+            assert argument == argument.upper(), usage

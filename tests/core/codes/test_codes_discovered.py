@@ -132,5 +132,5 @@ def test_signs_are_those_that_the_circuit_gives(drawn, data):
 
 
 def test_signs_of_a_circuit_for_another_code_are_refused():
-    with pytest.raises(CodeError, match=r"generator 0 \(ZZ\) is none that it prepares"):
+    with pytest.raises(CodeError, match=r"generator 0 \(ZZ\) is not among those that it prepares"):
         StabilizerCode.from_paulis(["ZZ"]).prepared_by("H 0")

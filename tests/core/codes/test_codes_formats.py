@@ -149,7 +149,7 @@ def test_redundant_rows_on_request():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("garbage", "no code in a format known here, and there is no file of that name"),
+        ("garbage", "not a code in a known format, and there is no file of that name"),
         ("some/code.json", "there is no file of that name"),
         ("", "empty"),
         (" \n ", "empty"),

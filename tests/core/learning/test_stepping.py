@@ -71,7 +71,7 @@ def played(kind):
 
 
 @pytest.mark.parametrize("kind", [Deaf, Plain])
-def test_arrays_are_filled_as_by_an_environment_that_heeds_them(kind):
+def test_arrays_are_filled_as_by_an_environment_that_fills_them(kind):
     for ours, theirs in zip(played(kind), played(IdentityEnvironment), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

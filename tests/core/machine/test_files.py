@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qecforge.machine.files import write_whole
+from qecforge.machine.files import size_words, too_large, write_whole
 
 
 @contextmanager
@@ -62,3 +62,24 @@ def test_new_files_keep_the_umask(tmp_path):
 def test_a_device_is_written_to_and_stays_one():
     write_whole(Path(os.devnull), b"gone")
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1 kB"), (12_345, "12.3 kB"), (999_499, "999 kB"),
+        (999_500, "1 MB"), (1_000_000, "1 MB"), (64_000_000, "64 MB"), (6_500_000_000, "6.5 GB"), (10**15, "1e+03 TB"),
+    ],
+)  # fmt: skip
+def test_sizes_in_words(size, words):
+    assert size_words(size) == words
+
+
+def test_a_file_that_is_too_large_is_told_with_its_size(tmp_path):
+    path = tmp_path / "x"
+    for size, words in ((3000, "has 3 kB, expected at most 2 kB"), (2001, "has 2,001 bytes, expected at most 2 kB")):
+        path.write_bytes(b"x" * size)
+        with path.open("rb") as file:
+            assert too_large(file, 2000) == words
+    with Path("/dev/zero").open("rb") as file:
+        assert too_large(file, 2000) == "has more than 2 kB"

@@ -131,7 +131,7 @@ def test_what_is_too_large_or_missing_is_said(registry, tmp_path, monkeypatch, n
     text, ending = GOOD[name][0], name.partition(".")[2]
     with (tmp_path / f"large.{ending}").open("wb") as file:
         file.truncate(files_module.MAX_FILE_BYTES + 1)
-    assert "bytes: give a smaller file" in refusal(manifest(tmp_path, text, f"large.{ending}"), registry)
+    assert " MB: give a smaller file" in refusal(manifest(tmp_path, text, f"large.{ending}"), registry)
     said = refusal(manifest(tmp_path, text, f"nowhere.{ending}"), registry)
     assert f"'nowhere.{ending}' cannot be read (No such file or directory): give the path of a file" in said
     assert "cannot be read" in refusal(manifest(tmp_path, text, f"{'x' * 5000}.{ending}"), registry)
@@ -199,7 +199,7 @@ def test_from_python_any_regular_file_is_read(tmp_path, monkeypatch):
         read_named_file("one.txt", sha256="0" * 64)
     with pytest.raises(ConfigurationError, match="is no regular file"):
         read_named_file("/dev/zero")
-    with pytest.raises(ConfigurationError, match="has more than 2 bytes"):
+    with pytest.raises(ConfigurationError, match="expected at most 2 bytes: give a smaller file"):
         read_named_file("one.txt", limit=2)
 
 

@@ -58,7 +58,7 @@ def test_an_empty_value_is_null(registry):
         ("agent.total_step=3", "`overrides` agent.total_step: unknown key. Did you mean 'total_steps'?"),
         ("agent.total_steps=x", "`overrides` agent.total_steps: got 'x', expected a whole number (Environment steps)"),
         ("agent.total_steps=[1", "`overrides` agent.total_steps: not YAML"),
-        ("agent.total_steps=!x 1", "`overrides` agent.total_steps: the tag !x is not read here"),
+        ("agent.total_steps=!x 1", "`overrides` agent.total_steps: the tag !x is not supported"),
         ("agent..total_steps=1", "`overrides` agent..total_steps: the path has an empty part"),
         ("agent.=1", "`overrides` agent.: the path has an empty part"),
         ("sweep.=[1]", "`overrides` sweep.: the path has an empty part"),

@@ -89,12 +89,6 @@ def test_a_plugin_that_fails_to_import_is_reported_and_harms_nothing_else(site, 
     assert error.split(":")[0] in broken.traceback
 
 
-def test_a_keyboard_interrupt_is_the_users(site):
-    put(site, "slow-agent", agent_module("slow", before="raise KeyboardInterrupt"))
-    with pytest.raises(KeyboardInterrupt):
-        load_only(site)
-
-
 def test_an_entry_point_to_something_absent_is_reported(site):
     install(site, "lost", {}, {"lost": "registry_test_lost:plugin"})
     (broken,) = load_only(site).broken

@@ -64,7 +64,7 @@ def test_nothing_is_learned_from_what_could_not_be_scored(registry, tmp_path, mo
     assert execute(plan, whole, RunListener()).status == "finished"
     assert Device.calls_left == 10**9 - 128
     monkeypatch.setattr(Device, "calls_left", 75)
-    with pytest.raises(InfrastructureError, match="could not score 1 of 16 members: mend what it needs") as raised:
+    with pytest.raises(InfrastructureError, match="could not score 1 of 16 members: repair what it needs") as raised:
         execute(plan, parts, RunListener())
     with Store(urls[1]) as store:
         (run,) = store.runs()

@@ -17,6 +17,7 @@ from qecforge.machine.processes import is_running, this_process
 from qecforge.runs import lock as lock_module
 from qecforge.runs.execute import execute
 from qecforge.runs.lock import RunLocks, alone, is_held
+from qecforge.store import _runs
 from qecforge.testing.examples import example_run
 
 HOLD = """\
@@ -200,3 +201,50 @@ def test_a_run_leaves_no_lock_behind(tmp_path):
     with Store(url) as store:
         assert store.run_locks() == []
     assert not any(thread.name == "run locks" for thread in threading.enumerate())
+
+
+def test_beats_file_what_a_run_took_so_far(store, run_id, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.02)
+    finished = example_run(store, "b").id
+    store.mark_run(run_id, "running", spent=1000.0)
+    store.mark_run(finished, "finished", spent=7.0)
+    with RunLocks(store) as locks:
+        for each in (run_id, finished):
+            assert locks.take(each) is None
+            locks.keep_time(each, 1000.0)
+        wait_for(lambda: store.run(run_id).seconds > 1000.1)
+        assert store.run(finished).seconds == 7.0, "it has ended"
+    assert store.run(run_id).seconds > 1000.1
+
+
+def test_a_killed_run_has_taken_what_it_took(tmp_path, monkeypatch):
+    """With no checkpoint on the way."""
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.02)
+    registry = Registry.load([EntryPoint("toy", "toy_plugin", "qecforge")])
+    (plan,) = load_manifest(WALK, registry=registry).runs()
+    url = f"sqlite:///{tmp_path}/results.db"
+
+    class Watching(RunListener):
+        first = None
+
+        def on_progress(self, plan, step, total, metrics):
+            if self.first is None:
+                with Store(url, read_only=True) as store:
+                    self.first = store.runs()[0].seconds
+                    wait_for(lambda: store.runs()[0].seconds > self.first + 0.2)
+
+    listener = Watching()
+    assert execute(plan, RunOptions(url, checkpoint_seconds=1e9), listener).status == "finished"
+    assert listener.first is not None
+
+
+def test_a_run_of_before_there_were_locks_is_interrupted(store, run_id, monkeypatch):
+    store.mark_run(run_id, "running")
+    assert store.run(run_id).status == "running", "its lock may be taken just now"
+    monkeypatch.setattr(_runs, "UNLOCKED_SECONDS", 0.0)
+    run = store.run(run_id)
+    assert (run.status, run.error) == ("interrupted", "its process is gone; running its manifest again resumes it")
+    assert store.runs(status="interrupted") == store.runs() == [run]
+    with RunLocks(store) as locks:
+        assert locks.take(run_id) is None
+        assert store.run(run_id).status == "running"

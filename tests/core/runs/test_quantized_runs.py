@@ -105,6 +105,27 @@ def test_what_the_integer_policy_finds_is_the_runs(registry, url):
         assert "success_rate" not in search.values, "the environment does not say what a success is"
 
 
+def test_evaluations_say_that_they_begin_and_how_far_they_are(registry, url):
+    class Heard(RunListener):
+        def __init__(self):
+            self.reports = []
+
+        def on_evaluation(self, plan, name, done, total):
+            if plan.name == "walk":
+                self.reports.append((name, done, total))
+
+    heard = Heard()
+    text = MANIFEST.replace("{states: 60}", "{states: 60, rollouts: both}")
+    execute(plan_of(registry, ROUND, text), RunOptions(url), heard)
+    names = [name for name, *_ in heard.reports]
+    assert list(dict.fromkeys(names)) == ["decision_fidelity", "search"]
+    for name in ("decision_fidelity", "search"):
+        (begin, *others) = [(done, total) for each, done, total in heard.reports if each == name]
+        assert begin == (0, 1)
+        assert others[-1][0] == others[-1][1] > 1, "the last report is always told"
+        assert [done for done, _ in others] == sorted(done for done, _ in others)
+
+
 def test_a_teacher_is_trained_once_for_two_quantizers(registry, url):
     text = MANIFEST.replace("quantizer: QUANTIZER\n", "") + f"sweep: {{quantizer: [{ROUND}, {LEARN}]}}\n"
     manifest = load_manifest(text, registry=registry)

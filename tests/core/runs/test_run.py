@@ -1,11 +1,13 @@
 """The life of a run: finished, skipped, resumed, forced, cancelled, failed; with the toy plugin."""
 
+import contextlib
 import os
 import threading
 from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
+import toy_plugin
 
 from qecforge import Registry, RunListener, RunOptions, Store, evaluate_policy, load_manifest, load_policy, run_manifest
 from qecforge.errors import CheckpointError, ConfigurationError, Interrupted, StoreError, UserError
@@ -194,6 +196,28 @@ def test_a_failing_plugin_fails_its_run_alone(registry, url):
         assert run.status == "failed"
         events = [event for event in store.events(run.id) if event.kind == "error"]
         assert "toy_plugin.py" in events[-1].payload["traceback"]
+
+
+@pytest.mark.parametrize("method", ["reset", "step", "take_discoveries", "state_dict"])
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_an_exit_that_a_plugin_catches_fails_its_run(registry, url, monkeypatch, method, in_thread):
+    before = getattr(toy_plugin.WalkEnvironment, method)
+
+    def leave():
+        with contextlib.suppress(Exception):
+            os._exit(0)
+
+    def leaving(self, *given, **named):
+        thread = threading.Thread(target=leave)
+        (thread.start if in_thread else leave)()
+        if in_thread:
+            thread.join()
+        return before(self, *given, **named)
+
+    monkeypatch.setattr(toy_plugin.WalkEnvironment, method, leaving)
+    outcome = execute(plan_of(MANIFEST, registry), RunOptions(url), RunListener())
+    assert outcome.status == "failed"
+    assert outcome.error.startswith("PluginError: would have ended the process (os._exit(0)): ")
 
 
 def test_truncated_checkpoint_is_refused_and_nothing_is_lost(registry, url):

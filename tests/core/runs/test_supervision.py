@@ -170,9 +170,11 @@ def test_a_killed_process_is_one_failed_run_and_one_line(folder):
         said = command.end(1)
     statuses = [run.status for run in runs(folder).values()]
     assert sorted(statuses) == ["failed", "finished", "finished"]
-    (failed,) = (line for line in said if "failed: its process was ended by SIGKILL" in line)
-    assert failed.endswith("the same command goes on from step 0")
-    assert said[-1].startswith("1 of 3 runs failed")
+    (run,) = (run for run in runs(folder).values() if run.status == "failed")
+    lost = f"run {run.id}: its process was ended by SIGKILL (out of memory?); the same command goes on from step 0"
+    (failed,) = (line for line in said if "failed: " in line and "runs failed" not in line)
+    assert failed.endswith(f": failed: {lost}")
+    assert said[-1] == f"1 of 3 runs failed: {lost}"
     (folder / "slow").touch()
     finish(folder, *LOCAL)
 
@@ -206,7 +208,7 @@ def test_a_run_whose_process_is_gone_is_shown_as_interrupted(folder):
         command.process.wait()
     with Store(folder / "results.db", read_only=True) as store:
         (run,) = store.runs()
-        assert (run.status, run.error) == ("interrupted", "its process is gone; the same command resumes it")
+        assert (run.status, run.error) == ("interrupted", "its process is gone; running its manifest again resumes it")
         assert store.run(run.id) == run
         assert store.runs(status="interrupted") == [run]
         assert store.runs(status="running") == []
@@ -216,6 +218,12 @@ def test_a_run_whose_process_is_gone_is_shown_as_interrupted(folder):
     assert "interrupted" in shown.stdout
     assert "running" not in shown.stdout
     finish(folder, "--set", "seeds=[0]")
+
+
+def test_where_c_code_ends_the_command_its_run_is_shown_as_interrupted(folder):
+    with Command(folder, "--set", "seeds=[0]", "--set", "agent.mishap=vanish") as command:
+        command.end(0)
+    assert runs(folder)[0].status == "interrupted"
 
 
 def test_a_run_that_hangs_does_not_outlive_its_parent(folder):
@@ -253,7 +261,9 @@ def test_a_stopped_force_names_the_command_that_goes_on(folder):
         said = command.end(130)
     words = shlex.split(said[-1].partition("`")[2].partition("`")[0])
     assert words == ["qecforge", "run", "stroll.yaml", "--set", "seeds=[0]"]
-    assert "continues from its checkpoint" in finish(folder, *words[3:])[0]
+    assert not any("same command" in line for line in said)
+    assert any(f"its state is saved; `{shlex.join(words)}` (without --force) resumes it" in line for line in said)
+    assert any("continues from its checkpoint" in line for line in finish(folder, *words[3:]))
 
 
 def test_a_second_signal_right_after_the_first_changes_nothing(folder):
@@ -264,4 +274,4 @@ def test_a_second_signal_right_after_the_first_changes_nothing(folder):
         os.killpg(command.pid, signal.SIGINT)
         said = command.end(130)
     assert any("its state is saved" in line for line in said)
-    assert "continues from its checkpoint" in finish(folder, "--set", "seeds=[0]")[0]
+    assert any("continues from its checkpoint" in line for line in finish(folder, "--set", "seeds=[0]"))

@@ -1,4 +1,4 @@
-"""Runs in environments that ignore `out`, or whose rewards are not finite."""
+"""Runs in environments that ignore `out`, whose rewards or observations are not finite, or whose arrays do not fit."""
 
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -48,6 +48,36 @@ class Spoilt(toy_plugin.WalkEnvironment):
         if self.calls >= 25:
             rewards[2] = self.bad
         return observations, rewards, *rest
+
+
+class Misshapen(toy_plugin.WalkEnvironment):
+    """From its 25th step on, or at its reset, returns something else."""
+
+    at, place, value = 25, 0, None
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
+        self.calls = 0
+
+    def reset(self, **given):
+        found = super().reset(**given)
+        return self.value(found) if self.at == 0 else found
+
+    def step(self, actions, out=None):
+        self.calls += 1
+        found = super().step(actions, out)
+        return self.value(found) if self.calls >= self.at > 0 else found
+
+
+def put(place, change):
+    """What an environment returns, with one of its arrays changed."""
+    return lambda found: tuple(change(each) if place == number else each for number, each in enumerate(found))
+
+
+def spoil(array):
+    array = np.array(array, np.float32)
+    array[3, 0] = np.inf
+    return array
 
 
 @pytest.fixture
@@ -101,3 +131,40 @@ def test_the_step_counts_from_the_beginning_of_the_training(outcome_of):
     outcome, _ = outcome_of(WALK, Spoilt)
     assert outcome.status == "failed"
     assert "at step 140, " in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (put(0, spoil), "gave inf for member 3 at step {}, expected finite observations: mend what it computes there"),
+        (
+            put(0, lambda array: array[:2]),
+            "its observations at step {} are float32 of shape (2, 1), expected numbers of shape ({members}, 1): report "
+            "it to the plugin's authors",
+        ),
+        (put(0, lambda array: None), "its observations at step {} are object of shape (), expected numbers of shape"),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 25])
+@pytest.mark.parametrize(("text", "members"), [(WALK, 4), (PPO, 8)])
+def test_observations_that_do_not_fit_are_named(outcome_of, monkeypatch, text, members, at, value, said):
+    monkeypatch.setattr(Misshapen, "at", at)
+    monkeypatch.setattr(Misshapen, "value", staticmethod(value))
+    outcome, _ = outcome_of(text, Misshapen)
+    assert outcome.status == "failed"
+    assert outcome.error.startswith(f"QecforgeError: environment walk: {said.format(at * members, members=members)}")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (put(1, lambda array: array[:, None]), "its rewards at step 100 are float32 of shape (4, 1), expected"),
+        (put(2, lambda array: array[:1]), "its terminated at step 100 are bool of shape (1,), expected"),
+        (lambda found: found[:4], "step returned 4 items at step 96, expected 5 items"),
+        (lambda found: None, "step returned None at step 96, expected 5 items"),
+    ],
+)
+def test_other_arrays_that_do_not_fit_are_named(outcome_of, monkeypatch, value, said):
+    monkeypatch.setattr(Misshapen, "value", staticmethod(value))
+    outcome, _ = outcome_of(WALK, Misshapen)
+    assert outcome.error.startswith(f"QecforgeError: environment walk: {said}")

@@ -32,6 +32,8 @@ def find_light_operator(
     Args:
         below: Only operators lighter than this; None for any.
         deadline: Stop once `time.perf_counter()` passes it; the first round of a small code is always finished.
+
+    Nothing is lighter than one letter: there the search ends.
     """
     n, rows = space.n, space.commuting
     words = (n + 63) // 64
@@ -42,8 +44,8 @@ def find_light_operator(
     best, operator = n + 1 if below is None else below, None
     end = max(deadline, time.perf_counter() + _FIRST_ROUND_SECONDS)
     for round_number in range(rounds):
-        if round_number and time.perf_counter() > deadline:
-            break
+        if best <= 1 or (round_number and time.perf_counter() > deadline):
+            break  # nothing is lighter than one letter
         x, z, logical = x_rows.copy(), z_rows.copy(), actions.copy()
         try:
             best, picked = _round(space, x, z, logical, rng.permutation(n), best, end)

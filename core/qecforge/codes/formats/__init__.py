@@ -8,7 +8,7 @@ named.
 | `stim` | an encoding circuit; n and k stand in a comment |
 | `qasm2`, `qasm3` | the same in OpenQASM 2 and 3, with the gates that the file itself defines |
 | `alist` | the check matrix of 2n columns [X | Z] in MacKay's format; `css_to_alist` writes hx and hz apart |
-| `check_matrix` | one generator a line, `10010|01100`; what numpy, JSON, MATLAB and codetables.de print |
+| `check_matrix` | one generator a line, `10010|01100`; what numpy, scipy, JSON, MATLAB and codetables.de print |
 | `mtx` | the check matrix in Matrix Market's format |
 | `npy`, `npz` | the check matrix in a file of numpy, or of scipy's sparse matrices; read only |
 

@@ -38,7 +38,7 @@ def matrices_from_npz(content: bytes) -> NDArray[np.uint8] | tuple[NDArray[np.ui
         CodeError: a damaged archive, other arrays, or entries other than 0 and 1.
     """
     arrays = _members(content)
-    if {"indices", "indptr", "shape"} <= set(arrays) or {"row", "col", "shape"} <= set(arrays):
+    if {"format", "shape"} <= set(arrays) or {"row", "col", "shape"} <= set(arrays):
         return _sparse(arrays)
     if len(arrays) == 1:
         ((name, array),) = arrays.items()
@@ -101,17 +101,17 @@ def _sparse(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
         )
     rows, columns = shape.tolist()
     name = arrays.get("format", np.array(b"coo" if "row" in arrays else b"")).item()
-    name = name.decode() if isinstance(name, bytes) else str(name)
+    name = name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
+    if name not in ("coo", "csr", "csc"):
+        raise CodeError(f"npz: a sparse matrix of format {one_line(name, 20)!r}; expected csr, csc or coo")
     entries = arrays.get("data")
     try:
         if name == "coo":
             at = arrays["row"], arrays["col"]
-        elif name in ("csr", "csc"):
+        else:
             counts = np.diff(arrays["indptr"])
             major = np.repeat(np.arange(len(counts)), counts)
             at = (major, arrays["indices"]) if name == "csr" else (arrays["indices"], major)
-        else:
-            raise CodeError(f"npz: a sparse matrix of format {one_line(name, 20)!r}; expected csr, csc or coo")
         if entries is None or entries.shape != at[0].shape or at[0].shape != at[1].shape:
             raise ValueError("arrays of unequal length")
         if any(one.size and (one.min() < 0 or one.max() >= end) for one, end in zip(at, (rows, columns), strict=True)):
@@ -135,7 +135,8 @@ def matrix_to_mtx(matrix: NDArray[np.uint8], comment: str) -> str:
 
 
 def matrix_from_mtx(text: str) -> NDArray[np.uint8]:
-    """The binary matrix of Matrix Market text, `coordinate` or `array`; of `integer`, `real` or `pattern` entries.
+    """The binary matrix of Matrix Market text: `coordinate` or `array`, of `integer`, `real` or `pattern` entries,
+    `general` or `symmetric`.
 
     Raises:
         CodeError: another kind of file, with the line; or entries other than 0 and 1.
@@ -144,10 +145,12 @@ def matrix_from_mtx(text: str) -> NDArray[np.uint8]:
     words = banner.lower().split()
     if len(words) != 5 or words[:2] != [_BANNER.lower(), "matrix"] or words[2] not in ("coordinate", "array"):
         raise CodeError(f"mtx line 1: got {banner[:60]!r}; expected '{_BANNER} matrix coordinate integer general'")
-    if words[3] not in ("integer", "real", "pattern") or words[4] != "general":
+    if words[3] not in ("integer", "unsigned-integer", "real", "pattern") or words[4] not in ("general", "symmetric"):
         raise CodeError(
-            f"mtx line 1: a matrix {words[3][:20]} {words[4][:20]}; expected integer, real or pattern, and general"
+            f"mtx line 1: a matrix {words[3][:20]} {words[4][:20]}; expected integer, real or pattern, and general or "
+            "symmetric"
         )
+    symmetric = words[4] == "symmetric"  # the lower triangle alone is listed
     lines = [(number, line.split("%")[0].split()) for number, line in enumerate(rest, 2)]
     lines = [(number, tokens) for number, tokens in lines if tokens]
     if not lines:
@@ -161,12 +164,15 @@ def matrix_from_mtx(text: str) -> NDArray[np.uint8]:
         raise CodeError(
             f"mtx line {number}: {rows} rows and {columns} columns; expected at most {_MOST_ENTRIES} entries"
         )
-    expected = rows * columns if dense else int(sizes[2])
+    if symmetric and rows != columns:
+        raise CodeError(f"mtx line {number}: {rows} rows and {columns} columns of a symmetric matrix; expected as many")
+    listed = rows * (rows + 1) // 2 if symmetric else rows * columns
+    expected = listed if dense else int(sizes[2])
     if len(lines) - 1 != expected:
         raise CodeError(f"mtx: {len(lines) - 1} lines of entries; line {number} says {expected}")
     if dense:
-        values = [_value(tokens, 1, number)[0] for number, tokens in lines[1:]]
-        return as_binary_matrix(np.array(values).reshape(columns, rows).T, "mtx")
+        values = np.array([_value(tokens, 1, number)[0] for number, tokens in lines[1:]])
+        return as_binary_matrix(_by_columns(values, rows, columns, symmetric), "mtx")
     matrix = np.zeros((rows, columns))
     length = 2 if words[3] == "pattern" else 3
     for number, tokens in lines[1:]:
@@ -174,7 +180,17 @@ def matrix_from_mtx(text: str) -> NDArray[np.uint8]:
         if not (1 <= row <= rows and 1 <= column <= columns and row == int(row) and column == int(column)):
             raise CodeError(f"mtx line {number}: an entry outside {rows} rows and {columns} columns")
         matrix[int(row) - 1, int(column) - 1] += value[0] if value else 1.0
+        if symmetric and row != column:
+            matrix[int(column) - 1, int(row) - 1] += value[0] if value else 1.0
     return as_binary_matrix(matrix, "mtx")
+
+
+def _by_columns(values: NDArray[Any], rows: int, columns: int, symmetric: bool) -> NDArray[Any]:
+    if not symmetric:
+        return values.reshape(columns, rows).T
+    upper = np.zeros((rows, rows))
+    upper[np.triu_indices(rows)] = values  # the columns of the lower triangle are the rows of the upper one
+    return upper + np.triu(upper, 1).T
 
 
 def _value(tokens: list[str], length: int, number: int) -> list[float]:

@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.codes.formats._lines import content_lines, shown, unnumbered
+from qecforge.codes.formats._sparse_text import is_sparse_text, matrix_from_sparse_text
 from qecforge.errors import CodeError
 
 __all__ = ["BinaryText", "is_binary_text", "read_binary_text"]
 
-_OPENING = re.compile(r"^\s*(?:\w+\s*=\s*)?(?:(?:np|numpy|galois)\.)?(?:array|matrix|asarray|GF)\s*\(\s*")
+_OPENING = re.compile(r"^\s*(?:\w+\s*=\s*)?(?:(?:np|numpy|galois|sympy)\.)?(?:array|matrix|asarray|GF|Matrix)\s*\(\s*")
 _CLOSING = re.compile(r"\s*(?:,\s*(?:dtype|order|shape)\s*=\s*(?:[\w.<>|'\"^]+|\([\d, ]*\)))*\s*,?\s*\)\s*;?\s*$")
-_ASSIGNMENT = re.compile(r"^\s*[A-Za-z]\w*\s*=\s*(?=\[)")
+_ASSIGNMENT = re.compile(r"^\s*[A-Za-z]\w*\s*:?=\s*(?=\[)")
 _ALPHABET = re.compile(r"(?:[\d\s.,:;|\[\]()+\-'\"eE]|True|False|true|false|\.\.\.)+")
+_INNER_ARRAY = re.compile(r"\barray\(\s*(\[[^\[\]()]*\])\s*(?:,\s*dtype=[\w.]+\s*)?\)")
+_SCALAR = re.compile(r"\b(?:np|numpy)\.(?:(?:u?int|float)\d*\(([^()]*)\)|(True|False)_)")
+_NESTED = re.compile(r"[\[(]\s*[\[(]")
+_MINUS_ZERO = re.compile(r"-0(?:\.0*)?")
 _ENTRY = re.compile(r"\+?([01])(?:\.0*)?(?:[eE][+-]?0+)?|(True|true)|(False|false)")
 _TRUTH = {"True": "1", "true": "1", "False": "0", "false": "0"}
 _WORD = re.compile(r"[01]{2,}")
-_PARAMETERS = re.compile(r"\[\[\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,")
-_HEADING = re.compile(r"^\s*stabili[sz]er matrix:?\s*$", re.MULTILINE | re.IGNORECASE)
+_PARAMETERS = re.compile(r"\[\[\s*(\d{1,6})\s*,\s*(\d{1,6})\s*[,\]]")
+_HEADING = re.compile(r"^(?:.*,)?[ \t]*stabili[sz](?:er matrix|ed by):?[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _BARRED_ROW = re.compile(r"\s*\[[01 \t]+\|[01 \t]+\]\s*")
 _QUOTED = re.compile(r"""['"]([^'"]*)['"]""")
 _MOST_ENTRIES = 1 << 26
@@ -40,15 +46,18 @@ class BinaryText:
     Attributes:
         matrix: (m, c) uint8.
         barred: Whether a bar divides rows into an X half and a Z half.
+        divided: Whether blank lines or lines of comment divide the rows into blocks, as they do where hx and hz follow
+            each other. (Of rows with a line between each, there are no blocks.)
     """
 
     matrix: NDArray[np.uint8]
     barred: bool
+    divided: bool = False
 
 
 def is_binary_text(text: str) -> bool:
     """Whether a text is of the letters of a binary matrix, and not of something else."""
-    if _HEADING.search(text):
+    if _HEADING.search(text) or is_sparse_text(text):
         return True
     bare = _unwrapped("\n".join(line for _, line in content_lines(text)))
     return bool(re.search(r"\d|True|False|true|false", bare)) and _ALPHABET.fullmatch(bare) is not None
@@ -63,6 +72,8 @@ def read_binary_text(text: str) -> BinaryText:
     """
     if _HEADING.search(text):
         return _of_codetables(text)
+    if is_sparse_text(text):
+        return BinaryText(matrix_from_sparse_text(text), False)
     lines = unnumbered(content_lines(text), letters=False)
     body = _unwrapped("\n".join(line for _, line in lines))
     if "..." in body:
@@ -72,11 +83,22 @@ def read_binary_text(text: str) -> BinaryText:
         )
     rows = _rows(body)
     entries = [_entries(row, index) for index, row in enumerate(row for row in rows if row.strip(" \t\r\n,"))]
-    return _matrix(entries)
+    read = _matrix(entries)
+    divided = not _NESTED.match(body) and _in_blocks([number for number, _ in lines])
+    return BinaryText(read.matrix, read.barred, divided)
+
+
+def _in_blocks(numbers: list[int]) -> bool:
+    """Whether lines of these numbers form several blocks."""
+    starts = [0, *(i for i in range(1, len(numbers)) if numbers[i] > numbers[i - 1] + 1), len(numbers)]
+    sizes = [end - start for start, end in pairwise(starts)]
+    return len(sizes) == 2 or (len(sizes) > 2 and max(sizes) > 1)
 
 
 def _unwrapped(body: str) -> str:
-    """Without `array(` ... `, dtype=uint8)` or `H =` around it."""
+    """Without `array(` ... `, dtype=uint8)` or `H =` around it, rows and entries without `array(...)` and
+    `np.int64(...)`."""
+    body = _INNER_ARRAY.sub(r"\1", _SCALAR.sub(lambda match: match[1] or match[2], body))
     opening = _OPENING.match(body)
     if opening is not None:
         closing = _CLOSING.search(body, opening.end())
@@ -111,7 +133,7 @@ def _of_codetables(text: str) -> BinaryText:
     if not rows:
         raise CodeError("stabilizer matrix: no rows such as [1 0 0 1 0|0 1 1 0 0] follow that heading; expected n - k")
     read = _matrix([_entries(row, index) for index, row in enumerate(rows)])
-    parameters = _PARAMETERS.search(text[: heading.start()])
+    parameters = _PARAMETERS.search(text[: heading.end()])
     if parameters is not None:
         n, k = int(parameters[1]), int(parameters[2])
         if read.matrix.shape != (n - k, 2 * n):
@@ -175,12 +197,15 @@ def _digits(half: str, index: int) -> str:
         raise CodeError(
             f"check matrix row {index}: {shown(half.strip())} is either one row of {sum(map(len, words))} entries "
             "(write it "
-            f"without commas) or {len(words)} rows (write one a line)"
+            f"without commas) or {len(words)} rows (write each on a line of its own)"
         )
     digits = []
     for word in words:
         if word in ("0", "1") or _WORD.fullmatch(word):
             digits.append(word)
+            continue
+        if _MINUS_ZERO.fullmatch(word):
+            digits.append("0")
             continue
         entry = _ENTRY.fullmatch(word)
         if entry is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qecforge.codes._alist import CHECK_MATRIX_MARK, matrix_from_alist
 from qecforge.codes._numbers import as_integer
 from qecforge.codes._pauli import parse_paulis
+from qecforge.codes.encoders import parsed_circuit
 from qecforge.codes.formats._arrays import matrices_from_npz, matrix_from_mtx, matrix_from_npy
 from qecforge.codes.formats._binary_text import read_binary_text
 from qecforge.codes.formats._pauli_text import PauliText, read_pauli_text
@@ -45,7 +46,8 @@ def load_code(
         drop_redundant: As for `StabilizerCode`.
         symplectic: Says that a matrix is the check matrix [X | Z] of 2n columns, where it could as well be one half
         of a
-            CSS code: an alist, and any file named after hx or hz. Those are refused without.
+            CSS code: an alist, any file named after hx or hz, and rows that blank lines or comments divide into
+            blocks. Those are refused without.
 
     Raises:
         CodeError: the file cannot be read, what it holds is not a code, or it has two readings, which the message
@@ -86,8 +88,9 @@ def load_css(
     for given, half in ((hx, "hx"), (hz, "hz")):
         read = read_source(given)
         try:
-            matrix, barred = _matrix(read, format or recognised(read))
-            if barred or not isinstance(matrix, np.ndarray):
+            found = _matrix(read, format or recognised(read))
+            matrix = found.matrix
+            if found.barred or not isinstance(matrix, np.ndarray):
                 raise CodeError(f"both halves of a code; expected the matrix {half} alone")
         except CodeError as error:
             raise CodeError(f"{half}: {error}" if read.name == "code" else f"{read.name}: {error}") from error
@@ -108,17 +111,23 @@ def _parse(
     symplectic: bool,
 ) -> StabilizerCode:
     if format in _MATRICES:
-        matrix, barred = _matrix(read, format)
-        if not isinstance(matrix, np.ndarray):
-            return StabilizerCode.from_css(*matrix, drop_redundant=drop_redundant)
-        doubtful = not (barred or symplectic) and (format == "alist" or bool(_HALF_NAME.search(Path(read.name).stem)))
-        return _code_of_matrix(matrix, doubtful, drop_redundant)
+        found = _matrix(read, format)
+        if not isinstance(found.matrix, np.ndarray):
+            return StabilizerCode.from_css(*found.matrix, drop_redundant=drop_redundant)
+        named = format == "alist" or bool(_HALF_NAME.search(Path(read.name).stem))
+        other = ""
+        if not (found.barred or symplectic) and (named or found.divided):
+            qubits = f"a CSS code on {found.matrix.shape[1]} qubits"
+            other = f"one half of {qubits}" if named else f"hx and hz of {qubits}, one after the other"
+        return _code_of_matrix(found.matrix, other, drop_redundant)
     match format:
         case "paulis":
             return _code_of_paulis(read_pauli_text(read.text), k, drop_redundant)
         case "json":
             return StabilizerCode.from_json(read.text)
         case "stim":
+            if k is None and _SIZES.search(read.text) is None:
+                parsed_circuit(read.text)  # what is no circuit lacks more than k
             n, k = _sizes(read.text, k)
             return StabilizerCode.from_circuit(read.text, k, n=n)
         case _:
@@ -126,25 +135,33 @@ def _parse(
             return StabilizerCode.from_circuit(circuit, _sizes(read.text, k)[1], n=n)
 
 
-def _matrix(read: CodeSource, format: ReadableFormat) -> tuple[Any, bool]:  # noqa: A002
-    """(matrix or the pair hx, hz; whether it says itself that it is [X | Z])."""
+class _Matrix(NamedTuple):
+    """A matrix, or the pair hx and hz; whether it says itself that it is [X | Z]; whether its rows stand in blocks."""
+
+    matrix: Any
+    barred: bool = False
+    divided: bool = False
+
+
+def _matrix(read: CodeSource, format: ReadableFormat) -> _Matrix:  # noqa: A002
     match format:
         case "check_matrix":
             binary = read_binary_text(read.text)
-            return binary.matrix, binary.barred
+            return _Matrix(binary.matrix, binary.barred, binary.divided)
         case "alist":
-            return matrix_from_alist(read.text), CHECK_MATRIX_MARK in read.text
+            return _Matrix(matrix_from_alist(read.text), CHECK_MATRIX_MARK in read.text)
         case "mtx":
-            return matrix_from_mtx(read.text.lstrip()), CHECK_MATRIX_MARK in read.text
+            return _Matrix(matrix_from_mtx(read.text.lstrip()), CHECK_MATRIX_MARK in read.text)
         case "npy":
-            return matrix_from_npy(read.binary), False
+            return _Matrix(matrix_from_npy(read.binary))
         case "npz":
-            return matrices_from_npz(read.binary), False
+            return _Matrix(matrices_from_npz(read.binary))
         case _:
             raise CodeError(f"format {format}; expected a binary matrix ({', '.join(_MATRICES)})")
 
 
-def _code_of_matrix(matrix: NDArray[np.uint8], doubtful: bool, drop_redundant: bool) -> StabilizerCode:
+def _code_of_matrix(matrix: NDArray[np.uint8], other: str, drop_redundant: bool) -> StabilizerCode:
+    """The code of [X | Z], unless there is an `other` reading."""
     rows, columns = matrix.shape
     if columns % 2:
         raise CodeError(
@@ -154,16 +171,13 @@ def _code_of_matrix(matrix: NDArray[np.uint8], doubtful: bool, drop_redundant: b
     try:
         code = StabilizerCode(matrix, drop_redundant=drop_redundant)
     except CodeError as error:
-        if not doubtful:
+        if not other:
             raise
-        raise CodeError(
-            f"read as [X | Z], {error}; or, if this is half of a CSS code, give the pair hx and hz"
-        ) from error
-    if doubtful:
+        raise CodeError(f"read as [X | Z], {error}; or, if this is {other}, give the pair hx and hz") from error
+    if other:
         raise CodeError(
             f"{rows} rows of {columns} columns are either the check matrix [X | Z] of the [[{code.n},{code.k}]] code "
-            "(say "
-            f"symplectic), or one half of a CSS code on {columns} qubits (give the pair hx and hz)"
+            f"(say symplectic), or {other} (give the pair hx and hz)"
         )
     return code
 

@@ -21,7 +21,7 @@ _MOST_QUBITS = 1 << 13
 _MOST_LETTERS = 1 << 25
 _ALPHABET = re.compile(r"[+\-IXYZ_ixyzj\d\s,;:.()\[\]\"'*]+")
 _LETTER = re.compile(r"[IXYZixyz_]")
-_GATE = re.compile(r"^\s*[A-Za-z]\s+\d", re.MULTILINE)  # a line of a stim circuit such as `X 0`
+_GATE = re.compile(r"^\s*(?:[A-Za-z]|II)\s+\d", re.MULTILINE)  # a line of a stim circuit such as `X 0`
 _DENSE = re.compile(r"[+-]?[ij]?[IXYZ_]+|[+-]?[ixyz_]+")
 _APART = re.compile(r"([+-]?[ij]?)\s*((?:[IXYZ_]\s+)+[IXYZ_]|(?:[ixyz_]\s+)+[ixyz_])")
 _FACTOR = re.compile(r"([IXYZ]|[ixyz])_?(\d{1,9})")
@@ -32,11 +32,13 @@ _STIM_STRING = re.compile(r"""stim\.PauliString\(\s*(['"])([^'"]*)\1\s*\)""")
 _STIM_TABLEAU = re.compile(
     r"\s*stim\.Tableau\.from_conjugated_generators\(\s*xs=\[(.*?)\],\s*zs=\[(.*?)\],?\s*\)\s*", re.DOTALL
 )
+_STIM_GRID = re.compile(r"\s*\+(?:-xz)+-\s*(?:\n\|.*)+\s*")
+_QISKIT_PAULI = re.compile(r"""\bPauli\(\s*(['"])([^'"]*)\1\s*\)""")
 _QISKIT_LIST = re.compile(r"\s*(?:PauliList|StabilizerState)\(\s*\[(.*)\]\s*\)\s*", re.DOTALL)
 _QISKIT_SUM = re.compile(r"\s*SparsePauliOp\(\s*\[(.*?)\]\s*,\s*coeffs=\[(.*?)\]\s*\)\s*", re.DOTALL)
 _QISKIT_CLIFFORD = re.compile(r"\s*Clifford: Stabilizer = \[(.*?)\], Destabilizer = \[(.*?)\]\s*", re.DOTALL)
 _QISKIT_PAIR = re.compile(r"\(\s*'([^']*)'\s*,\s*(?:np\.complex128)?\(([^()]*)\)\s*\)")
-_PRINTERS = (_STIM_STRING, _STIM_TABLEAU, _QISKIT_LIST, _QISKIT_SUM, _QISKIT_CLIFFORD)
+_PRINTERS = (_STIM_STRING, _STIM_TABLEAU, _STIM_GRID, _QISKIT_PAULI, _QISKIT_LIST, _QISKIT_SUM, _QISKIT_CLIFFORD)
 
 
 class PauliText(NamedTuple):
@@ -85,10 +87,14 @@ def _printed(text: str) -> PauliText | None:
     if match := _STIM_TABLEAU.fullmatch(body):
         xs, zs = ([found[2] for found in _STIM_STRING.finditer(part)] for part in match.groups())
         return PauliText(zs, xs)
-    if _STIM_STRING.search(body):
-        if rest := _STIM_STRING.sub("", body).strip("[]() \t\r\n,;"):
-            raise CodeError(f"Paulis: {shown(rest)} stands beside stim.PauliString(...); expected a list of those")
-        return PauliText([match[2] for match in _STIM_STRING.finditer(body)])
+    if _STIM_GRID.fullmatch(body):
+        return _tableau_of_grid(body)
+    for constructor, name in ((_STIM_STRING, "stim.PauliString"), (_QISKIT_PAULI, "Pauli")):
+        if constructor.search(body):
+            if rest := constructor.sub("", body).strip("[]() \t\r\n,;"):
+                raise CodeError(f"Paulis: {shown(rest)} stands beside {name}(...); expected a list of those")
+            read = [match[2] for match in constructor.finditer(body)]
+            return PauliText(read if constructor is _STIM_STRING else [_reversed(label) for label in read])
     if match := _QISKIT_CLIFFORD.fullmatch(body):
         stabilizers, destabilizers = (_labels(part) for part in match.groups())
         return PauliText(stabilizers, destabilizers)
@@ -104,6 +110,17 @@ def _printed(text: str) -> PauliText | None:
     if _is_pair_list(body):
         return PauliText([_signed(_reversed(match[1]), match[2]) for match in _QISKIT_PAIR.finditer(body)])
     return None
+
+
+def _tableau_of_grid(body: str) -> PauliText:
+    """What `str` of a stim tableau draws: a column of two letters for the images of X_i and Z_i, signs on top, and a
+    line for each qubit."""
+    heading, signs, *rows = [line.strip().lstrip("|").split() for line in body.strip().splitlines()]
+    n = heading[0].count("xz")
+    if len(rows) != n or any(len(row) != n or {len(pair) for pair in row} != {2} for row in (signs, *rows)):
+        raise CodeError(f"tableau: expected a line of signs and {n} lines of {n} pairs of letters below +-xz-")
+    xs, zs = ([signs[i][which] + "".join(row[i][which] for row in rows) for i in range(n)] for which in (0, 1))
+    return PauliText(zs, xs)
 
 
 def _is_pair_list(text: str) -> bool:
@@ -161,7 +178,7 @@ def _line_readings(lines: list[tuple[str, str]]) -> list[_Generator]:
             raise CodeError(
                 f"{where}: {shown(line)} is either one generator, the product of these (write it with * instead of "
                 "commas), "
-                f"or {len(items)} generators of weight 1 (write one a line)"
+                f"or {len(items)} generators of weight 1 (write each on a line of its own)"
             )
         generators += [_generator(item, where) for item in items]
     return generators
@@ -195,9 +212,8 @@ class _Words:
         if n is not None and sum(lengths) == n and not any(word[0] in "+-" for word in self.words[1:]):
             return ["".join(self.words)]
         raise CodeError(
-            f"{self.where}: {shown(' '.join(self.words))} is either {len(self.words)} generators (write one a line, "
-            "or commas "
-            f"between) or one on {sum(lengths)} qubits (write it without blanks)"
+            f"{self.where}: {shown(' '.join(self.words))} is either {len(self.words)} generators (write each on a "
+            f"line of its own, or commas between them) or one on {sum(lengths)} qubits (write it without blanks)"
         )
 
 
@@ -243,8 +259,7 @@ def _aligned(generators: list[_Generator]) -> list[str]:
         if not any(0 in each.letters for each in sparse):
             raise CodeError(
                 "no generator names qubit 0: either qubits are numbered from 1 (number them from 0), or qubit 0 of "
-                f"{n} is "
-                "touched by none (write I0 in one of them)"
+                f"{n} is acted on by none of them (write I0 in one)"
             )
     if (n or 0) * len(generators) > _MOST_LETTERS:
         raise CodeError(f"{len(generators)} Paulis on {n} qubits; expected at most {_MOST_LETTERS} letters in all")

@@ -181,7 +181,7 @@ class _Reader:
 
 def _unknown(name: str, statement: str) -> CodeError:
     return CodeError(
-        f"{statement[:60]!r} is not a Clifford gate known here{did_you_mean(name, KNOWN_GATES)}; an encoder has only "
+        f"{statement[:60]!r} is not a known Clifford gate{did_you_mean(name, KNOWN_GATES)}; an encoder has only "
         f"{', '.join(KNOWN_GATES)}, gates that it defines of those, resets of fresh qubits and no measurement"
     )
 

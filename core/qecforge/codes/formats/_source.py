@@ -11,6 +11,7 @@ from qecforge.codes.formats._binary_text import is_binary_text
 from qecforge.codes.formats._lines import shown
 from qecforge.codes.formats._pauli_text import is_pauli_text
 from qecforge.errors import CodeError, did_you_mean
+from qecforge.machine.files import size_words, too_large
 
 __all__ = ["CodeFormat", "CodeSource", "ReadableFormat", "read_source", "recognised", "require_format"]
 
@@ -19,10 +20,11 @@ ReadableFormat: TypeAlias = Literal[
     "paulis", "json", "stim", "qasm3", "alist", "check_matrix", "qasm2", "mtx", "npy", "npz"
 ]
 _FORMATS: tuple[ReadableFormat, ...] = get_args(ReadableFormat)
-_MAX_BYTES = 1 << 26
+_MAX_BYTES = 64_000_000
 _MAGIC: dict[bytes, ReadableFormat] = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-_WORD = re.compile(r"\s*([A-Za-z][A-Za-z_0-9]*)")
+_WORD = re.compile(r"\s*([A-Za-z][A-Za-z_0-9]*)(?=[\s(\[{]|$)")
+_STIM_CIRCUIT = re.compile(r"\s*stim\.Circuit\(\s*\'\'\'(.*)\'\'\'\s*\)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,13 @@ def read_source(source: str | bytes | Path) -> CodeSource:
         try:
             with source.open("rb") as file:
                 source = file.read(_MAX_BYTES + 1)
+                large = too_large(file, _MAX_BYTES) if len(source) > _MAX_BYTES else ""
         except OSError as error:
             raise CodeError(f"{name}: cannot be read ({error.strerror or error}); expected a file of a code") from error
+        if large:
+            raise CodeError(f"{name}: {large}: give the file of a code")
     if len(source) > _MAX_BYTES:
-        raise CodeError(f"{name}: larger than {_MAX_BYTES >> 20} MiB; expected a code")
+        raise CodeError(f"{name}: has more than {size_words(_MAX_BYTES)}: give a code")
     if isinstance(source, bytes) and not any(source.startswith(magic) for magic in _MAGIC):
         encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if source.startswith(mark)), "utf-8")
         try:
@@ -81,9 +86,19 @@ def read_source(source: str | bytes | Path) -> CodeSource:
                 raise UnicodeDecodeError(encoding, b"", 0, 0, "no letter that a code is written in")
         except UnicodeDecodeError as error:
             raise CodeError(f"{name}: not text; expected one of the formats {', '.join(_FORMATS)}") from error
+    if isinstance(source, str):
+        source = _circuit_inside(source.removeprefix("\ufeff"))
+        if "\0" in source:
+            raise CodeError(f"{name}: not text (UTF-16 without its mark?); expected one of {', '.join(_FORMATS)}")
     if not source.strip():
         raise CodeError(f"{name}: empty; expected a code as {', '.join(_FORMATS)}")
     return CodeSource(name, source)
+
+
+def _circuit_inside(text: str) -> str:
+    """The circuit of stim's `repr` of one; any other text as it is."""
+    match = _STIM_CIRCUIT.fullmatch(text)
+    return text if match is None else match[1]
 
 
 def _is_file(path: Path) -> bool:
@@ -115,7 +130,7 @@ def recognised(source: CodeSource) -> ReadableFormat:
         return "stim"
     alone = source.name == "code" and "\n" not in text.strip()
     hint = ", and there is no file of that name" if alone else ""
-    raise CodeError(f"{shown(text)} is no code in a format known here{hint}; expected one of {', '.join(_FORMATS)}")
+    raise CodeError(f"{shown(text)} is not a code in a known format{hint}; expected one of {', '.join(_FORMATS)}")
 
 
 def _is_alist(text: str) -> bool:

@@ -71,7 +71,7 @@ def maximum_likelihood_rate(code: MeasuredCode, channel: PauliChannel) -> float:
 
 
 def decoder_rate(code: MeasuredCode, channel: PauliChannel, decoder: sinter.CompiledDecoder) -> float:
-    """The logical error rate of `decoder`, exactly: it is asked about every syndrome once.
+    """The logical error rate of `decoder`, exactly: it is asked about every possible syndrome once.
 
     Args:
         code: The code; n + k at most `EXACT_BITS`.
@@ -79,12 +79,13 @@ def decoder_rate(code: MeasuredCode, channel: PauliChannel, decoder: sinter.Comp
         decoder: Compiled for `code_capacity_experiment(code, channel)`.
     """
     table = coset_probabilities(code, channel)
-    syndromes = np.arange(table.shape[1], dtype="<u8")[:, None].view(np.uint8)[:, : (code.n - code.k + 7) // 8]
+    possible = np.flatnonzero(table.any(axis=0))  # on others, which no shot has, matching ends in an error
+    syndromes = possible.astype("<u8")[:, None].view(np.uint8)[:, : (code.n - code.k + 7) // 8]
     predictions = decoder.decode_shots_bit_packed(bit_packed_detection_event_data=np.ascontiguousarray(syndromes))
     bits = np.unpackbits(predictions, axis=1, count=2 * code.k, bitorder="little").astype(np.int64)
     predicted = bits @ (1 << np.arange(2 * code.k, dtype=np.int64))
     wrong = np.ones(table.shape, dtype=np.bool_)
-    wrong[predicted, np.arange(table.shape[1])] = False
+    wrong[predicted, possible] = False
     return float(table[wrong].sum())
 
 

@@ -125,7 +125,9 @@ class LogicalErrorRateConfig(PluginConfig):
         "searched; keeps the distance of surface codes, not of most others. flag: the ancilla is guarded by flag "
         "qubits. shor: verified cat states.",
     )
-    rounds: int | None = Field(None, ge=1, description="Rounds of syndrome extraction; None: the code's distance.")
+    rounds: int | None = Field(
+        None, ge=1, description="Rounds of syndrome extraction; null: as many as the code's distance."
+    )
     basis: Literal["x", "z", "both"] = Field(
         "both", description="Which logical operators the memory keeps; both: half of the shots each, the mean rate."
     )
@@ -161,7 +163,8 @@ class LogicalErrorRateConfig(PluginConfig):
     max_codes: int | None = Field(
         1,
         ge=1,
-        description="Number of codes of a run that are measured, best first (distance, then fewest gates); None: all.",
+        description="Number of codes of a run that are measured, best first (greatest distance, then fewest gates); "
+        "null: all codes.",
     )
 
     @model_validator(mode="after")

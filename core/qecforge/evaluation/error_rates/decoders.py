@@ -35,6 +35,7 @@ __all__ = [
 
 _FAULTS_AT_ONCE = 4096
 _MOST_SMALL = 1500
+_ALMOST_CERTAIN = 1 - 1e-9
 
 _INSTEAD = "use tesseract, bposd, bplsd or ml_lookup"
 
@@ -72,7 +73,7 @@ def resolve_decoder(name: str, circuit: stim.Circuit, *, matching_first: bool = 
     if name == "pymatching" and (error := non_graphlike_error(model)) is not None:
         raise DecoderError(
             f"decoder pymatching: the error model has a fault that flips detectors {', '.join(f'D{d}' for d in error)} "
-            f"together and does not split into edges, expected at most two detectors a fault; {_INSTEAD}"
+            f"together and does not split into edges, expected at most two detectors for each fault; {_INSTEAD}"
         )
     make_decoder(name)
     return name
@@ -119,9 +120,24 @@ def compile_decoder(name: str, circuit: stim.Circuit) -> sinter.CompiledDecoder:
     """
     decoder = make_decoder(name)
     if name == "pymatching":
-        return decoder.compile_decoder_for_dem(dem=_edges(_split_model(circuit)))
+        return decoder.compile_decoder_for_dem(dem=_edges(_doubtful(_split_model(circuit))))
     model = circuit.detector_error_model(approximate_disjoint_errors=True, flatten_loops=True)
-    return decoder.compile_decoder_for_dem(dem=model)
+    return decoder.compile_decoder_for_dem(dem=_doubtful(model))
+
+
+def _doubtful(model: stim.DetectorErrorModel) -> stim.DetectorErrorModel:
+    """The same with no fault certain: what always happens has an infinite weight, which decoders do not take."""
+    import stim
+
+    if all(each.type != "error" or each.args_copy()[0] < _ALMOST_CERTAIN for each in model.flattened()):
+        return model
+    doubtful = stim.DetectorErrorModel()
+    for each in model.flattened():
+        if each.type == "error":
+            doubtful.append("error", [min(each.args_copy()[0], _ALMOST_CERTAIN)], each.targets_copy())
+        else:
+            doubtful.append(each)
+    return doubtful
 
 
 def _split_model(circuit: stim.Circuit) -> stim.DetectorErrorModel:

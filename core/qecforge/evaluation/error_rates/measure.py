@@ -380,7 +380,7 @@ def _draw_in_pool(tallies: Sequence[_Tally], stop: Callable[[], bool], pool: Chu
         end = time.monotonic() + _SECONDS_BETWEEN_SIGNALS
         while not stop():
             if time.monotonic() > end:
-                raise RunFailed("a process that draws shots was killed (out of memory?)") from error
+                raise RunFailed("a process that draws shots was killed, perhaps for lack of memory") from error
             time.sleep(0.01)
 
 

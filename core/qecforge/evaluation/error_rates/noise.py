@@ -84,7 +84,7 @@ class _Factors(PluginConfig):
 
 
 class DepolarizingNoise(_Factors):
-    """Each place goes wrong with probability factor * p; the 3 (or 15) Paulis are equally likely."""
+    """Each location has an error with probability factor * p; the 3 (or 15) Paulis are equally likely."""
 
     model: Literal["depolarizing"] = Field("depolarizing", description="The name of this model.")
 

@@ -55,7 +55,7 @@ class _Processes(ChunkPool):
 
 @contextmanager
 def process_pool(workers: int) -> Iterator[ChunkPool]:
-    """So many processes on this machine, at most one a core."""
+    """So many processes on this machine, at most one for each core."""
     from multiprocessing import get_context
 
     processes = min(workers, os.cpu_count() or 1)

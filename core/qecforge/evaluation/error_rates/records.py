@@ -157,12 +157,10 @@ class ErrorRateTask:
         reached = self.circuit_distance
         if reached is None or self.circuit_distance_kind == "lower_bound" or reached >= distance:
             return None
-        power = (reached + 1) // 2
+        power, best = (reached + 1) // 2, (distance + 1) // 2
+        law = f"the rate falls as p^{power}" + (f", not p^{best}" if power < best else " all the same")
         words = "" if self.circuit_distance_kind == "exact" else "at most "
-        return (
-            f"extraction {self.extraction}: circuit distance {words}{reached}, below the code's {distance}; "
-            f"the rate falls as p^{power}, not p^{(distance + 1) // 2}"
-        )
+        return f"extraction {self.extraction}: circuit distance {words}{reached}, below the code's {distance}; {law}"
 
     def checked(self) -> Self:
         """Itself. Raises `ConfigurationError` where a field is of another type, as one from a file may be."""

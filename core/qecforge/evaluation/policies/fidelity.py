@@ -16,7 +16,7 @@ interval counts each distinct state once. S states, A actions, D observation ele
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ class MarginBucket:
 
     @property
     def once(self) -> MarginBucket | None:
-        """The bucket with each distinct state counted once, None where that was not looked at."""
+        """The bucket with each distinct state counted once; None where distinct states were not counted."""
         if self.distinct is None or self.distinct_flips is None:
             return None
         return MarginBucket(self.low, self.high, self.distinct, self.distinct_flips, self.distinct, self.distinct_flips)
@@ -307,6 +307,7 @@ def collect_states(
     seed: int = 0,
     deterministic: bool = False,
     max_steps: int = 10_000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> VisitedStates:
     """Play the policy and keep `states` of the states that it visits.
 
@@ -318,6 +319,8 @@ def collect_states(
         states: S, how many to keep.
         deterministic: Whether the policy takes its best action instead of a drawn one.
         max_steps: Steps of each member at most, unless more are needed to visit enough states.
+        progress: Told after each step how many of the `states` count as done: the share of visits or, where that is
+            smaller, of members that have ended an episode.
 
     Raises:
         ConfigurationError: `states` is below 1.
@@ -347,6 +350,8 @@ def collect_states(
         ended |= terminated | truncated
         visited += members
         steps += 1
+        share = min(visited / states, max(float(ended.mean()), steps / max_steps))
+        progress(int(states * min(1.0, share)), states)
     return VisitedStates(kept, kept_masks, visited)
 
 

@@ -81,6 +81,7 @@ def search_codes(
     seed: int = 0,
     deterministic: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SearchResult:
     """Play episodes with the policy and gather what the environment finds.
 
@@ -90,6 +91,7 @@ def search_codes(
     Args:
         env: Fresh; reset with `seed`.
         should_stop: Asked after each step; True ends the search early.
+        progress: Told how many of all counted episodes have ended, whenever some have.
 
     Raises:
         ConfigurationError: `episodes` is below 1.
@@ -116,6 +118,7 @@ def search_codes(
             if "success" in infos:
                 successes = (successes or 0) + int(np.asarray(infos["success"])[counted].sum())
             played += counted
+            progress(int(played.sum()), quota * members)
         elapsed = time.perf_counter() - started
         found.extend((discovered, elapsed) for discovered in env.take_discoveries())
     seconds = time.perf_counter() - started

@@ -14,7 +14,7 @@ from qecforge.errors import Interrupted
 __all__ = ["Answer", "Channel", "Question"]
 
 _EVENT_SECONDS = 0.1
-"""Time between two letters with events: they come in thousands a second from small environments."""
+"""Time between two letters with events and log records: they come in thousands a second from small environments."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Channel:
 
     def __init__(self, mailbox: Any, token: str, stop: threading.Event) -> None:
         self._mailbox, self._token, self._stop = mailbox, token, stop
-        self._events: list[Any] = []
+        self._waiting: dict[str, list[Any]] = {"tell": [], "log": []}
         self._turn, self._ended = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._send_events, name="events to the driver", daemon=True)
         self.given_up = False
@@ -74,7 +74,7 @@ class Channel:
             answer: Answer = pickle.loads(waited.result())  # noqa: S301 (our own driver)
         except _ray_error() as error:
             self._stop.set()
-            raise Interrupted("the driver is gone; the same command goes on from the last checkpoint") from error
+            raise Interrupted("the driver is gone") from error
         if answer.kind == "given_up":
             self.given_up = True
             self._stop.set()
@@ -86,7 +86,12 @@ class Channel:
     def tell(self, event: Any) -> None:
         """Tell the driver an event, soon."""
         with self._turn:
-            self._events.append(event)
+            self._waiting["tell"].append(event)
+
+    def log(self, record: Any) -> None:
+        """Have the driver log a record, soon."""
+        with self._turn:
+            self._waiting["log"].append(record)
 
     def _send_events(self) -> None:
         while not self._ended.wait(_EVENT_SECONDS):
@@ -95,11 +100,11 @@ class Channel:
 
     def _flush(self) -> None:
         with self._turn:
-            events, self._events = self._events, []
-            if events:
-                question = Question("tell", (events,))
-                with suppress(_ray_error()):
-                    self._mailbox.tell.remote(self._token, pickle.dumps(question))
+            for method, waiting in self._waiting.items():
+                if waiting:
+                    with suppress(_ray_error()):
+                        self._mailbox.tell.remote(self._token, pickle.dumps(Question(method, (waiting,))))
+                    self._waiting[method] = []
 
 
 def _ray_error() -> type[Exception]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qecforge.errors import ConfigurationError, StoreError, UserError
 from qecforge.executors._portable import tell
 from qecforge.executors._ray.channel import Answer, Question
+from qecforge.machine.logs import log_as_elsewhere
 from qecforge.runs._disk import sync_folder
 from qecforge.runs.lock import LockTaker, Taken
 from qecforge.runs.workspace import Workspace
@@ -100,6 +101,10 @@ class Desk:
         for event in events:
             tell(self._listener, self._plans[attempt.place], event)
 
+    def _log(self, attempt: Attempt, records: Sequence[Any]) -> None:
+        for record in records:
+            log_as_elsewhere(record)
+
     def _end(self, attempt: Attempt, ended: Ended) -> None:
         attempt.ended = ended
 
@@ -119,6 +124,10 @@ class Desk:
         if run_id in attempt.locks:
             attempt.locks.discard(run_id)
             self._locks.release(run_id)
+
+    def _keep_time(self, attempt: Attempt, run_id: str, before: float) -> None:
+        if run_id in attempt.locks:
+            self._locks.keep_time(run_id, before)
 
     def _checkpoint_files(self, attempt: Attempt, run_id: str) -> tuple[str, dict[str, int]]:
         """Where the checkpoint lies, and its files with their sizes; none where there is no whole one."""
@@ -178,10 +187,12 @@ class Desk:
 _METHODS: dict[str, Callable[..., Any]] = {
     "begin": Desk._begin,
     "tell": Desk._tell,
+    "log": Desk._log,
     "end": Desk._end,
     "store": Desk._store,
     "take_lock": Desk._take_lock,
     "release_lock": Desk._release_lock,
+    "keep_time": Desk._keep_time,
     "checkpoint_files": Desk._checkpoint_files,
     "read_checkpoint": Desk._read_checkpoint,
     "write_checkpoint": Desk._write_checkpoint,

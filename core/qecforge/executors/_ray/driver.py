@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 import threading
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qecforge.errors import InfrastructureError, UserError, one_line
-from qecforge.executors._base import Executor, begun_elsewhere, outcome_of_each
+from qecforge.executors._base import Executor, Supervision, begun_elsewhere
 from qecforge.executors._portable import PortablePlan
 from qecforge.executors._ray.desk import Attempt, Desk
 from qecforge.executors._ray.mailbox import open_mailbox
 from qecforge.executors._ray.options import RayOptions, connected
 from qecforge.executors._ray.worker import Errand, carry_out
+from qecforge.machine.logs import log_level
 from qecforge.machine.signals import GaveUp, stop_signals
 from qecforge.runs.workspace import Workspace, local_workspace
 
@@ -58,25 +59,21 @@ class RayExecutor(Executor):
             local_workspace(options) as workspace,
             stop_signals(listener.on_stop) as stop,
         ):
-            supervision = _Supervision(ray, plans, options, listener, workspace, self)
+            supervision = _Tasks(ray, plans, options, listener, workspace, self)
             try:
                 supervision.carry_out(stop)
             except GaveUp:
                 supervision.give_up()
             finally:
                 supervision.close()
-        if supervision.refused is not None:
-            raise supervision.refused
-        return outcome_of_each(plans, supervision.ended)
+        return supervision.outcomes()
 
 
-class _Supervision:
-    """The runs of one call, from their start to the end of their tasks.
+class _Tasks(Supervision):
+    """The runs of one call, from their start to the end of their tasks."""
 
-    Attributes:
-        ended: Outcomes by place.
-        refused: The first error of the user's.
-    """
+    working: list[Attempt]
+    waits_last = True
 
     def __init__(
         self,
@@ -87,18 +84,13 @@ class _Supervision:
         workspace: Workspace,
         executor: RayExecutor,
     ) -> None:
-        self.ended: dict[int, RunOutcome] = {}
-        self.refused: UserError | None = None
-        self._ray, self._plans, self._listener = ray, plans, listener
-        self._given, self._workspace, self._asked = options, workspace, executor.options
+        at_once = executor.workers or len(plans)
+        super().__init__(plans, options, listener, at_once=at_once, opened=lambda _options: nullcontext(workspace))
+        self._ray, self._workspace, self._asked = ray, workspace, executor.options
         self._desk = Desk(plans, workspace, listener)
         self._mailbox = open_mailbox(ray)
-        self._at_once = executor.workers or len(plans)
-        self._waiting: deque[int] = deque(range(len(plans)))
-        self._put_off: deque[int] = deque()
         self._losses: Counter[int] = Counter()
         self._restarted: set[int] = set()
-        self._working: list[Attempt] = []
         self._task = ray.remote(
             num_cpus=self._asked.num_cpus,
             num_gpus=self._asked.num_gpus,
@@ -113,81 +105,77 @@ class _Supervision:
             self._supervise(stop)
         except self._ray.exceptions.RayActorError as error:
             raise InfrastructureError(
-                f"executor ray: the cluster is lost ({_first_line(error)}): the same command goes on from the last "
+                f"executor ray: the cluster is lost ({_first_line(error)}): {self.options.again} goes on from the last "
                 "checkpoints"
             ) from error
 
     def _supervise(self, stop: threading.Event) -> None:
         told = False
         exchange = self._mailbox.exchange.remote([])
-        while self._working or (not stop.is_set() and (self._waiting or self._put_off)):
-            while not stop.is_set() and self._may_begin():
+        while self.goes_on(stop):
+            while not stop.is_set() and self.may_begin():
                 self._begin()
             if stop.is_set() and not told:
                 self._tell_to_stop()
                 told = True
-            watched = [exchange, *(attempt.reference for attempt in self._working)]
+            watched = [exchange, *(attempt.reference for attempt in self.working)]
             ready, _ = self._ray.wait(watched, num_returns=len(watched), timeout=0)
             if not ready:
                 ready, _ = self._ray.wait(watched, num_returns=1, timeout=_LOOK_SECONDS)
             if exchange in ready:
                 exchange = self._mailbox.exchange.remote(self._desk.read(self._ray.get(exchange)))
-            for attempt in [each for each in self._working if each.reference in ready]:
-                self._working.remove(attempt)
+            for attempt in [each for each in self.working if each.reference in ready]:
+                self.working.remove(attempt)
                 self._file_end(attempt, stop)
 
     def give_up(self) -> None:
         """End the tasks at once: the user does not wait for them."""
-        for attempt in self._working:
+        for attempt in self.working:
             with suppress(self._ray.exceptions.RayError):
                 self._ray.cancel(attempt.reference, force=True)
             self._desk.give_up(attempt)
             if attempt.worker is not None:
-                self._lost(attempt, "ended without saving its state", status="interrupted")
-        self._working = []
+                self.file_lost(attempt.place, "its task was ended without saving its state", status="interrupted")
+        self.working = []
 
     def close(self) -> None:
         """Where an error ended the supervision, end the tasks that are left."""
-        for attempt in self._working:
+        for attempt in self.working:
             with suppress(self._ray.exceptions.RayError):
                 self._ray.cancel(attempt.reference, force=True)
             self._desk.give_up(attempt)
-        self._working = []
+        self.working = []
         with suppress(self._ray.exceptions.RayError):
             self._ray.kill(self._mailbox)
 
-    def _may_begin(self) -> bool:
-        """Runs that another process has are waited for once all others are done, lest they keep nodes from those."""
-        if len(self._working) >= self._at_once:
-            return False
-        return bool(self._waiting) or (bool(self._put_off) and not self._working)
+    def _begin(self) -> None:
+        self._send(*self.next_run())
 
-    def _begin(self, *, place: int | None = None) -> None:
-        waits = False
-        if place is None:
-            waits = not self._waiting
-            place = self._put_off.popleft() if waits else self._waiting.popleft()
-        options = begun_elsewhere(self._given) if waits or place in self._restarted else self._given
+    def _begin_again(self, place: int) -> None:
+        self._send(place, begun_elsewhere(self.options) if place in self._restarted else self.options, False)
+
+    def _send(self, place: int, options: RunOptions, waits: bool) -> None:
         errand = Errand(
             uuid.uuid4().hex,
-            PortablePlan.of(self._plans[place]),
+            PortablePlan.of(self.plans[place]),
             replace(options, store_url="the driver's"),
             waits,
             max(1, int(self._asked.num_cpus)),
             sys.argv,
             sys.path,
+            log_level(),
         )
         attempt = Attempt(place, errand.token, self._task.remote(self._mailbox, errand))
         self._desk.listen_to(attempt)
-        self._working.append(attempt)
+        self.working.append(attempt)
 
     def _tell_to_stop(self) -> None:
         """Have runs that work save their state, and runs that wait for a node never begin."""
         self._mailbox.stop.remote()
-        for attempt in [each for each in self._working if each.worker is None]:
+        for attempt in [each for each in self.working if each.worker is None]:
             self._desk.give_up(attempt)
             self._ray.cancel(attempt.reference)
-            self._working.remove(attempt)
+            self.working.remove(attempt)
 
     def _file_end(self, attempt: Attempt, stop: threading.Event) -> None:
         self._desk.give_up(attempt)
@@ -195,14 +183,8 @@ class _Supervision:
             self._restarted.add(attempt.place)
         if attempt.ended is None:
             self._lose(attempt, stop)
-        elif attempt.ended.kind == "ended":
-            self.ended[attempt.place] = attempt.ended.content
-        elif attempt.ended.kind == "refused":
-            self.refused = self.refused or attempt.ended.content
-        elif attempt.ended.kind == "busy":
-            self._put_off.append(attempt.place)
         else:
-            self._lost(attempt, *attempt.ended.content)
+            self.file_end(attempt.place, attempt.ended.kind, attempt.ended.content)
 
     def _lose(self, attempt: Attempt, stop: threading.Event) -> None:
         """Of a task that did not say how its run ended: begin it again, or file that it is lost."""
@@ -211,7 +193,7 @@ class _Supervision:
             self._ray.get(attempt.reference)
             why, again = "ended by itself", True
         except exceptions.RayTaskError as error:  # the task was there, and could not begin
-            self._lost(attempt, f"its task failed with {one_line(error.cause or error, 300)}", str(error))
+            self.file_lost(attempt.place, f"its task failed with {one_line(error.cause or error, 300)}", str(error))
             return
         except (exceptions.RuntimeEnvSetupError, exceptions.TaskUnschedulableError) as error:
             why, again = f"could not be begun ({one_line(error, 300)})", False
@@ -220,34 +202,15 @@ class _Supervision:
         why = f"its {attempt.worker or 'worker process'} {why}"
         self._losses[attempt.place] += 1
         if not again or self._losses[attempt.place] > self._asked.retries:
-            self._lost(attempt, why)
+            self.file_lost(attempt.place, why)
         elif stop.is_set():
-            self._lost(attempt, why, status="interrupted")
+            self.file_lost(attempt.place, why, status="interrupted")
         else:
-            plan = self._plans[attempt.place]
+            plan = self.plans[attempt.place]
             with suppress(UserError):  # lost before the run was begun, there is none to say it of
                 self._workspace.store.add_event(plan.identity, "lost", {"error": why, "traceback": None})
-            self._listener.on_retry(plan, why)
-            self._begin(place=attempt.place)
-
-    def _lost(self, attempt: Attempt, error: str, traceback: str | None = None, *, status: Any = "failed") -> None:
-        from qecforge.runs.execute import file_lost
-
-        plan = self._plans[attempt.place]
-        try:
-            outcome = file_lost(
-                plan,
-                self._given,
-                error,
-                traceback=traceback,
-                status=status,
-                opened=lambda _options: nullcontext(self._workspace),
-            )
-        except UserError as refused:
-            self.refused = self.refused or refused
-            return
-        self.ended[attempt.place] = outcome
-        self._listener.on_end(plan, outcome)
+            self.listener.on_retry(plan, why)
+            self._begin_again(attempt.place)
 
 
 def _first_line(error: Exception) -> str:

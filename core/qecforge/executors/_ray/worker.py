@@ -41,6 +41,7 @@ class Errand:
         threads: Threads of numerical libraries.
         arguments: The command line that the run's record names.
         path: The driver's `sys.path`.
+        log_level: From which on the driver's loggers say something.
     """
 
     token: str
@@ -50,6 +51,7 @@ class Errand:
     threads: int
     arguments: list[str]
     path: list[str]
+    log_level: int
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,13 @@ def _ended(errand: Errand, channel: Channel, stop: threading.Event) -> Ended:
     sys.argv = errand.arguments
     sys.path[:] = [*_OWN_PATH, *(each for each in errand.path if each not in _OWN_PATH)]
     try:
+        from qecforge.machine.logs import hand_on_logs
         from qecforge.machine.threads import compute_on
         from qecforge.registry import Registry
         from qecforge.runs.execute import execute
 
         compute_on(errand.threads)
+        hand_on_logs(errand.log_level, channel.log)
         plan = errand.plan.plan(Registry.load())
         listener = event_sender(plan.identity, channel.tell)
         with tempfile.TemporaryDirectory(prefix="qecforge-run-") as folder:

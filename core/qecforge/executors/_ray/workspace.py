@@ -104,6 +104,9 @@ class _RemoteLocks(LockTaker):
         if not self._channel.given_up:
             self._channel.ask("release_lock", run_id)
 
+    def keep_time(self, run_id: str, before: float) -> None:
+        self._channel.ask("keep_time", run_id, before)
+
     def has_lost(self, run_id: str) -> bool:
         return self._channel.given_up
 

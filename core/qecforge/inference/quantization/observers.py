@@ -59,7 +59,7 @@ def checked_calibration(observations: NDArray[Any], inputs: int) -> NDArray[Any]
         bad = int((~np.isfinite(array).all(axis=1)).sum())
         raise ConfigurationError(
             f"calibration: {bad} of {states} states hold NaN or infinite values, expected finite numbers: "
-            "mend the environment's observations"
+            "correct the environment's observations"
         )
     return array
 

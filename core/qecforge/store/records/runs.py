@@ -255,10 +255,19 @@ class Comparison:
     repeated_seeds: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
-        """One line for each thing that the mean should be read with."""
+        """One line for each reservation about the mean, such as a run that is not finished."""
         lines = [f"run {run_id} is {status}" for run_id, status in self.unfinished.items()]
         lines += [f"seed {seed} is there twice or more: {', '.join(ids)}" for seed, ids in self.repeated_seeds.items()]
         lines += [f"run {run_id} has no {self.metric}" for run_id in self.missing]
+        lines += [
+            f"run {run_id}: the last {self.metric} is {value}, and so is the mean: there is no interval"
+            for run_id, value in self.values.items()
+            if not math.isfinite(value)
+        ]
+        if not self.values:
+            lines.append(f"no run has {self.metric}: there is no mean")
+        elif len(self.values) == 1:
+            lines.append("one run alone has no standard deviation and no interval: add seeds")
         return [f"{self.group}: {line}" for line in lines]
 
     def row(self) -> Row:

@@ -22,6 +22,7 @@ _RAISED = {
     "interrupted": "Interrupted: as it was told",
     "keyboard_interrupt": "KeyboardInterrupt: as it was told",
     "exit": "SystemExit: 0",
+    "os_exit": "PluginError: would have ended the process (os._exit(0)): report it to the plugin's authors",
 }
 """Mishaps that are exceptions, with what is filed of each."""
 
@@ -51,10 +52,12 @@ class FailureCases:
     def test_what_a_constructor_raises_fails_its_run_alone(
         self, executor: Executor, registry: Registry, folder: Path
     ) -> None:
-        plans = plans_of(registry, "sweep: {environment.mishap: [user_error, exit, null]}\n")
+        plans = plans_of(registry, "sweep: {environment.mishap: [user_error, exit, os_exit, null]}\n")
         outcomes = carry_out(executor, plans, url_of(folder))
-        assert [each.status for each in outcomes] == ["failed", "failed", "finished"]
-        assert [each.error for each in outcomes] == [_RAISED["user_error"], _RAISED["exit"], None]
+        assert [each.status for each in outcomes] == ["failed", "failed", "failed", "finished"]
+        assert [each.error for each in outcomes] == [_RAISED[each] for each in ("user_error", "exit", "os_exit")] + [
+            None
+        ]
 
     def test_a_process_that_dies_is_one_failed_run(self, executor: Executor, registry: Registry, folder: Path) -> None:
         if not self.outlives_a_process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -105,6 +106,22 @@ class RecordCases:
         assert [each.status for each in carry_out(executor, plans, url, told, force=True)] == ["finished"] * 2
         assert [arguments[1] for name, _, arguments in told.events if name == "on_start"] == [False] * 2
         assert record_of(url) == before
+
+    def test_what_is_logged_where_a_run_works_is_logged_here(
+        self, executor: Executor, registry: Registry, folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "qecforge")
+        outcomes = carry_out(executor, plans_of(registry, seeds="[0, 1]"), url_of(folder), checkpoint_seconds=0.0)
+        for outcome in outcomes:
+            of_run = [each for each in caplog.records if outcome.run_id in each.getMessage()]
+            lines = [each.getMessage() for each in of_run if each.name == "qecforge.runs.training"]
+            steps = [50 * quarter // 4 * 4 for quarter in range(5)]
+            assert {f"run {outcome.run_id}: checkpoint of step {step} saved" for step in steps} <= set(lines)
+            assert len(lines) == len(set(lines)), "each once"
+        before = len(caplog.records)
+        caplog.set_level(logging.WARNING, "qecforge")
+        carry_out(executor, plans_of(registry, seeds="[2]"), url_of(folder))
+        assert len(caplog.records) == before, "nobody asks for it"
 
     def test_without_runs_nothing_happens(self, executor: Executor, folder: Path) -> None:
         assert carry_out(executor, [], url_of(folder), RunListener()) == []

@@ -152,7 +152,7 @@ class CodeCases:
         assert (sizes(n=7), sizes(k=2), sizes(n=7, k=2)) == ([7], [4], [])
         assert sizes(run=run.id, order_by="gate_count") == [7, 5]
         assert sizes(max_gate_count=11, order_by="n") == [4, 7]
-        with pytest.raises(ConfigurationError, match="order_by: got 'size', expected of n, k"):
+        with pytest.raises(ConfigurationError, match="order_by: got 'size', expected one of n, k"):
             sizes(order_by="size")
 
 

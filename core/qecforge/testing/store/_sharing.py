@@ -161,7 +161,10 @@ class SharingCases:
     def test_many_processes_make_and_fill_a_store_at_once(
         self, open_store: Callable[[], Store], store_url: str | Path, tmp_path: Path
     ) -> None:
-        context = multiprocessing.get_context("spawn")
+        is_there = "forkserver" in multiprocessing.get_all_start_methods()
+        context: Any = multiprocessing.get_context("forkserver" if is_there else "spawn")
+        if is_there:
+            context.set_forkserver_preload(["qecforge.testing.store"])  # imported once for all writers
         barrier, errors = context.Barrier(_WRITERS), context.SimpleQueue()
         writers = [
             context.Process(target=_write_much, args=(store_url, tmp_path / "files", index, barrier, errors))

@@ -56,7 +56,7 @@ def scratch(angles: int, kind: int, layers: int, qubits: int) -> Any:
         np.empty(layers, np.int64),
         np.empty((3, layers + LANES), np.int64),
         np.empty(LANES, np.uint64),
-        np.empty((2, 2, 1 << qubits), F),
+        np.empty((4, 2, 1 << qubits), F),
     )
 
 

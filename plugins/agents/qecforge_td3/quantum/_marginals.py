@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 
 from qecforge_td3.quantum._order import AFTER, BEFORE, fires, link, order_gates
-from qecforge_td3.quantum._register import append, bloch, flip, observe, remove, rotate, torques
+from qecforge_td3.quantum._register import append, bloch, flip, observe, remove, rotate_into, torques
 from qecforge_td3.quantum._rotations import LANES, between, turned
 
 __all__ = ["means_and_torques"]
@@ -27,7 +27,8 @@ __all__ = ["means_and_torques"]
 F = np.float32
 U = np.uint64
 ZERO, ONE, HALF = F(0), F(1), F(0.5)
-PSI, LAMBDA = U(0), U(1)
+LAMBDA = U(2)
+"""psi is in buffer 0 or 1, lambda two further on: each rotation takes both to their other one."""
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -57,9 +58,10 @@ def forward(
     prefix: Any, pairs: Any, gates: int, part: Any, wanted: int, links: Any, order: Any, count: int, strides: Any,
     state: Any, means: Any,
 ) -> Any:  # fmt: skip
-    """Carry one part of the circuit through; fills the means of its qubits, and returns the size of its register."""
-    size = U(1)
-    state[PSI, 0, 0], state[PSI, 1, 0] = ONE, ZERO
+    """Carry one part of the circuit through; fills the means of its qubits. Returns the size of its register, and the
+    buffer."""
+    size, psi = U(1), U(0)
+    state[psi, 0, 0], state[psi, 1, 0] = ONE, ZERO
     for step in range(count):
         gate = order[step]
         if part[pairs[gate, 0]] != wanted:
@@ -68,18 +70,19 @@ def forward(
             q, before = pairs[gate, end], links[gate, end, BEFORE]
             w, x, y, z = between(prefix, q, before, gate)
             if before < 0:
-                append(state, PSI, size, w, x, y, z, U(0))
+                append(state, psi, size, w, x, y, z, U(0))
                 strides[q] = size
                 size <<= U(1)
             else:
-                rotate(state, PSI, size, strides[q], w, x, y, z)
-        flip(state, PSI, size, strides[pairs[gate, 0]], strides[pairs[gate, 1]])
+                rotate_into(state, psi, U(1) - psi, size, strides[q], w, x, y, z)
+                psi = U(1) - psi
+        flip(state, psi, size, strides[pairs[gate, 0]], strides[pairs[gate, 1]])
         for end in range(2):
             if links[gate, end, AFTER] < 0:
                 q = pairs[gate, end]
-                x, y, z, norm = bloch(state, PSI, size, strides[q])
+                x, y, z, norm = bloch(state, psi, size, strides[q])
                 means[q] = HALF - HALF * measured(prefix, q, gate, gates, x, y, z, norm)[2]
-    return size
+    return size, psi
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
@@ -94,11 +97,11 @@ def file_torque(prefix: Any, q: int, before: int, after: int, x: Any, y: Any, z:
 @njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def backward(
     prefix: Any, pairs: Any, gates: int, part: Any, wanted: int, links: Any, order: Any, count: int, strides: Any,
-    state: Any, size: Any, cotangent: Any, torque: Any,
+    state: Any, size: Any, psi: Any, cotangent: Any, torque: Any,
 ) -> None:  # fmt: skip
     """Carry one part of the circuit back from where `forward` left it; fills the torques of its qubits."""
     for k in range(size):
-        state[LAMBDA, 0, k], state[LAMBDA, 1, k] = ZERO, ZERO
+        state[LAMBDA + psi, 0, k], state[LAMBDA + psi, 1, k] = ZERO, ZERO
     for step in range(count - 1, -1, -1):
         gate = order[step]
         if part[pairs[gate, 0]] != wanted:
@@ -106,27 +109,29 @@ def backward(
         for end in range(2):
             if links[gate, end, AFTER] < 0:
                 q = pairs[gate, end]
-                x, y, z, norm = bloch(state, PSI, size, strides[q])
+                x, y, z, norm = bloch(state, psi, size, strides[q])
                 x, y, z = measured(prefix, q, gate, gates, x, y, z, norm)
                 half = HALF * cotangent[q]
                 file_torque(prefix, q, gate, gates, -half * y, half * x, ZERO, torque)
                 w, x, y, z = between(prefix, q, gate, gates)
                 x, y, z = turned(w, -x, -y, -z, ZERO, ZERO, ONE)
-                observe(state, size, strides[q], cotangent[q], x, y, z)
-        for held in (PSI, LAMBDA):
+                observe(state, psi, LAMBDA + psi, size, strides[q], cotangent[q], x, y, z)
+        for held in (psi, LAMBDA + psi):
             flip(state, held, size, strides[pairs[gate, 0]], strides[pairs[gate, 1]])
         for end in (1, 0):
             q, before = pairs[gate, end], links[gate, end, BEFORE]
-            x, y, z = torques(state, size, strides[q])
+            x, y, z = torques(state, psi, LAMBDA + psi, size, strides[q])
             file_torque(prefix, q, before, gate, x, y, z, torque)
             w, x, y, z = between(prefix, q, before, gate)
             if before < 0:
                 size >>= U(1)
-                remove(state, PSI, size, w, x, y, z)
-                remove(state, LAMBDA, size, w, x, y, z)
+                remove(state, psi, size, w, x, y, z)
+                remove(state, LAMBDA + psi, size, w, x, y, z)
             else:
-                rotate(state, PSI, size, strides[q], w, -x, -y, -z)
-                rotate(state, LAMBDA, size, strides[q], w, -x, -y, -z)
+                other = U(1) - psi
+                rotate_into(state, psi, other, size, strides[q], w, -x, -y, -z)
+                rotate_into(state, LAMBDA + psi, LAMBDA + other, size, strides[q], w, -x, -y, -z)
+                psi = other
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
@@ -141,7 +146,7 @@ def means_and_torques(
         means: (qubits,) float32, filled.
         cotangent: (qubits,) float32: what multiplies the means; empty where no torques are wanted.
         torque: (gates + 1, 3, LANES) float32, filled where there are cotangents.
-        state: (2, 2, 2^qubits) float32, scratch.
+        state: (4, 2, 2^qubits) float32, scratch.
     """
     link(pairs, gates, links, last)
     count = order_gates(pairs, gates, links, False, order, notes)
@@ -156,8 +161,8 @@ def means_and_torques(
                 half = HALF * cotangent[q]
                 file_torque(prefix, q, -1, gates, -half * y, half * x, ZERO, torque)
         elif part[q] == q:
-            size = forward(prefix, pairs, gates, part, q, links, order, count, strides, state, means)
+            size, psi = forward(prefix, pairs, gates, part, q, links, order, count, strides, state, means)
             if wants_torques:
                 backward(
-                    prefix, pairs, gates, part, q, links, order, count, strides, state, size, cotangent, torque
+                    prefix, pairs, gates, part, q, links, order, count, strides, state, size, psi, cotangent, torque
                 )  # fmt: skip

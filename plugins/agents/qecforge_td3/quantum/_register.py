@@ -13,12 +13,27 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["append", "bloch", "flip", "half_norms", "observe", "project", "remove", "rotate", "scale", "torques"]
+__all__ = [
+    "append",
+    "bloch",
+    "flip",
+    "half_norms",
+    "observe",
+    "project",
+    "remove",
+    "rotate",
+    "rotate_into",
+    "scale",
+    "torques",
+]
 
 F = np.float32
 U = np.uint64
 ZERO, ONE = U(0), U(1)
 RE, IM = U(0), U(1)
+MANY = U(16)
+"""Strides from which on loops run over neighbours, so that they are vectorised."""
+
 SUMS = {"contract", "reassoc", "nsz"}
 
 
@@ -29,7 +44,7 @@ def lower(k: Any, stride: Any) -> Any:
     return ((k - rest) << ONE) | rest
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
 def rotate(state: Any, held: Any, size: Any, stride: Any, w: Any, x: Any, y: Any, z: Any) -> None:
     """Apply w - i (x X + y Y + z Z)."""
     for k in range(size >> ONE):
@@ -42,7 +57,7 @@ def rotate(state: Any, held: Any, size: Any, stride: Any, w: Any, x: Any, y: Any
         state[held, IM, j] = y * b - x * a + w * d + z * c
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
 def append(state: Any, held: Any, size: Any, w: Any, x: Any, y: Any, z: Any, sign_at: Any) -> None:
     """A qubit that was |0> and was rotated enters as the highest: stride `size`, and the size doubles.
 
@@ -58,7 +73,7 @@ def append(state: Any, held: Any, size: Any, w: Any, x: Any, y: Any, z: Any, sig
         state[held, IM, k + size] = sign * (y * b - x * a)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@njit(nogil=True, error_model="numpy", inline="always")
 def flip(state: Any, held: Any, size: Any, first: Any, second: Any) -> None:
     """CZ between two qubits of the register."""
     low, high = min(first, second), max(first, second)
@@ -68,7 +83,7 @@ def flip(state: Any, held: Any, size: Any, first: Any, second: Any) -> None:
         state[held, IM, i] = -state[held, IM, i]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=SUMS, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath=SUMS, inline="always")
 def half_norms(state: Any, held: Any, size: Any, stride: Any) -> Any:
     """Squared norms of the halves where a qubit is 0 and 1."""
     zero, one = F(0), F(0)
@@ -80,7 +95,7 @@ def half_norms(state: Any, held: Any, size: Any, stride: Any) -> Any:
     return zero, one
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
 def scale(state: Any, held: Any, size: Any, stride: Any, a: Any, b: Any, c: Any, d: Any) -> None:
     """Multiply the half where a qubit is 0 by a + ib, and that where it is 1 by c + id."""
     for k in range(size >> ONE):
@@ -96,7 +111,7 @@ def scale(state: Any, held: Any, size: Any, stride: Any, a: Any, b: Any, c: Any,
         )
 
 
-@njit(nogil=True, error_model="numpy", fastmath=SUMS, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath=SUMS, inline="always")
 def project(state: Any, held: Any, size: Any, stride: Any, row: Any, flipped: Any, sign_at: Any) -> Any:
     """A qubit leaves: the product of a row of two numbers with its two amplitudes, into the other buffer.
 
@@ -124,51 +139,113 @@ def project(state: Any, held: Any, size: Any, stride: Any, row: Any, flipped: An
     return norm
 
 
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
+def pair_into(state: Any, held: Any, into: Any, i: Any, j: Any, w: Any, x: Any, y: Any, z: Any) -> None:
+    """`rotate` for two amplitudes, into another buffer."""
+    a, b, c, d = state[held, RE, i], state[held, IM, i], state[held, RE, j], state[held, IM, j]
+    state[into, RE, i] = w * a + z * b - y * c + x * d
+    state[into, IM, i] = w * b - z * a - y * d - x * c
+    state[into, RE, j] = y * a + x * b + w * c - z * d
+    state[into, IM, j] = y * b - x * a + w * d + z * c
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
+def rotate_into(
+    state: Any, held: Any, into: Any, size: Any, stride: Any, w: Any, x: Any, y: Any, z: Any
+) -> None:  # fmt: skip
+    """`rotate` from one buffer into another, which lets LLVM compute on many amplitudes at once."""
+    if stride >= MANY:
+        for base in range(ZERO, size, stride << ONE):
+            for k in range(stride):
+                pair_into(state, held, into, base + k, base + k + stride, w, x, y, z)
+    else:
+        for k in range(size >> ONE):
+            i = lower(k, stride)
+            pair_into(state, held, into, i, i + stride, w, x, y, z)
+
+
+@njit(nogil=True, error_model="numpy", fastmath=SUMS, inline="always")
+def densities(state: Any, held: Any, i: Any, j: Any) -> Any:
+    """What two amplitudes have in <X>, <Y>, <Z> and in the squared norm."""
+    a, b, c, d = state[held, RE, i], state[held, IM, i], state[held, RE, j], state[held, IM, j]
+    zero, one = a * a + b * b, c * c + d * d
+    return F(2) * (a * c + b * d), F(2) * (a * d - b * c), zero - one, zero + one
+
+
 @njit(nogil=True, error_model="numpy", fastmath=SUMS, cache=True)
 def bloch(state: Any, held: Any, size: Any, stride: Any) -> Any:
     """<X>, <Y>, <Z> of a qubit, times the squared norm of the state, and that."""
-    zero, one, real, imaginary = F(0), F(0), F(0), F(0)
-    for k in range(size >> ONE):
-        i = lower(k, stride)
-        j = i + stride
-        zero += state[held, RE, i] * state[held, RE, i] + state[held, IM, i] * state[held, IM, i]
-        one += state[held, RE, j] * state[held, RE, j] + state[held, IM, j] * state[held, IM, j]
-        real += state[held, RE, i] * state[held, RE, j] + state[held, IM, i] * state[held, IM, j]
-        imaginary += state[held, RE, i] * state[held, IM, j] - state[held, IM, i] * state[held, RE, j]
-    return F(2) * real, F(2) * imaginary, zero - one, zero + one
+    x, y, z, norm = F(0), F(0), F(0), F(0)
+    if stride >= MANY:
+        for base in range(ZERO, size, stride << ONE):
+            for k in range(stride):
+                a, b, c, d = densities(state, held, base + k, base + k + stride)
+                x, y, z, norm = x + a, y + b, z + c, norm + d
+    else:
+        for k in range(size >> ONE):
+            i = lower(k, stride)
+            a, b, c, d = densities(state, held, i, i + stride)
+            x, y, z, norm = x + a, y + b, z + c, norm + d
+    return x, y, z, norm
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
+def pair_observed(
+    state: Any, psi: Any, into: Any, i: Any, j: Any, zero: Any, one: Any, real: Any, imaginary: Any
+) -> None:  # fmt: skip
+    """`observe` for two amplitudes."""
+    a, b, c, d = state[psi, RE, i], state[psi, IM, i], state[psi, RE, j], state[psi, IM, j]
+    state[into, RE, i] += zero * a + real * c - imaginary * d
+    state[into, IM, i] += zero * b + real * d + imaginary * c
+    state[into, RE, j] += one * c + real * a + imaginary * b
+    state[into, IM, j] += one * d + real * b - imaginary * a
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
-def observe(state: Any, size: Any, stride: Any, factor: Any, mx: Any, my: Any, mz: Any) -> None:
-    """Add factor (1 - m . sigma) / 2, with the Paulis of one qubit, times buffer 0 to buffer 1."""
+def observe(
+    state: Any, psi: Any, into: Any, size: Any, stride: Any, factor: Any, mx: Any, my: Any, mz: Any
+) -> None:  # fmt: skip
+    """Add factor (1 - m . sigma) / 2, with the Paulis of one qubit, times the buffer `psi` to another."""
     half = F(0.5) * factor
     zero, one, real, imaginary = half * (F(1) - mz), half * (F(1) + mz), -half * mx, half * my
-    for k in range(size >> ONE):
-        i = lower(k, stride)
-        j = i + stride
-        a, b, c, d = state[0, RE, i], state[0, IM, i], state[0, RE, j], state[0, IM, j]
-        state[1, RE, i] += zero * a + real * c - imaginary * d
-        state[1, IM, i] += zero * b + real * d + imaginary * c
-        state[1, RE, j] += one * c + real * a + imaginary * b
-        state[1, IM, j] += one * d + real * b - imaginary * a
+    if stride >= MANY:
+        for base in range(ZERO, size, stride << ONE):
+            for k in range(stride):
+                pair_observed(state, psi, into, base + k, base + k + stride, zero, one, real, imaginary)
+    else:
+        for k in range(size >> ONE):
+            i = lower(k, stride)
+            pair_observed(state, psi, into, i, i + stride, zero, one, real, imaginary)
+
+
+@njit(nogil=True, error_model="numpy", fastmath=SUMS, inline="always")
+def pair_torques(state: Any, psi: Any, by: Any, i: Any, j: Any) -> Any:
+    """`torques` of two amplitudes."""
+    a, b, c, d = state[psi, RE, i], state[psi, IM, i], state[psi, RE, j], state[psi, IM, j]
+    p, q, r, s = state[by, RE, i], state[by, IM, i], state[by, RE, j], state[by, IM, j]
+    x = (p * d - q * c) + (r * b - s * a)
+    y = (r * a + s * b) - (p * c + q * d)
+    return x, y, (p * b - q * a) - (r * d - s * c)
 
 
 @njit(nogil=True, error_model="numpy", fastmath=SUMS, cache=True)
-def torques(state: Any, size: Any, stride: Any) -> Any:
-    """Im <lambda| sigma |psi> for X, Y, Z of one qubit, psi in buffer 0 and lambda in buffer 1."""
+def torques(state: Any, psi: Any, by: Any, size: Any, stride: Any) -> Any:
+    """Im <lambda| sigma |psi> for X, Y, Z of one qubit, lambda in the buffer `by`."""
     x, y, z = F(0), F(0), F(0)
-    for k in range(size >> ONE):
-        i = lower(k, stride)
-        j = i + stride
-        a, b, c, d = state[0, RE, i], state[0, IM, i], state[0, RE, j], state[0, IM, j]
-        p, q, r, s = state[1, RE, i], state[1, IM, i], state[1, RE, j], state[1, IM, j]
-        x += (p * d - q * c) + (r * b - s * a)
-        y += (r * a + s * b) - (p * c + q * d)
-        z += (p * b - q * a) - (r * d - s * c)
+    if stride >= MANY:
+        for base in range(ZERO, size, stride << ONE):
+            for k in range(stride):
+                a, b, c = pair_torques(state, psi, by, base + k, base + k + stride)
+                x, y, z = x + a, y + b, z + c
+    else:
+        for k in range(size >> ONE):
+            i = lower(k, stride)
+            a, b, c = pair_torques(state, psi, by, i, i + stride)
+            x, y, z = x + a, y + b, z + c
     return x, y, z
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
 def remove(state: Any, held: Any, size: Any, w: Any, x: Any, y: Any, z: Any) -> None:
     """Undo `append` (without its CZ): the product with the state that the highest qubit entered in; `size` is after."""
     for k in range(size):

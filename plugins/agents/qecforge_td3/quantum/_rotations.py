@@ -148,15 +148,14 @@ def accumulate_gates(angles: Any, gates: Any, prefix: Any) -> None:
             g += 1
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}, cache=True)
 def is_finite(prefix: Any, qubits: int) -> bool:
     """Whether all angles of a circuit were finite: one that is not makes every later prefix of its qubit NaN."""
     last = prefix[prefix.shape[0] - 1]
+    total = ZERO
     for q in range(qubits):
-        norm = last[0, q] * last[0, q] + last[1, q] * last[1, q] + last[2, q] * last[2, q] + last[3, q] * last[3, q]
-        if not norm < 2:
-            return False
-    return True
+        total += last[0, q] * last[0, q] + last[1, q] * last[1, q] + last[2, q] * last[2, q] + last[3, q] * last[3, q]
+    return bool(total < LANES + 1)
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")

@@ -72,7 +72,7 @@ def lone_qubit(first: Any, final: Any, zero: Any, one: Any, uniform: Any) -> Any
     return 1, a, b, c, d, (a * a + b * b) * zero + (c * c + d * d) * one
 
 
-@njit(nogil=True, error_model="numpy", fastmath=CONTRACT, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath=CONTRACT, inline="always")
 def enter(
     state: Any, held: Any, size: Any, strides: Any, prefix: Any, gate: int, before: int, q: int, sign_at: Any
 ) -> Any:
@@ -86,7 +86,7 @@ def enter(
     return size
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@njit(nogil=True, error_model="numpy", inline="always")
 def leave(strides: Any, q: int) -> None:
     """Qubit q has left the register: those above it move down."""
     gone = strides[q]
@@ -96,7 +96,7 @@ def leave(strides: Any, q: int) -> None:
             strides[other] >>= U(1)
 
 
-@njit(nogil=True, error_model="numpy", fastmath=CONTRACT, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath=CONTRACT, inline="always")
 def measure(
     state: Any, held: Any, size: Any, strides: Any, q: int, partner: int, rotation: Any, final: Any, k: Any,
     uniform: Any, norm: Any,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.errors import ConfigurationError, one_line
+from qecforge.errors import ConfigurationError, InfrastructureError, one_line
 from qecforge_td3.quantum.circuits import Circuit
 
 if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
     from qiskit.primitives import BaseSamplerV2
 
 __all__ = ["Backend", "NumbaBackend", "SamplerBackend", "make_backend"]
@@ -123,7 +124,7 @@ class SamplerBackend:
         self, circuit: Circuit, sampler: BaseSamplerV2, *, target: Any = None, default_shots: int = SHOTS
     ) -> None:
         self.circuit, self.sampler, self.target, self.default_shots = circuit, sampler, target, default_shots
-        self._templates: dict[tuple[bytes, bool], tuple[Any, list[int]]] = {}
+        self._templates: dict[tuple[bytes, bool], tuple[Any, list[int], bool]] = {}
         room = getattr(target, "num_qubits", None)
         if room is not None and room < circuit.qubits:
             raise ConfigurationError(
@@ -171,21 +172,34 @@ class SamplerBackend:
         groups: dict[bytes, list[int]] = {}
         for row in range(len(values)):
             groups.setdefault(b"" if pairs is None else pairs[row].tobytes(), []).append(row)
-        pubs = []
+        pubs: list[Any] = []
+        rows_of: list[Any] = []
         for pattern, rows in groups.items():
-            template, columns = self._template(pattern, None if pairs is None else pairs[rows[0]], rotations)
-            pubs.append((template, values[rows][:, columns].astype(np.float64)))
+            template, columns, binds = self._template(pattern, None if pairs is None else pairs[rows[0]], rotations)
+            given = values[rows][:, columns].astype(np.float64)
+            if binds:
+                pubs.append((template, given))
+                rows_of.append(rows)
+            else:
+                pubs += [(template.assign_parameters(row),) for row in given]
+                rows_of += rows
         try:
             result = self.seeded(rng).run(pubs, shots=shots).result()
         except Exception as error:
-            raise ConfigurationError(f"sampler {type(self.sampler).__name__}: {one_line(error, 300)}") from error
+            raise InfrastructureError(
+                f"sampler {type(self.sampler).__name__}: a job of {len(pubs)} circuits failed: {one_line(error, 300)}"
+            ) from error
         out = np.empty((len(values), shots, self.circuit.bits), np.uint8)
-        for rows, each in zip(groups.values(), result, strict=True):
+        for rows, each in zip(rows_of, result, strict=True):
             out[rows] = each.join_data().to_bool_array(order="little")
         return out
 
-    def _template(self, pattern: bytes, pairs: Array | None, rotations: bool) -> tuple[Any, list[int]]:
-        """The circuit of a pattern, and in which order its parameters are bound."""
+    def binds(self, circuit: QuantumCircuit) -> bool:
+        """Whether the sampler can be trusted to bind the parameters of this circuit."""
+        return True
+
+    def _template(self, pattern: bytes, pairs: Array | None, rotations: bool) -> tuple[Any, list[int], bool]:
+        """The circuit of a pattern, in which order its parameters are bound, and whether the sampler does that."""
         key = (pattern, rotations)
         if key not in self._templates:
             circuit, parameters = self.circuit.template(pairs, rotations=rotations)
@@ -196,7 +210,7 @@ class SamplerBackend:
             where = {parameter: at for at, parameter in enumerate(parameters)}
             if len(self._templates) > 4096:
                 self._templates.clear()
-            self._templates[key] = circuit, [where[each] for each in circuit.parameters]
+            self._templates[key] = circuit, [where[each] for each in circuit.parameters], self.binds(circuit)
         return self._templates[key]
 
 
@@ -221,6 +235,18 @@ class AerBackend(SamplerBackend):
     def seeded(self, rng: np.random.Generator) -> BaseSamplerV2:
         """A sampler with a seed that is drawn."""
         return self._sampler(self.target, int(rng.integers(2**31)))
+
+    def binds(self, circuit: QuantumCircuit) -> bool:
+        """Not where a controlled gate has a parameter, for Aer 0.18 samples another distribution then, or where an
+        angle is a sum, of which it refuses some."""
+        from qiskit.circuit import Parameter
+
+        for each in circuit.data:
+            bare = [isinstance(value, Parameter) for value in each.operation.params]
+            sums = [hasattr(value, "parameters") for value in each.operation.params]
+            if sums != bare or (any(bare) and hasattr(each.operation, "num_ctrl_qubits")):
+                return False
+        return True
 
     def _sampler(self, target: Any, seed: int) -> Any:
         from qiskit_aer.primitives import SamplerV2

@@ -241,7 +241,7 @@ def as_circuit(circuit: Circuit | QuantumCircuit) -> Circuit:
     Raises:
         ConfigurationError: It is neither, or `QiskitCircuit` refuses it.
     """
-    if hasattr(circuit, "batch_of_rotations"):
+    if hasattr(circuit, "batch_of_rotations") and not isinstance(circuit, type):
         return cast(Circuit, circuit)
     if hasattr(circuit, "num_clbits") and hasattr(circuit, "data"):
         return QiskitCircuit(cast(Any, circuit))

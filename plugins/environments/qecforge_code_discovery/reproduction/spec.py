@@ -23,10 +23,12 @@ class DiscoveryOptions(PluginConfig):
 
     families: tuple[str, ...] | None = Field(
         None,
-        description="Such as 7_1_3,15_2_5; all 50 released with the paper and those beyond it, ten with --quick.",
+        description="Families, such as 7_1_3,15_2_5. Default: all 50 released with the paper and those beyond it; ten "
+        "with --quick.",
     )
     agents: tuple[str, ...] = Field(
-        ("annealing",), description="Of annealing,ppo: how the circuits are sought. Each has a row of its own."
+        ("annealing",),
+        description="Agents that search, annealing or ppo or both. Each has a row of its own in the tables.",
     )
 
 

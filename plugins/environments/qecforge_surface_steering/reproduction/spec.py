@@ -21,7 +21,7 @@ __all__ = ["REPRODUCTION", "SteeringOptions"]
 class SteeringOptions(PluginConfig):
     """Which part of the paper."""
 
-    results: tuple[str, ...] | None = Field(None, description="Such as drift,response,scaling; all.")
+    results: tuple[str, ...] | None = Field(None, description="Results, such as drift,response,scaling. Default: all.")
 
 
 def _plan(order: Order[SteeringOptions], registry: Registry) -> list[Planned]:

@@ -13,7 +13,7 @@ import numpy as np
 from qecforge.contracts import COST, TRUE_COST
 from qecforge.errors import StoreError
 from qecforge.evaluation.statistics import wilson_interval
-from qecforge.reporting.curves import Curves, curves_figure
+from qecforge.reporting.curves import Curves, curves_figure, run_title
 from qecforge.reporting.figures import Point, require_matplotlib
 from qecforge_surface_steering.views.layout import (
     Trace,
@@ -61,7 +61,7 @@ def run_figures(store: Store, run: Run) -> dict[str, Figure]:
     """
     require_matplotlib()
     names = store.metric_names(run.id)
-    title = f"{run.group}, seed {run.seed}"
+    title = run_title(run)
     found: dict[str, Figure] = {}
     if panels := stabilizer_panels(store, run, names):
         found["stabilizers"] = stabilizer_figure(panels, title)

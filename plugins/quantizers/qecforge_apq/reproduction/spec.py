@@ -21,9 +21,11 @@ __all__ = ["REPRODUCTION", "ApqOptions"]
 class ApqOptions(PluginConfig):
     """Which part of the paper."""
 
-    experiments: tuple[str, ...] | None = Field(None, description="Of e1,e2,e3,e1_deep; all, e1 with --quick.")
+    experiments: tuple[str, ...] | None = Field(
+        None, description="Experiments among e1,e2,e3,e1_deep. Default: all; e1 with --quick."
+    )
     methods: tuple[str, ...] | None = Field(
-        None, description="Such as fp32,ptq,apq; all, those of table 2 with --quick."
+        None, description="Methods, such as fp32,ptq,apq. Default: all; those of table 2 with --quick."
     )
 
 

@@ -172,6 +172,16 @@ def test_random_search_finds_logical_operators_only(code, seed):
             assert code.k == 0
 
 
+def test_random_search_ends_at_weight_one():
+    (space,) = search_spaces(StabilizerCode.from_paulis(["XZI", "ZXI"]))
+    rng, expected = np.random.default_rng(3), np.random.default_rng(3)
+    assert weight(format_row(find_light_operator(space, 64, rng), 3)) == 1
+    expected.permutation(3)  # one round
+    assert rng.bit_generator.state == expected.bit_generator.state
+    assert find_light_operator(space, 64, rng, below=1) is None
+    assert rng.bit_generator.state == expected.bit_generator.state
+
+
 PARTITIONED = [golden for golden in GOLDENS if 7 <= golden[2] <= 25]
 
 

@@ -74,6 +74,11 @@ def test_paulis_with_one_reading(text):
         "1.0 1. 0.0 0\n0 0 1e0 1.000000000000000000e+00",
         '["1100", "0011"]',
         '["11|00", "00|11"]',
+        "H := [ [ 1, 1, 0, 0 ], [ 0, 0, 1, 1 ] ];",
+        "1. 1. -0. 0.\n0. 0. 1. 1.",
+        "[[1,1,0,0],\n\n [0,0,1,1]]",
+        "11|00\n\n00|11",
+        "[[2, 0]] Quantum code over GF(2^2), stabilized by:\n[1 1|0 0]\n[0 0|1 1]",
     ],
 )
 def test_matrices_with_one_reading(text):
@@ -86,7 +91,7 @@ def test_matrices_with_one_reading(text):
     [
         ("XXXX IIII\nIIII ZZZZ", ("2 generators", "one on 8 qubits")),
         ("XX ZZ", ("2 generators", "one on 4 qubits")),
-        ("X1 X2\nZ1 Z2", ("numbered from 1", "qubit 0 of 3 is touched by none")),
+        ("X1 X2\nZ1 Z2", ("numbered from 1", "qubit 0 of 3 is acted on by none")),
         ("X0, X1", ("the product of these", "2 generators of weight 1")),
         ("1100,0011", ("one row of 8 entries", "2 rows")),
         ("-ixx\n+izz", ("the identity on the first qubit", "imaginary phase")),
@@ -97,6 +102,22 @@ def test_two_readings_are_refused_and_both_named(text, readings):
         load_code(text, drop_redundant=True)
     assert all(reading in str(caught.value) for reading in readings), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["1111\n\n1111", "# X checks\n1111\n# Z checks\n1111", "[1 1 1 1]\n\n[1 1 1 1]", "1 1 0 0\n\n0 0 1 1\n"]
+)
+def test_rows_in_two_blocks_may_be_hx_and_hz(text):
+    """With `drop_redundant`, the halves of [[4,2,2]] were read as the [[2,1]] code of YY."""
+    for drop_redundant in (True, False):
+        with pytest.raises(CodeError, match=r"or.* hx and hz of a CSS code on 4 qubits, one after") as caught:
+            load_code(text, drop_redundant=drop_redundant)
+        assert "[X | Z]" in str(caught.value)
+    assert load_code(text, drop_redundant=True, symplectic=True).n == 2
+
+
+def test_rows_with_a_line_between_each_are_no_blocks():
+    assert load_code("11000000\n\n00110000\n\n00001111\n").n == 4
 
 
 def test_other_generators_settle_what_words_are():
@@ -132,6 +153,15 @@ def test_other_generators_settle_what_words_are():
         ("0.5 1 0 0", "entry '0.5'; expected 0 or 1"),
         ("1 0 1\n0 1 0", "a matrix of 3 columns, which is odd"),
         ("%%MatrixMarket matrix coordinate complex general\n1 1 0\n", "expected integer, real or pattern"),
+        ("%%MatrixMarket matrix array integer symmetric\n2 3\n1\n1\n1\n", "2 rows and 3 columns of a symmetric"),
+        ("%%MatrixMarket matrix coordinate integer symmetric\n2 2 2\n2 1 1\n1 2 1\n", "is 2.0; expected 0 or 1"),
+        ("%%MatrixMarket matrix array integer symmetric\n2 2\n0\n-1\n0\n", "is -1.0; expected 0 or 1"),
+        ("X & X \\\\\nZ & Z", "stim cannot read this circuit"),
+        ("X\0X\0\n\0Z\0Z\0", "not text (UTF-16 without its mark?)"),
+        (
+            "<Compressed Sparse Row sparse array of dtype 'int64'\n\twith 2 stored elements and shape (1, 2)>\n",
+            "0 of 2",
+        ),
         ("%%MatrixMarket matrix coordinate integer general\n% c\n2 4 2\n1 1 1\n", "1 lines of entries; line 3 says 2"),
         ("%%MatrixMarket matrix coordinate integer general\n1 2 1\n1 3 1\n", "line 3: an entry outside"),
         ("%%MatrixMarket matrix coordinate integer general\n99999999 99999999 0\n", "expected at most"),
@@ -287,15 +317,15 @@ def test_lower_case_circuits_and_fresh_resets():
     ("statements", "message"),
     [
         ("gate g a { h b; } g q[0];", "line 1: gate g: 'b' is none of its qubits"),
-        ("gate g a { g a; } g q[0];", "'g a' is not a Clifford gate known here"),
+        ("gate g a { g a; } g q[0];", "'g a' is not a known Clifford gate"),
         ("gate g a { h a; }\n\ng q[0], q[1];", r"line 3: g on 2 operand\(s\); expected 1"),
         ("gate g(t) a { rz(t) a; } g(pi/3) q[0];", "a rotation by 1.0472 is not a Clifford gate"),
         ("gate g(t) a { rz(t) a; } g q[0];", r"g with 0 angle\(s\); its definition has 1"),
         ("rz(__import__('os')) q[0];", "cannot be read"),
         ("rz(2**9) q[0];", "cannot be read"),
         ("rz(theta) q[0];", "'theta' is no number"),
-        ("measure q[0];", "is not a Clifford gate known here"),
-        ("if (c == 1) x q[0];", "is not a Clifford gate"),
+        ("measure q[0];", "is not a known Clifford gate"),
+        ("if (c == 1) x q[0];", "is not a known Clifford gate"),
     ],
 )
 def test_openqasm_that_is_no_encoder(statements, message):

@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 import stim
+import sympy
 from codes_reference import codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +51,13 @@ MATRIX_PRINTERS = {
     "savetxt %d": lambda matrix: savetxt(matrix, fmt="%d"),
     "savetxt csv": lambda matrix: savetxt(matrix, fmt="%d", delimiter=",", header="check matrix"),
     "matlab": lambda matrix: "[" + "; ".join(" ".join(map(str, row)) for row in matrix.tolist()) + "];",
+    "list of numpy's integers": lambda matrix: str([list(row) for row in matrix]),
+    "list of numpy's booleans": lambda matrix: str([list(row) for row in matrix.astype(bool)]),
+    "list of arrays": everything(lambda matrix: str(list(matrix))),
+    "sympy": lambda matrix: repr(sympy.Matrix(matrix)),
+    "sparse": lambda matrix: str(scipy.sparse.csr_array(matrix, maxprint=matrix.size)),
+    "sparse of float": lambda matrix: str(scipy.sparse.coo_matrix(matrix.astype(float), maxprint=matrix.size)),
+    "sparse of bool": lambda matrix: str(scipy.sparse.csc_matrix(matrix.astype(bool), maxprint=matrix.size)),
     "magma": lambda matrix: "\n".join(
         f"[{' '.join(map(str, row[: len(row) // 2]))}|{' '.join(map(str, row[len(row) // 2 :]))}]"
         for row in matrix.tolist()
@@ -79,6 +87,12 @@ def test_entries_that_numpy_leaves_out_are_missed(printer):
         load_code(printer(known_codes.gross().check_matrix))
 
 
+@pytest.mark.parametrize("printer", [str, repr])
+def test_entries_that_scipy_leaves_out_are_missed(printer):
+    with pytest.raises(CodeError, match=r"of 792 entries are here, the others are left out; save it with"):
+        load_code(printer(scipy.sparse.csr_array(known_codes.gross().check_matrix)))
+
+
 def test_one_line_of_json_is_what_it_was():
     assert load_code("[[1,1,1,1,0,0,0,0],[0,0,0,0,1,1,1,1]]").stabilizers == ("XXXX", "ZZZZ")
 
@@ -101,6 +115,9 @@ FILES = {
     "mtx": lambda matrix: saved(scipy.io.mmwrite, scipy.sparse.coo_array(matrix)),
     "mtx of float": lambda matrix: saved(scipy.io.mmwrite, scipy.sparse.coo_array(matrix.astype(float))),
     "mtx dense": lambda matrix: saved(lambda f, m: scipy.io.mmwrite(f, m, symmetry="general"), matrix.astype(int)),
+    "mtx of unsigned integers": lambda matrix: saved(
+        scipy.io.mmwrite, scipy.sparse.coo_array(matrix.astype(np.uint64))
+    ),
     "mtx pattern": lambda matrix: saved(
         lambda file, each: scipy.io.mmwrite(file, each, field="pattern", symmetry="general"),
         scipy.sparse.coo_array(matrix),
@@ -122,6 +139,23 @@ def test_pairs_of_files(name, tmp_path):
     for half, matrix in zip(("hx", "hz"), steane.css, strict=True):
         (tmp_path / half).write_bytes(FILES[name](matrix))
     assert load_css(tmp_path / "hx", tmp_path / "hz") == steane
+
+
+@pytest.mark.parametrize("make", [np.array, scipy.sparse.coo_array])
+def test_symmetric_matrices_of_matrix_market(make):
+    ring = np.array([[1, 1, 0, 1], [1, 1, 1, 0], [0, 1, 1, 1], [1, 0, 1, 1]])
+    content = saved(scipy.io.mmwrite, make(ring))
+    assert content.split(b"\n")[0].endswith(b"symmetric")
+    with pytest.raises(CodeError, match=r"anticommute"):
+        load_css(content, content)
+    assert np.array_equal(load_css(content, "0 0 0 0", drop_redundant=True).css[0], ring)
+
+
+@pytest.mark.parametrize("make", [scipy.sparse.bsr_array, scipy.sparse.dia_array])
+def test_other_sparse_formats_are_named(make):
+    name = make(np.eye(2)).format
+    with pytest.raises(CodeError, match=rf"npz: a sparse matrix of format '{name}'; expected csr, csc or coo$"):
+        load_code(saved(scipy.sparse.save_npz, make(np.eye(2))))
 
 
 @pytest.mark.parametrize("names", [("hx", "hz"), ("Hx", "Hz"), ("H_X", "H_Z")])
@@ -155,7 +189,7 @@ def test_tableaus_as_stim_and_qiskit_print_them(code):
     tableau = code.to_stim_tableau()
     expected = StabilizerCode.from_stim_tableau(tableau, code.k)
     clifford = Clifford(code.to_qiskit())
-    for text in (repr(tableau), str(clifford)):
+    for text in (repr(tableau), str(tableau), str(clifford)):
         read = load_code(text, k=code.k)
         assert read.stabilizers == expected.stabilizers
         assert np.array_equal(read.logical_x, expected.logical_x)
@@ -183,7 +217,15 @@ def test_paulis_as_qiskit_prints_them(code):
     total = SparsePauliOp([label.lstrip("+-") for label in qiskit_labels(code)], signs)
     for given_as in (paulis, list(paulis), total):
         assert unsigned_plus(StabilizerCode.from_paulis(given_as)) == unsigned_plus(code)
-    for text in (repr(paulis), repr(total), str(total), str(total.to_list())):
+    singly = list(PauliList(qiskit_labels(code)))
+    for text in (
+        repr(paulis),
+        repr(total),
+        str(total),
+        str(total.to_list()),
+        str(singly),
+        "\n".join(map(repr, singly)),
+    ):
         assert unsigned_plus(load_code(text)) == unsigned_plus(code)
 
 
@@ -234,6 +276,16 @@ def test_strings_of_qldpc(code):
 
 def test_letters_apart_are_one_generator():
     assert load_code("Z Z I\nI Z Z", drop_redundant=True).stabilizers == ("ZZI", "IZZ")
+
+
+@settings(deadline=None, max_examples=25)
+@given(code=codes())
+def test_circuits_as_stim_prints_them(code):
+    encoder = code.encoder()
+    expected = StabilizerCode.from_circuit(encoder, code.k)
+    for text in (str(encoder), repr(encoder)):
+        assert load_code(text, k=code.k).stabilizers == expected.stabilizers
+    assert load_code("II 0 1\nH 0", k=1) == load_code("H 0\nII 0 1", k=1)
 
 
 @settings(deadline=None, max_examples=25)

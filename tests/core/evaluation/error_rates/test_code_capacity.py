@@ -123,6 +123,17 @@ def test_a_decoder_asked_every_syndrome_matches_its_samples(steane, decoder):
     assert exact >= maximum_likelihood_rate(code, channel) - 1e-12
 
 
+@pytest.mark.parametrize("decoder", ["pymatching", "tesseract", "bposd", "bplsd", "ml_lookup"])
+def test_syndromes_that_no_error_has_are_not_asked(decoder):
+    """X errors on a repetition code beside a qubit in |+>: the check X never fires, and matching refuses that it
+    does. Of three bits at least two flip: 3 p^2 (1 - p) + p^3."""
+    code = StabilizerCode.from_paulis(["ZZII", "IZZI", "IIIX"])
+    config = {"experiment": "code_capacity", "noise": {"model": "custom", "data": {"X": 1}}, "p": [0.1]}
+    ((task, counts),) = measure_error_rates(code, LogicalErrorRateConfig.model_validate(config | {"decoder": decoder}))
+    assert task.decoder == decoder
+    assert counts.exact_rate == pytest.approx(0.028)
+
+
 @pytest.mark.parametrize("name", ["FiveQubitCode", "SteaneCode"])
 def test_rates_agree_with_qecsim(name):
     """qecsim's sampled rate of its minimum-weight decoder lies where the exact rate of that decoder is, by our table;

@@ -57,6 +57,26 @@ def test_a_task_says_what_was_measured(steane):
         assert counts.seconds > 0
 
 
+@pytest.mark.parametrize("decoder", ["auto", "pymatching", "tesseract", "bposd", "bplsd"])
+def test_faults_that_always_happen_are_corrected(decoder):
+    """All measurements read the opposite: infinite weights, for which matching and belief propagation had no number."""
+    code = StabilizerCode.from_paulis(["ZZI", "IZZ"])
+    noise = {"model": "custom", "measurement": 1.0}
+    config = configured(p=[1.0], noise=noise, extraction="bare", rounds=2, shots=1000, decoder=decoder)
+    ((_, counts),) = measure_error_rates(code, config)
+    assert (counts.shots, counts.errors) == (1000, 0)
+
+
+@pytest.mark.parametrize("noise", ["depolarizing", {"model": "biased", "eta": 30}, {"model": "biased", "eta": 0.5}])
+def test_gates_that_always_fail_give_a_circuit_that_stim_reads(noise):
+    """Fifteen times 0.0666667, as stim prints a fifteenth, is more than 1."""
+    (planned,) = plan_error_rates(StabilizerCode.from_paulis(["XXXX", "ZZZZ"]), configured(p=[1.0], noise=noise))
+    channels = [each for each in planned.experiments[0].circuit.flattened() if each.name == "PAULI_CHANNEL_2"]
+    assert channels
+    for channel in channels:
+        assert channel.gate_args_copy() == pytest.approx(planned.channels.gate2, rel=1e-5)
+
+
 def test_the_same_code_by_other_generators_is_the_same_task(five):
     other = StabilizerCode.from_paulis(["XZZXI", "XXXYX", "XIXZZ", "ZXIXZ"][:1] + ["IXZZX", "XIXZZ", "ZXIXZ"][::-1])
     assert other == five

@@ -193,3 +193,6 @@ def test_a_distance_below_the_codes_is_said_in_one_line(five):
     )
     (flagged,) = plan_error_rates(five, configured(extraction="flag"), distance=3)
     assert flagged.task.lost_distance(3) is None
+    assert flagged.task.lost_distance(4) == (
+        "extraction flag: circuit distance 3, below the code's 4; the rate falls as p^2 all the same"
+    )

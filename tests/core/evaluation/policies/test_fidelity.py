@@ -249,6 +249,20 @@ def test_few_members_play_on_until_there_are_enough_states() -> None:
     assert np.bincount(visited.observations[:, 0]).min() >= 7  # 9 visits at least, of 102 two are left out
 
 
+def test_it_is_told_how_many_states_count_as_done() -> None:
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+
+    for members, states in ((3, 100), (500, 1000), (4, 10)):
+        told.clear()
+        collect_states(Corridor(members), Coin(), states, seed=1, progress=tell)
+        assert told[-1] == (states, states)
+        assert told == sorted(told)
+        assert all(total == states for _, total in told)
+
+
 def test_the_same_seed_gives_the_same_states() -> None:
     first, again, other = (collect_states(Corridor(50), Coin(), 60, seed=seed).observations for seed in (4, 4, 5))
     assert (first == again).all()

@@ -74,22 +74,30 @@ class BruteForceReward(Reward):
 class _Compiled(CompiledReward):
     def __init__(self, subject: TableauSubject, decides: bool) -> None:
         self.subject, self.decides = subject, decides
+        self.found: dict[bytes, int] = {}
 
     def score(self, batch: TableauBatch, out: RewardBuffers | None = None) -> RewardBuffers:
         B = len(batch.words)
         assert self.subject.num_envs >= B
         out = out or RewardBuffers(np.zeros(B, np.float32), np.zeros(B, np.bool_), {"violations": np.zeros(B)})
         for b in range(B):
-            x, z = unpack(batch.words[b], self.subject.n + self.subject.k)
             noise = None if batch.noise is None else batch.noise if batch.noise.ndim == 2 else batch.noise[b]
             scale = 1.0 if noise is None else float(1 - noise[:, 0].mean())
-            found = violations(x, z, self.subject.k, self.subject.target_distance)
-            out.values[b] = -scale * len(found)
+            found = self.violations(batch.words[b])
+            out.values[b] = -scale * found
             if out.solved is not None:
                 out.solved[b] = not found
             if "violations" in out.components:
-                out.components["violations"][b] = len(found)
+                out.components["violations"][b] = found
         return out if self.decides else RewardBuffers(out.values, None, out.components)
+
+    def violations(self, words: Any) -> int:
+        """Of one member; each code is counted once, for episodes begin alike and look ahead at the same neighbours."""
+        key = words.tobytes()
+        if key not in self.found:
+            x, z = unpack(words, self.subject.n + self.subject.k)
+            self.found[key] = len(violations(x, z, self.subject.k, self.subject.target_distance))
+        return self.found[key]
 
 
 class BitsReward(Reward):

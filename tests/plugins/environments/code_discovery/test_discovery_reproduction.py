@@ -51,6 +51,7 @@ def test_unknown_names_are_refused():
             planned_runs(REPRODUCTION, Order(options=DiscoveryOptions(**options), seeds=(0,)), Registry.load())
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_store_has(tmp_path):
     """Of two seeds the better; both agents have a row; what is not found is said."""
     order = Order(

@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import PendulumEnv
 from pydantic import ValidationError
 
 from qecforge import Registry, load_manifest
@@ -20,7 +21,7 @@ agent: {plugin: ppo, total_steps: 100}
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("Humanoid-v6", "is no environment of Gymnasium .* Did you mean 'Humanoid-v[45]'"),
+        ("Humanoid-v6", r"is no environment of Gymnasium .* Did you mean 'Humanoid-v[45]' or 'Humanoid-v[45]' or "),
         ("hopper-v4", "Did you mean 'Hopper-v4'"),
         ("Pendulum", "Did you mean 'Pendulum-v1'"),
         ("xq", "gymnasium.pprint_registry"),
@@ -53,6 +54,19 @@ def test_spaces_without_bounds_and_other_observations_are_refused():
                 HumanoidConfig(id=name)
         finally:
             del gymnasium.registry[name]
+
+
+def test_one_that_is_not_the_same_twice_is_refused():
+    """Before a run of it is begun, which could not be resumed."""
+
+    class Dicing(PendulumEnv):
+        def reset(self, *, seed=None, options=None):
+            return super().reset(seed=None)
+
+    gymnasium.register("Dicing-v0", Dicing)
+    with pytest.raises(ValidationError, match="not the same after the same seed and actions"):
+        HumanoidConfig(id="Dicing-v0")
+    del gymnasium.registry["Dicing-v0"]
 
 
 def test_a_continuous_environment_is_no_place_for_a_discrete_agent():

@@ -8,6 +8,7 @@ import pytest
 from qecforge import Registry, RunListener, RunOptions, Store, load_manifest, load_policy
 from qecforge.errors import CheckpointError
 from qecforge.runs.execute import execute
+from qecforge.testing.contexts import through_checkpoint
 from qecforge_humanoid import HumanoidConfig, make
 from qecforge_humanoid.environment import ContinuousControl
 from qecforge_humanoid.normalization import RunningNormalization
@@ -63,7 +64,7 @@ def test_a_seed_begins_the_count_anew_and_a_resumption_does_not():
     env.step(np.zeros((3, 1), np.float32))
     assert env.fitted_state()["count"] == 6
     other = pendulum()
-    other.load_state_dict(env.state_dict())
+    other.load_state_dict(through_checkpoint(env.state_dict()))
     other.reset(seed=5)
     assert other.fitted_state()["count"] == 9, "new episodes of a resumed training"
     other.reset(seed=5)
@@ -79,27 +80,6 @@ def test_policies_of_the_other_setting_are_refused(ours, theirs):
         env.load_state_dict(other.state_dict())
 
 
-AGENT = """\
-import dataclasses
-import toy_continuous as toys
-from qecforge.hookspecs import hookimpl
-
-class TestedCrossEntropy(toys.CrossEntropy):
-    def train(self, env, context, **given):
-        test, advance = context.make_environment("tests", 2), context.advance
-
-        def tested(*args):
-            goes_on = advance(*args)
-            test.reset(seed=1)
-            return goes_on
-
-        context.advance = tested
-        return super().train(env, context, **given)
-
-@hookimpl
-def qecforge_agents():
-    return [dataclasses.replace(toys.CROSS_ENTROPY, make=TestedCrossEntropy, check=None, evaluations=())]
-"""
 MANIFEST = """\
 qecforge: 1
 name: swing
@@ -112,9 +92,7 @@ seeds: [3]
 
 def test_what_training_has_counted_is_kept_with_the_policy(tmp_path, monkeypatch):
     """An evaluation and a policy that is loaded later see observations by the training's mean, which moves no more."""
-    (tmp_path / "unchecked_agent.py").write_text(AGENT)
-    monkeypatch.syspath_prepend(tmp_path)
-    plugins = {"humanoid": "qecforge_humanoid", "agents": "unchecked_agent"}
+    plugins = {"humanoid": "qecforge_humanoid", "agents": "control_agent"}
     registry = Registry.load([EntryPoint(name, module, "qecforge") for name, module in plugins.items()])
     made, init = [], ContinuousControl.__init__
     monkeypatch.setattr(

@@ -1,9 +1,11 @@
 """What MuJoCo does here is what Gymnasium does, also after a resumption, to the bit."""
 
 import hashlib
+import itertools
 import subprocess
 import sys
 import warnings
+from importlib.metadata import EntryPoint
 from pathlib import Path  # noqa: F401 - by the program of `RESUMED`
 
 import gymnasium
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 from damaged_states import altered_states
 
+from qecforge import Registry, RunListener, RunOptions, Store, load_manifest
 from qecforge.errors import CheckpointError, InfrastructureError, MissingDependency
-from qecforge.runs.checkpoints import load_checkpoint, save_checkpoint
+from qecforge.runs.checkpoints import checkpoint_step, load_checkpoint, save_checkpoint
+from qecforge.runs.execute import checkpoint_path, execute
 from qecforge_humanoid import HumanoidConfig, make
 
 pytest.importorskip("mujoco", reason="needs the extra control")
@@ -21,7 +25,7 @@ pytest.importorskip("imageio", reason="needs the extra control")
 MUJOCO = sorted(
     name
     for name, spec in gymnasium.registry.items()
-    if isinstance(spec.entry_point, str) and spec.entry_point.startswith("gymnasium.envs.mujoco.")
+    if str(spec.entry_point).startswith("gymnasium.envs.mujoco.") and (spec.version or 0) >= 4
 )
 
 
@@ -181,6 +185,39 @@ def test_an_observation_that_is_nan_is_named(monkeypatch):
     monkeypatch.setattr(single, "_get_obs", lambda: np.where(np.arange(11) == 4, np.nan, whole()))
     with pytest.raises(InfrastructureError, match="Hopper-v4: observation 4 of member 1 is nan after 4 steps"):
         played(env, 1)
+
+
+MANIFEST = """\
+qecforge: 1
+name: hop
+environment: {plugin: humanoid, id: Hopper-v4}
+agent: {plugin: cross_entropy, total_steps: 640, candidates: 4, horizon: 40}
+seeds: [3]
+"""
+
+
+def test_a_run_that_meets_nan_keeps_its_checkpoint(tmp_path, monkeypatch):
+    """One line, and the same command goes on once the simulation is in order."""
+    plugins = {"humanoid": "qecforge_humanoid", "agents": "control_agent"}
+    registry = Registry.load([EntryPoint(name, module, "qecforge") for name, module in plugins.items()])
+    (plan,) = load_manifest(MANIFEST, registry=registry).runs()
+    options = RunOptions(f"sqlite:///{tmp_path}/results.db", checkpoint_seconds=0)
+    from gymnasium.envs.mujoco.hopper_v4 import HopperEnv
+
+    calls, whole = itertools.count(), HopperEnv._get_obs
+    with monkeypatch.context() as broken:
+        broken.setattr(HopperEnv, "_get_obs", lambda env: whole(env) * (np.nan if next(calls) > 450 else 1.0))
+        with pytest.raises(InfrastructureError, match=r"Hopper-v4: observation 0 of member .* is nan") as caught:
+            execute(plan, options, RunListener())
+    assert str(caught.value).isprintable()
+    with Store(options.store_url) as store:
+        (run,) = store.runs()
+        assert run.status == "interrupted"
+        step = checkpoint_step(checkpoint_path(store, run.id))
+    assert 0 < step < 640
+    assert execute(plan, options, RunListener()).status == "finished"
+    with Store(options.store_url) as store:
+        assert [each.kind for each in store.events(run.id)].count("resumed") == 1
 
 
 def test_episodes_that_time_ends_are_truncated():

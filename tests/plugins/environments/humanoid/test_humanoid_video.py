@@ -3,11 +3,14 @@
 import io
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 
+from qecforge import Registry, RunListener, RunOptions, Store, load_manifest
 from qecforge.errors import MissingDependency
+from qecforge.runs.execute import execute
 from qecforge.testing.contexts import RecordingEvaluation
 from qecforge_humanoid import HumanoidConfig, evaluate_video, make
 from qecforge_humanoid.config import EpisodeVideoConfig
@@ -15,6 +18,8 @@ from qecforge_humanoid.video import gl_backend
 
 pytest.importorskip("mujoco", reason="needs the extra control")
 Image = pytest.importorskip("PIL.Image", reason="needs the extra control")
+
+NOTHING_DRAWS = dict.fromkeys(("egl", "osmesa", "glfw"), "raise SystemExit(1)")
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +69,7 @@ def test_frames_of_whole_episodes(backend, monkeypatch, tmp_path):
 )
 def test_where_nothing_draws_the_packages_are_named(monkeypatch, asked, said):
     monkeypatch.setenv("MUJOCO_GL", asked)
-    monkeypatch.setattr(
-        "qecforge_humanoid.video.subprocess.run", lambda command, **given: subprocess.CompletedProcess(command, 1)
-    )
+    monkeypatch.setattr("qecforge_humanoid.video._GL", NOTHING_DRAWS)
     with pytest.raises(MissingDependency, match=said) as caught:
         gl_backend()
     assert str(caught.value).isprintable()
@@ -94,3 +97,45 @@ def test_a_library_that_is_asked_for_and_absent(tmp_path):
     )
     assert "libosmesa6" in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+MANIFEST = """\
+qecforge: 1
+name: hop
+environment: {plugin: humanoid, id: Hopper-v4, max_episode_steps: 20}
+agent: {plugin: cross_entropy, total_steps: 160, candidates: 4, horizon: 40}
+evaluation:
+  episode_video: {width: 48, height: 48, every: 8}
+seeds: [3]
+"""
+
+
+def test_where_nothing_draws_the_policy_is_kept_and_the_run_goes_on(backend, tmp_path, monkeypatch):
+    """The same command, once there is a library, films without training again."""
+    plugins = {"humanoid": "qecforge_humanoid", "agents": "control_agent"}
+    registry = Registry.load([EntryPoint(name, module, "qecforge") for name, module in plugins.items()])
+    (plan,) = load_manifest(MANIFEST, registry=registry).runs()
+    url = f"sqlite:///{tmp_path}/results.db"
+    with monkeypatch.context() as without:
+        without.setattr("qecforge_humanoid.video._GL", NOTHING_DRAWS)
+        with pytest.raises(MissingDependency, match="cannot draw here"):
+            execute(plan, RunOptions(url), RunListener())
+    with Store(url) as store:
+        (run,) = store.runs()
+        assert run.status == "interrupted"
+        (kept,) = store.artifacts(run.id, kind="policy")
+    monkeypatch.setattr("toy_continuous.CrossEntropy.train", None)
+    assert execute(plan, RunOptions(url), RunListener()).status == "finished"
+    with Store(url) as store:
+        assert store.artifacts(run.id, kind="policy") == [kept]
+        (gif,) = store.artifacts(run.id, kind="evaluation")
+        assert gif.name == "episode_video/episode_0.gif"
+        assert store.read_artifact(gif).startswith(b"GIF89a")
+
+
+def test_a_package_of_gymnasiums_own_drawing_is_named(monkeypatch):
+    """Pendulums are drawn by pygame, which is no part of the extra."""
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    env = make(HumanoidConfig(id="Pendulum-v1"), num_envs=1, seed=0, reward=None)
+    with pytest.raises(MissingDependency, match="episode_video: pygame is not installed"):
+        evaluate_video(env, Limp(), EpisodeVideoConfig(), RecordingEvaluation(1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,6 +76,17 @@ def _delay_resets(layers: list[list[Operation]]) -> list[list[Operation]]:
     return [layer for layer in delayed if layer]
 
 
+_CUT = decimal.Context(prec=6, rounding=decimal.ROUND_DOWN)
+
+
+def _printable(channel: tuple[float, ...]) -> tuple[float, ...]:
+    """A channel that stim reads back: it prints six digits, and fifteen times 0.0666667 is more than 1. Only where they
+    sum to that are they cut instead of rounded."""
+    if math.fsum(float(f"{p:.6g}") for p in channel) <= 1.0:
+        return channel
+    return tuple(float(_CUT.create_decimal_from_float(p)) for p in channel)
+
+
 class NoisyCircuit:
     """A stim circuit grown layer by layer, with a noise model's faults after (measurements: in) each operation.
 
@@ -135,7 +148,7 @@ class NoisyCircuit:
         if len(set(channel)) == 1 and sum(channel) <= 0.75:
             self.circuit.append("DEPOLARIZE1", targets, sum(channel))
         else:
-            self.circuit.append("PAULI_CHANNEL_1", targets, channel)
+            self.circuit.append("PAULI_CHANNEL_1", targets, _printable(channel))
 
     def _two_qubit_channel(self, channel: tuple[float, ...], targets: Sequence[int]) -> None:
         if not any(channel):
@@ -143,7 +156,7 @@ class NoisyCircuit:
         if len(set(channel)) == 1 and sum(channel) <= 15 / 16:
             self.circuit.append("DEPOLARIZE2", targets, sum(channel))
         else:
-            self.circuit.append("PAULI_CHANNEL_2", targets, channel)
+            self.circuit.append("PAULI_CHANNEL_2", targets, _printable(channel))
 
     def measure_product(self, pauli: str, key: tuple[object, ...]) -> None:
         """Measure a Pauli product without noise and without disturbing anything else."""

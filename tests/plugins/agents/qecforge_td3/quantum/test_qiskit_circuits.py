@@ -68,6 +68,21 @@ def test_means_and_gradients(inputs, gradient):
         np.testing.assert_allclose(inputs.grad[row].numpy(), np.array(differences) / 2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("gate", ["crx", "cp", "cu", "rzz", "u", "r"])
+def test_aer_is_not_trusted_with_parameters_of_controlled_gates(gate):
+    """Aer 0.18.2 samples another distribution when it binds those itself."""
+    circuit = QuantumCircuit(2, name=gate)
+    circuit.h([0, 1])
+    count = {"cu": 4, "u": 3, "r": 2}.get(gate, 1)
+    getattr(circuit, gate)(*ParameterVector("a", count), *((0,) if gate in "ur" else (0, 1)))
+    circuit.h([0, 1])
+    circuit.measure_all()
+    values = np.random.default_rng(0).uniform(0.5, 2.5, (3, count)).astype(np.float32)
+    layer = QuantumLayer(circuit, "aer", readout="marginals", gradient="spsa", shots=4000)
+    wanted = [means_by_qiskit(circuit, row.astype(float)) for row in values]
+    np.testing.assert_allclose(layer(torch.tensor(values)).numpy(), wanted, atol=5 * 0.5 / 4000**0.5)
+
+
 @pytest.mark.parametrize("backend", ["numba", "aer", {"fake": "generic_3"}], ids=["numba", "aer", "fake"])
 def test_backends_give_the_same_means(inputs, backend):
     circuit = everything()
@@ -79,10 +94,17 @@ def test_backends_give_the_same_means(inputs, backend):
 
 def test_the_most_probable_string(inputs):
     circuit = everything()
-    exact = QuantumLayer(circuit, readout="most_probable")(inputs)
-    sampled = QuantumLayer(circuit, readout="most_probable", shots=20_000)(inputs)
-    torch.testing.assert_close(exact, sampled)
-    assert (exact[:, 1] == 0).all()  # nothing is measured into this bit
+    exact = QuantumLayer(circuit, readout="most_probable")(inputs).detach().numpy()
+    for row, values in enumerate(inputs.detach().numpy().astype(float)):
+        bound = circuit.assign_parameters(values)
+        bound.remove_final_measurements()
+        probabilities = Statevector(bound).probabilities([1, 0, 2])  # read into bits 0, 2 and 3
+        best = probabilities.argmax() >> np.arange(3) & 1
+        assert exact[row].tolist() == [best[0], 0, best[1], best[2]]
+        rivals = np.sort(probabilities)[-2:]
+        if rivals[1] - rivals[0] > 0.05:
+            sampled = QuantumLayer(circuit, readout="most_probable", shots=20_000)(inputs).detach().numpy()
+            np.testing.assert_array_equal(sampled[row], exact[row])
 
 
 def test_a_deep_circuit_of_the_library():
@@ -151,5 +173,5 @@ def test_the_order_of_parameters_can_be_given(inputs):
     turned = QiskitCircuit(circuit, circuit.parameters[::-1])
     one = QuantumLayer(circuit, readout="marginals")(inputs)
     torch.testing.assert_close(QuantumLayer(turned, readout="marginals")(inputs.flip(1)), one)
-    with pytest.raises(ConfigurationError, match="got the parameters .* expected in some order"):
+    with pytest.raises(ConfigurationError, match=r"got the parameters .* expected in some order"):
         QiskitCircuit(circuit, [Parameter("z")])

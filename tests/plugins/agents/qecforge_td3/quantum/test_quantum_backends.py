@@ -8,7 +8,7 @@ from qiskit.circuit import ParameterVector
 from qiskit.primitives import StatevectorSampler
 from quantum_reference import p_value, probabilities, random_circuits, torch_means
 
-from qecforge.errors import ConfigurationError
+from qecforge.errors import ConfigurationError, InfrastructureError
 from qecforge_td3.quantum import (
     AerBackend,
     PaperCircuit,
@@ -156,7 +156,7 @@ def test_a_sampler_that_fails_is_named(batch):
         def run(self, pubs, *, shots=None):
             raise RuntimeError("the queue\nis closed")
 
-    with pytest.raises(ConfigurationError, match="sampler Broken: the queue is closed"):
+    with pytest.raises(InfrastructureError, match="sampler Broken: a job of 3 circuits failed: the queue is closed"):
         make_backend(Broken(), CIRCUIT).sample_bits(*batch, np.random.default_rng(0))
 
 

@@ -295,7 +295,7 @@ def test_a_circuit_without_observable_has_no_logical_error_rate():
     [
         ({"shots": 0}, "greater than or equal to 1"),
         ({"calibration_shots": 0}, "greater than or equal to 1"),
-        ({"policies": ["fixed", "fixed"]}, "fixed stands there twice: name each once"),
+        ({"policies": ["fixed", "fixed"]}, "fixed is given twice: name each once"),
         ({"priors": []}, "at least 1 item"),
         ({"priors": ["best"]}, "nominal"),
         ({"decoder": "blossom"}, "pymatching"),
