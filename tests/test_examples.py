@@ -8,9 +8,10 @@ import stim
 
 from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
 from qecforge.codes import dump_code, load_code, verify_encoder
-from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE
+from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, RETURNS
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
+CONTROL = [Path(__file__).parents[1] / "examples" / "pendulum.yaml"]
+EXAMPLES = sorted(set((Path(__file__).parents[1] / "examples").glob("*.yaml")) - set(CONTROL))
 STEERING = sorted((Path(__file__).parents[1] / "examples" / "steering").glob("*.yaml"))
 TEMPLATES = sorted((Path(__file__).parents[1] / "examples" / "templates").glob("*.yaml"))
 CIRCUITS = sorted((Path(__file__).parents[1] / "examples" / "codes").glob("*.stim"))
@@ -32,6 +33,24 @@ def test_steering_is_valid_and_measured(path):
     for plan in runs:
         assert plan.environment.spec.actions == "parameters"
         assert plan.evaluation.others
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CONTROL])
+def test_control_is_valid_and_played(path):
+    for plan in load_manifest(path, registry=Registry.load()).runs():
+        assert plan.environment.spec.actions == "continuous"
+        assert plan.evaluation.of(RETURNS) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CONTROL])
+def test_control_is_solved(path, tmp_path):
+    url = f"sqlite:///{tmp_path}/results.db"
+    (outcome,) = run_manifest(path, options=RunOptions(url))
+    with Store(url) as store:
+        found = {each.name: each.values for each in store.policy_evaluations(outcome.run_id)}
+    assert found["returns"]["return_mean"] > -200
+    assert {"quantum_backends/exact", "quantum_backends/fake_generic_10"} < found.keys()
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in TEMPLATES])

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from qecforge_td3.blocks import Block, make_block, needed
+from qecforge_td3.blocks import Block, Pqc, make_block, needed
 from qecforge_td3.config import TD3Config
+from qecforge_td3.quantum import spread_pairs
 
 __all__ = ["Actor", "Explored", "HybridActor", "PlainActor", "make_actor"]
 
@@ -53,8 +54,8 @@ class HybridActor(Actor):
         self.post_1 = _linear(n + config.links, config.post_hidden, generator)
         self.post_2 = _linear(config.post_hidden, actions, generator)
         self.block = block
-        if config.block == "pqc":
-            _spread_gates(self.pre_2, config, generator)
+        if isinstance(block, Pqc):
+            spread_pairs(self.pre_2, block.paper_circuit, generator, first=block.paper_circuit.angles)
 
     def pre(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) -> q_in (B, I) and links (B, l)."""
@@ -129,11 +130,3 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
         layer.bias.uniform_(-bound, bound, generator=generator)
     assert isinstance(layer, nn.Linear)
     return layer
-
-
-def _spread_gates(layer: nn.Linear, config: TD3Config, generator: torch.Generator) -> None:
-    """Draw the biases of the CZ outputs uniformly over the qubits: else nearly all of them round to the same one, and
-    the gate vanishes [ours]."""
-    angles, end = 2 * config.qubits * config.layers, config.circuit_inputs
-    with torch.no_grad():
-        layer.bias[angles:end].uniform_(-0.5, config.qubits - 0.5, generator=generator)

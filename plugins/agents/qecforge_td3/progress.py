@@ -16,7 +16,7 @@ from qecforge.learning.restoring import restored_array, restored_int, restored_n
 from qecforge.learning.rows import RowTable
 from qecforge_td3.blocks import angles_and_pairs
 from qecforge_td3.config import TD3Config
-from qecforge_td3.quantum import kernels
+from qecforge_td3.quantum import circuit_statistics
 
 __all__ = ["Progress", "circuit_metrics"]
 
@@ -131,17 +131,13 @@ def circuit_metrics(q_in: NDArray[np.float32], config: TD3Config) -> dict[str, f
     """What the circuits of these inputs (B, I) are like.
 
     Returns:
-        `cz_fraction`: share of layers whose CZ has two different qubits; `cz_pairs`: distinct pairs of qubits among
-        them, of n (n - 1) / 2; `peak_register`: mean over circuits of the most qubits that the simulation holds.
+        `cz_fraction`: share of the CZs that fire, their two qubits being different; `cz_pairs`: mean number of
+        different pairs that a circuit's CZs join; `peak_register`: mean of the most qubits that the
+        simulation of one holds.
     """
     angles, pairs = angles_and_pairs(q_in, config.qubits, config.layers)
-    low, high = pairs.min(2), pairs.max(2)
-    fires = low != high
-    return {
-        "cz_fraction": float(fires.mean()),
-        "cz_pairs": float(len(np.unique((low * config.qubits + high)[fires]))),
-        "peak_register": float(kernels.peak_register(angles, pairs, config.rotation).mean()),
-    }
+    found = circuit_statistics(angles, pairs, config.rotation)
+    return {"cz_fraction": found.firing, "cz_pairs": found.distinct_pairs, "peak_register": found.peak_register}
 
 
 def _latest(replay: RowTable) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from qecforge_td3.quantum.initialization import CircuitStatistics, circuit_stati
 from qecforge_td3.quantum.kernels import amplitudes, marginals, marginals_vjp, peak_register, sample_bits
 from qecforge_td3.quantum.layer import QuantumLayer
 from qecforge_td3.quantum.qiskit_circuits import QiskitCircuit
+from qecforge_td3.quantum.tangential import TangentialNetwork
 
 __all__ = [
     "AerBackend",
@@ -21,6 +22,7 @@ __all__ = [
     "QiskitCircuit",
     "QuantumLayer",
     "SamplerBackend",
+    "TangentialNetwork",
     "amplitudes",
     "circuit_statistics",
     "circuits_of_shifts",

@@ -197,7 +197,7 @@ def _begin_chunk(h0: int, h1: int, weights: Any, a: NDArray[Any], x: NDArray[Any
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _errors(parts: NDArray[Any], c: NDArray[Any], y: NDArray[Any], error: NDArray[Any]) -> float:
+def _errors(parts: NDArray[Any], c: NDArray[Any], y: NDArray[Any], error: NDArray[Any]) -> Any:
     """Binary cross entropy of the summed logits, and its derivative by them."""
     chunks, T, K = parts.shape
     loss = 0.0
@@ -214,7 +214,7 @@ def _errors(parts: NDArray[Any], c: NDArray[Any], y: NDArray[Any], error: NDArra
 def _fit(
     W: NDArray[Any], bias: NDArray[Any], V: NDArray[Any], c: NDArray[Any], moments: Any, moments_c: Any,
     X: NDArray[Any], Y: NDArray[Any], steps: int, learning_rate: float,
-) -> float:  # fmt: skip
+) -> Any:  # fmt: skip
     """N updates by Adam, in place.
 
     Args:

@@ -6,7 +6,7 @@ from qecforge.testing.continuous import ContinuousAgentContract
 from qecforge_td3 import qecforge_agents
 
 SMALL = {
-    "total_steps": 900,
+    "total_steps": 1600,
     "num_envs": 8,
     "learning_starts": 64,
     "log_every": 64,
@@ -31,7 +31,9 @@ class TestHybrid(ContinuousAgentContract):
     """Bits of a circuit, the tangential network, and all that is optional and has a state."""
 
     spec = qecforge_agents()[0]
-    settings = SMALL | CIRCUIT | {"normalize_observations": True, "n_step": 2, "critic": "layer_norm"}
+    settings = (
+        SMALL | CIRCUIT | {"total_steps": 5000, "normalize_observations": True, "n_step": 2, "critic": "layer_norm"}
+    )
 
 
 @pytest.mark.slow
