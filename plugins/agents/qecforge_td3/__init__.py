@@ -9,8 +9,8 @@ from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, ReproductionSpec, hookimpl
 from qecforge_td3.config import TD3Config
 from qecforge_td3.evaluation import QUANTUM_BACKENDS
-from qecforge_td3.views import TD3_VIEW
 from qecforge_td3.reproduction.spec import REPRODUCTION
+from qecforge_td3.views import TD3_VIEW
 
 __all__ = ["TD3Config", "make_td3", "qecforge_agents", "qecforge_reproductions"]
 
