@@ -63,6 +63,7 @@ def evaluate(
         with attempt.plugin_code(), _environment(attempt) as env:
             spec.evaluate(env, policy, settings, context)
         context.flush()
+        attempt.stop_if_cancelled()  # it may have returned for that reason, with its work half done
         done(spec.name)
 
 

@@ -123,10 +123,9 @@ def make_actor(inputs: int, actions: int, config: TD3Config, generator: torch.Ge
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A layer with torch's own initial weights, uniform in +-1 / sqrt(inputs), drawn with `generator`."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
     bound = inputs**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.uniform_(-bound, bound, generator=generator)
-    assert isinstance(layer, nn.Linear)
     return layer

@@ -263,7 +263,7 @@ class _Training:
             updates = restored_int(found["updates"], "td3: updates")
             space = self.env.single_observation_space
             shape = (self.env.num_envs, *(space.shape or ()))
-            observations = restored_array(found["observations"], space.dtype, shape, "td3: observations")
+            observations = restored_array(found["observations"], np.dtype(space.dtype), shape, "td3: observations")
             check_networks(found["networks"], self.networks)
             optimizers = [
                 checked_optimizer(given, own)

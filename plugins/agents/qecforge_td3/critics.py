@@ -117,13 +117,13 @@ class BatchRenorm(nn.Module):
             return torch.addcmul(self.shift, x - self.mean, scale)
         variance, mean = torch.var_mean(x, 1, keepdim=True, correction=0)
         normal = (x - mean) * torch.rsqrt(variance + self.epsilon)
+        r: Tensor | None = None
+        d: Tensor | None = None
         with torch.no_grad():
             if int(self.updates) >= self.warm_up:
                 running = torch.sqrt(self.variance + self.epsilon)
                 r = (torch.sqrt(variance + self.epsilon) / running).clamp_(1 / self.r_max, self.r_max)
                 d = ((mean - self.mean) / running).clamp_(-self.d_max, self.d_max)
-            else:
-                r = d = None
             self.mean.lerp_(mean, self.momentum)
             self.variance.lerp_(variance, self.momentum)
             self.updates += 1

@@ -47,7 +47,7 @@ class ActionRange:
 
     def to_environment(self, unit: NDArray[Any]) -> NDArray[Any]:
         """(B, A) in -1..1 -> (B, *shape) in the environment's units and type, within its bounds."""
-        actions = np.clip((self._middle + self._half * unit).astype(self.dtype), self.low, self.high)
+        actions: NDArray[Any] = np.clip((self._middle + self._half * unit).astype(self.dtype), self.low, self.high)
         return actions.reshape(len(unit), *self.shape)
 
 

@@ -36,6 +36,8 @@ class TangentialNetwork(nn.Module):
     Source: arXiv:2503.09119, section 2 and algorithm 1 (B1).
     """
 
+    updates: Tensor
+
     def __init__(
         self,
         inputs: int,

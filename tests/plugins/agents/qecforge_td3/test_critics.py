@@ -9,6 +9,11 @@ from qecforge_td3 import TD3Config
 from qecforge_td3.critics import BatchRenorm, TwinCritic
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
 def twin(critic="plain"):
     config = TD3Config(critic=critic, critic_hidden=(6, 7))
     return TwinCritic(5, 2, config, torch.Generator().manual_seed(0))

@@ -19,6 +19,11 @@ SMALL = {"batch_size": 32, "critic_hidden": (16, 12), "pre_hidden": 14, "post_hi
          "learning_starts": 64, "qubits": 4, "layers": 3, "links": 2, "tangential_hidden": 32, "fits": 4}  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
 def training(num_envs=4, episode_length=10, truncates=True, **settings):
     config = TD3Config(**(SMALL | settings), num_envs=num_envs)
     env = PointEnvironment(num_envs, episode_length=episode_length, truncates=truncates)
@@ -206,11 +211,11 @@ def test_the_exact_gradient_is_that_of_the_means():
 
     for column in (0, 5, 17, 23):
         moved = []
-        for step in (0.05, -0.05):
+        for step in (0.01, -0.01):
             beside = q_in.detach().clone()
             beside[:, column] += step
             moved.append(total(beside))
-        assert float(q_in.grad[:, column].sum()) == pytest.approx((moved[0] - moved[1]) / 0.1, abs=2e-3)
+        assert float(q_in.grad[:, column].sum()) == pytest.approx((moved[0] - moved[1]) / 0.02, abs=2e-3)
 
 
 def test_acting_uses_bits_and_the_fit_gets_what_was_sampled():
