@@ -102,7 +102,7 @@ def test_subclasses_and_numbers_of_numpy_become_what_they_are_of():
 @pytest.mark.parametrize(
     "value",
     [object(), print, iter([]), np.array([None]), np.array(["a"]), np.zeros(2, "m8[s]"), "\ud800", range(3)],
-    ids=repr,
+    ids=["object", "function", "iterator", "objects", "words", "durations", "surrogate", "range"],
 )
 def test_what_has_no_form_is_refused(value):
     with pytest.raises(CodecError):
