@@ -179,6 +179,22 @@ def test_cancelled_and_resumed_equals_uninterrupted(registry, tmp_path, at, monk
     assert filed(parts) == filed(whole)
 
 
+def test_one_that_returns_early_because_it_was_cancelled_is_not_through(registry, url):
+    """It asks `cancelled` and returns, as `evaluate_policy` does: the run goes on with it, it has not finished."""
+    stop = threading.Event()
+
+    def evaluate(env, policy, config, context):
+        stop.set()
+
+    plan = plan_of(registry)
+    gives_up = dataclasses.replace(plan.evaluation.others[0][0], evaluate=evaluate)
+    evaluation = dataclasses.replace(plan.evaluation, others=((gives_up, plan.evaluation.others[0][1]),))
+    cut = execute(dataclasses.replace(plan, evaluation=evaluation), RunOptions(url), RunListener(), stop.is_set)
+    assert cut.status == "interrupted"
+    assert execute(plan, RunOptions(url), RunListener()).status == "finished"
+    assert "recovery/course" in filed(url)[0]
+
+
 def test_play_that_never_ends_is_stopped(registry, url):
     """An episode without end: the policy holds the pulses, and nothing cuts it off."""
     execute(plan_of(registry), RunOptions(url), RunListener())
