@@ -32,7 +32,10 @@ INSTALL = "pip install -c constraints.txt -e '.[plots,baselines,test]'"
 """For pages that take the package for granted."""
 _RAY = "export HOME=$PWD RAY_TMPDIR=$PWD/ray RAY_AUTH_MODE=token"
 INSTEAD: Mapping[str, tuple[str, str]] = {
-    "pytest": ("pytest tests/core/test_errors.py tests/core/test_public_api.py", "`scripts/check` runs all tests"),
+    "pytest -n 2 --dist loadfile": (
+        "pytest tests/core/test_errors.py tests/core/test_public_api.py",
+        "`scripts/check` runs all tests",
+    ),
     "qecforge run examples/apq.yaml": (
         "{} --set agent.total_steps=20480 --set quantizer.fine_tune.total_steps=4096"
         " --set evaluation.decision_fidelity.states=1000 --set evaluation.search.episodes=32",

@@ -76,4 +76,6 @@ def refusal(detail: ErrorDetails) -> str:
     if detail["type"] in ("value_error", "assertion_error"):
         error = detail.get("ctx", {}).get("error")
         return one_line(str(error) if error is not None else detail["msg"])
+    if detail["type"] == "extra_forbidden":
+        return f"is no setting, got {one_line(repr(detail['input']), 60)}"
     return f"got {one_line(repr(detail['input']), 60)}, expected {expected(detail)}"

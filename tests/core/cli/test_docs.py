@@ -174,7 +174,7 @@ def test_readme_opens_with_the_two_commands():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").split("\n")
     assert [text for _, text in blocks(ROOT / "README.md", "bash")][:2] == [
         "pip install -c constraints.txt -e . && qecforge run examples/steane.yaml\n",
-        'pip install -c constraints.txt -e ".[test]" && pytest\n',
+        'pip install -c constraints.txt -e ".[test]" && pytest -n 2 --dist loadfile\n',
     ]
     assert lines[:10] == [
         "# qecforge",
@@ -184,7 +184,7 @@ def test_readme_opens_with_the_two_commands():
         "```",
         "",
         "```bash",
-        'pip install -c constraints.txt -e ".[test]" && pytest',
+        'pip install -c constraints.txt -e ".[test]" && pytest -n 2 --dist loadfile',
         "```",
         "",
     ]

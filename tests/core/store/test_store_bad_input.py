@@ -211,7 +211,7 @@ def _try_to_open(path, read_only, said):
 def open_as_user(tmp_path):
     """Opens a store in a process without root's power over permissions; gives what came of it."""
     for folder in tmp_path.parents:
-        if folder.name.startswith("pytest-"):
+        if folder.name.startswith(("pytest-", "popen-")):  # popen: of one of several processes of pytest-xdist
             folder.chmod(0o755)
     context = multiprocessing.get_context("fork")
 

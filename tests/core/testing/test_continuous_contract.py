@@ -104,14 +104,6 @@ class MovesFirst(Pulses):
             self.length -= 1 if np.asarray(actions).shape == self.errors.shape else 0
 
 
-class SpeaksAtLength(Pulses):
-    def checked(self, actions):
-        try:
-            return super().checked(actions)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{error}\nand more") from error
-
-
 class CountsNoErrors(Pulses):
     def checked(self, actions):
         try:
@@ -146,7 +138,6 @@ class ShowsErrorsAsTheyAre(Pulses):
         (lenient("takes_a_number_more"), "bad_actions", "actions of one number too many: .* was not refused"),
         (lenient("takes_a_member_less"), "bad_actions", "an action is missing: .* was not refused"),
         (MovesFirst, "bad_actions", "after a refused step"),
-        (SpeaksAtLength, "bad_actions", "a message is one line"),
         (CountsNoErrors, "bad_actions", None),
         (KeepsTheLastObservation, "episodes", "truncation needs infos"),
         (ShowsErrorsAsTheyAre, "episodes", "outside the observation space"),

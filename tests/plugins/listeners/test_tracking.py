@@ -153,7 +153,7 @@ def test_a_missing_package_is_named(registry, monkeypatch, name, module, package
 
 def test_settings_are_checked(registry):
     with pytest.raises(
-        ConfigurationError, match=r"tensorboard folder: .*got 'x'; see `qecforge plugins show tensorboard`"
+        ConfigurationError, match=r"tensorboard folder: is no setting, got 'x'; see `qecforge plugins show tensorboard`"
     ):
         make_listener("tensorboard:folder=x", registry)
     with pytest.raises(ConfigurationError, match="got 'mlflow:experiment', expected NAME or NAME:FIELD=VALUE"):

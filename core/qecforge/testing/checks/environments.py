@@ -260,12 +260,11 @@ def check_bad_actions(make: MakeEnvironment) -> None:
     for what, actions in bad_actions(env, good):
         try:
             env.step(actions)
-        except UserError as error:
-            message: str | None = str(error)
+        except UserError:
+            refused = True
         else:
-            message = None
-        assert message is not None, f"{what}: step({actions}) was not refused"
-        assert "\n" not in message, f"{what}: a message is one line"
+            refused = False
+        assert refused, f"{what}: step({actions}) was not refused"
         same_state(env.state_dict(), before, f"{what}: state_dict() after a refused step")
 
 

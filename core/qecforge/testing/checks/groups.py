@@ -143,13 +143,12 @@ def check_invalid_rewards(make: Make, sample: Sample, reward: Reward | None) -> 
         rng = np.random.default_rng(4)
         infos = env.step(sample(env, rng, infos.get("action_mask")))[-1]
         failing["now"] = True
-        message = None
+        refused = False
         try:
             env.step(sample(env, rng, infos.get("action_mask")))
-        except InfrastructureError as error:
-            message = str(error)
-        assert message is not None, "step() rewarded a member that its reward could not score: see require_valid"
-        assert "\n" not in message, "a message is one line"
+        except InfrastructureError:
+            refused = True
+        assert refused, "step() rewarded a member that its reward could not score: see require_valid"
 
     with watched(reward, fail):
         closes_what_it_made(check)(make)
@@ -171,7 +170,6 @@ def _refused(env: Environment, options: dict[str, Any]) -> str:
     except UserError as error:
         message = str(error)
     assert message is not None, f"reset(options={options}) was not refused"
-    assert "\n" not in message, "a message is one line"
     return message
 
 
