@@ -27,7 +27,7 @@ from qecforge.cli._output import (
     write,
 )
 from qecforge.errors import ConfigurationError
-from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
+from qecforge.evaluation.built_in import SEARCH
 from qecforge.executors import DEFAULT_EXECUTOR, EXECUTORS, make_executor
 from qecforge.executors.listeners import SeveralListeners, opened_listeners
 from qecforge.reporting.tables import Column, Table, plain, point
@@ -295,15 +295,14 @@ def _states(plans: Sequence[RunPlan], store_url: str, force: bool) -> dict[str, 
 
 
 def _state(plan: RunPlan, run: Run | None, force: bool) -> str:
-    from qecforge.runs.execute import missing_evaluations
+    from qecforge.runs.evaluating import missing_evaluations
 
     if run is None:
         return "new"
     if force or run.status != "finished":
         return f"{run.status}, will be {'run anew' if force else 'resumed'}"
     enough = enough_shots(plan, run)
-    missing = [name for name in missing_evaluations(plan, run) if enough is None or name != LOGICAL_ERROR_RATE.name]
-    if missing:
+    if missing := missing_evaluations(plan, run):
         return ", ".join(filter(None, ("finished", enough, f"will be evaluated: {', '.join(missing)}")))
     return f"finished, {enough or 'will be skipped'}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -27,8 +28,37 @@ if TYPE_CHECKING:
         ReturnsConfig,
         SearchConfig,
     )
+    from qecforge.manifest import RunPlan
+    from qecforge.store import Run
 
-__all__ = ["CARRIED_OUT_BY", "evaluate"]
+__all__ = ["CARRIED_OUT_BY", "evaluate", "missing_evaluations", "shots_suffice"]
+
+
+def missing_evaluations(plan: RunPlan, run: Run) -> list[str]:
+    """Evaluations that a plan asks for and a run, once it is finished, does not have as the plan sets them.
+
+    Codes that a search adds are among those whose error rates are asked for. Shots add up: more than are asked for are
+    as good.
+    """
+    asked = json.loads(plan.canonical)["evaluation"]
+    had = json.loads(run.manifest).get("evaluation", {})
+    missing = [name for name, settings in asked.items() if had.get(name) != settings]
+    rates = LOGICAL_ERROR_RATE.name
+    if rates in missing and rates in had and shots_suffice(asked[rates], had[rates]):
+        missing.remove(rates)
+    if SEARCH.name in missing and rates in asked and rates not in missing:
+        missing.append(rates)
+    return missing
+
+
+def shots_suffice(asked: Mapping[str, Any], had: Mapping[str, Any]) -> bool:
+    """Whether logical error rates as they were asked for before have all the shots that are asked for now.
+
+    Rates that differ in anything but `shots`, or are sampled until errors are seen, are none of these.
+    """
+    if asked["max_errors"] is not None or {**asked, "shots": 0} != {**had, "shots": 0}:
+        return False
+    return bool(asked["shots"] <= had["shots"])
 
 
 def evaluate(

@@ -15,14 +15,13 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from qecforge.errors import CheckpointError, Interrupted, RunBusy, RunFailed, StoreError, UserError, one_line
-from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, SEARCH
 from qecforge.learning.restoring import restored_int, restored_number, restored_parts
 from qecforge.machine.compilation import told_of_compilation
 from qecforge.machine.provenance import provenance
 from qecforge.manifest._validation import canonical_json
 from qecforge.runs.attempt import Attempt, Clock, PluginFailure
 from qecforge.runs.checkpoints import checkpoint_step
-from qecforge.runs.evaluating import evaluate
+from qecforge.runs.evaluating import evaluate, missing_evaluations
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import RunLocks, alone
 from qecforge.runs.policies import file_fitted, fill_policy, kept_files, opened_environment, policy_files
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.store import Run, Store
 
-__all__ = ["checkpoint_path", "delete_run", "evaluate_run", "execute", "file_lost", "missing_evaluations"]
+__all__ = ["checkpoint_path", "delete_run", "evaluate_run", "execute", "file_lost"]
 
 
 def execute(
@@ -246,19 +245,6 @@ def _policies(attempt: Attempt, restored: Mapping[str, Any] | None) -> tuple[Any
         return _trained(attempt, restored), None
     teacher = teacher_policy(attempt, lambda wanted: _teacher_run(attempt, wanted))
     return quantized_policy(attempt, teacher, restored), teacher
-
-
-def missing_evaluations(plan: RunPlan, run: Run) -> list[str]:
-    """Evaluations that a plan asks for and a run, once it is finished, does not have as the plan sets them.
-
-    Codes that a search adds are among those whose error rates are asked for.
-    """
-    asked = json.loads(plan.canonical)["evaluation"]
-    had = json.loads(run.manifest).get("evaluation", {})
-    missing = [name for name, settings in asked.items() if had.get(name) != settings]
-    if SEARCH.name in missing and LOGICAL_ERROR_RATE.name in asked and LOGICAL_ERROR_RATE.name not in missing:
-        missing.append(LOGICAL_ERROR_RATE.name)
-    return missing
 
 
 def _extend(

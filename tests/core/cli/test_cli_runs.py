@@ -209,6 +209,10 @@ def test_fewer_shots_than_are_there_are_enough(manifest):
         == f"run {run_id} has enough shots: 200 were asked for before, 100 now: none are drawn"
     )
     assert drawn() == before
+    again = invoke("run", "walk.yaml", *asked[100])
+    assert "evaluates" not in again.stderr
+    assert drawn() == before
+    assert planned(*asked[200]) == {"finished, will be skipped"}  # what was asked for before is not forgotten
 
 
 def test_groups_are_what_is_computed_and_unfinished_runs_are_named(manifest, folder):

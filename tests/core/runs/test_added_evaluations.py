@@ -10,7 +10,8 @@ import pytest
 from qecforge import Registry, RunListener, RunOptions, Store, load_manifest
 from qecforge.errors import ManifestError, StoreError
 from qecforge.manifest import RunPlan
-from qecforge.runs.execute import evaluate_run, execute, missing_evaluations
+from qecforge.runs.evaluating import missing_evaluations
+from qecforge.runs.execute import evaluate_run, execute
 
 WALK = """\
 qecforge: 1

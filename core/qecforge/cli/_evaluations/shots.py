@@ -16,14 +16,11 @@ __all__ = ["enough_shots"]
 
 
 def enough_shots(plan: RunPlan, run: Run) -> str | None:
-    """Words for a run whose logical error rates have as many shots as the plan asks for, or more; else None.
+    """Words for a finished run whose logical error rates have more shots than the plan asks for; else None."""
+    from qecforge.runs.evaluating import shots_suffice
 
-    Rates that differ in anything but `shots`, or are sampled until errors are seen, are none of these.
-    """
     asked = json.loads(plan.canonical)["evaluation"].get(LOGICAL_ERROR_RATE.name)
     had = json.loads(run.manifest).get("evaluation", {}).get(LOGICAL_ERROR_RATE.name)
-    if run.status != "finished" or asked is None or had is None or asked == had or asked["max_errors"] is not None:
-        return None
-    if asked | {"shots": 0} != had | {"shots": 0} or asked["shots"] > had["shots"]:
+    if run.status != "finished" or asked is None or had is None or asked == had or not shots_suffice(asked, had):
         return None
     return f"has enough shots: {number(had['shots'])} were asked for before, {number(asked['shots'])} now"
