@@ -165,7 +165,9 @@ def bwrap_command(
     for name in DEVICES:
         command += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     command += ["--proc", "/proc", "--perms", "0777", "--size", str(disk), "--tmpfs", WORK]
-    command += ["--symlink", f"{WORK}/run", "/tmp", "--remount-ro", "/", "--chdir", "/", "--"]  # noqa: S108
+    if "/tmp" not in made:  # noqa: S108  # with packages below it it is there already, and TMPDIR has to do
+        command += ["--symlink", f"{WORK}/run", "/tmp"]  # noqa: S108
+    command += ["--remount-ro", "/", "--chdir", "/", "--"]
     return [*command, *around.python_command(control)]
 
 

@@ -234,7 +234,7 @@ def test_groups_are_what_is_computed_and_unfinished_runs_are_named(manifest, fol
 
 def test_a_store_of_an_older_schema_is_read(folder):
     with tarfile.open(OLD_STORE) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # Python 3.11.4
     result = invoke("runs", "list", "--store", "sqlite:///runs_0001.db", "--format", "json")
     assert result.exit_code == 0, result.stderr
     assert len(json.loads(result.stdout)) == 7

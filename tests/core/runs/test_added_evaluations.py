@@ -216,7 +216,7 @@ def old(tmp_path):
     """The folder of a store of schema 0001, when runs were identified by their evaluations too: a float run, evaluated
     in two ways; one interrupted at step 100; students of a teacher of their own and of one that a manifest names."""
     with tarfile.open(Path(__file__).parent / "assets" / "store_0001.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # Python 3.11.4
     return tmp_path
 
 

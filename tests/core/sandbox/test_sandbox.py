@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def sandbox():
 
 def verdicts(outcomes):
     return [each.verdict.value for each in outcomes]
+
+
+@needs_isolation
+def test_packages_below_tmp(monkeypatch):
+    """As those of an environment that was made there: programs see them, and have a folder for temporary files."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        installed = Path(folder) / "site-packages"
+        installed.mkdir()
+        (installed / "lies_below_tmp.py").write_text("VALUE = 7\n")
+        monkeypatch.syspath_prepend(installed)
+        text = (
+            "import os, tempfile, lies_below_tmp\nwith tempfile.TemporaryFile() as file:\n    file.write(b'1')\n"
+            "print(lies_below_tmp.VALUE, os.listdir('/tmp'))\n"
+        )
+        tiers = (Tier("small", ("lies_below_tmp",)),)
+        with Sandbox(SandboxConfig(cells=1, tiers=tiers)) as made:
+            (outcome,) = made.run([Program(text)])
+    assert (outcome.verdict, outcome.output) == (Verdict.PASSED, f"7 {[Path(folder).name]}\n"), outcome
 
 
 @needs_isolation

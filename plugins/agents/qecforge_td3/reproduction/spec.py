@@ -22,7 +22,8 @@ class HybridOptions(PluginConfig):
     """Which experiments, and which arms of them."""
 
     experiments: tuple[str, ...] | None = Field(
-        None, description="Of pendulum,fits,randomness,hopper,humanoid; all of them, but for humanoid with --quick."
+        None,
+        description="Of pendulum,fits,randomness,hopper,humanoid; all of them, the smaller variant without humanoid.",
     )
     arms: tuple[str, ...] | None = Field(
         None, description="Of an experiment's, such as pqc_tangential,none; all of them."
