@@ -90,7 +90,8 @@ def _place_of(top: str) -> str | None:
 
 
 def _is_folder(path: str) -> bool:
-    return Path(path).is_dir()
+    """False for what this user may not look at, of which `Path.is_dir` raises PermissionError."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _within(path: str, folder: str) -> bool:

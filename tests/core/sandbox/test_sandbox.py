@@ -58,13 +58,13 @@ def test_packages_below_tmp(monkeypatch):
         (installed / "lies_below_tmp.py").write_text("VALUE = 7\n")
         monkeypatch.syspath_prepend(installed)
         text = (
-            "import os, tempfile, lies_below_tmp\nwith tempfile.TemporaryFile() as file:\n    file.write(b'1')\n"
-            "print(lies_below_tmp.VALUE, os.listdir('/tmp'))\n"
+            "import tempfile, lies_below_tmp\nwith tempfile.TemporaryFile() as file:\n    file.write(b'1')\n"
+            "print(lies_below_tmp.VALUE)\n"
         )
         tiers = (Tier("small", ("lies_below_tmp",)),)
         with Sandbox(SandboxConfig(cells=1, tiers=tiers)) as made:
             (outcome,) = made.run([Program(text)])
-    assert (outcome.verdict, outcome.output) == (Verdict.PASSED, f"7 {[Path(folder).name]}\n"), outcome
+    assert (outcome.verdict, outcome.output) == (Verdict.PASSED, "7\n"), outcome
 
 
 @needs_isolation
