@@ -1,8 +1,9 @@
-"""Tests see signals as a command in a shell does, also in the processes of pytest-xdist, which ignore SIGINT."""
+"""Tests see SIGINT as a command in a shell does, also in processes that are started to ignore it: those of
+pytest-xdist, and what a shell puts into the background."""
 
 import signal
 
 
 def pytest_configure(config):
-    if hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

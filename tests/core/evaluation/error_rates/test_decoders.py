@@ -86,7 +86,7 @@ def test_all_decoders_correct_every_single_fault_of_the_surface_code(surface3, d
 def test_decoders_agree_on_the_surface_code(surface3):
     built = experiment(surface3, "bare", p=3e-3)
     syndromes, observables = built.circuit.compile_detector_sampler(seed=11).sample(
-        20_000, separate_observables=True, bit_packed=True
+        100_000, separate_observables=True, bit_packed=True
     )
     distinct, which = np.unique(syndromes, axis=0, return_inverse=True)
     failures = {
