@@ -94,7 +94,7 @@ def test_decoders_agree_on_the_surface_code(surface3):
         for name in ("pymatching", *HYPERGRAPH_DECODERS)
     }
     best = failures["ml_lookup"]
-    assert 30 < best <= min(failures.values()) + 3
+    assert 150 < best <= 1.1 * min(failures.values())  # the least on average; these are samples
     assert max(failures.values()) < 2 * best
 
 
