@@ -190,10 +190,10 @@ def _explain(error: Exception) -> int:
         return INTERRUPTED
     if isinstance(error, _CommandLineError):
         context = getattr(error, "ctx", None)
-        message = one_line(cast(typer.BadParameter, error).format_message()).removesuffix(".")
+        message = one_line(cast(typer.BadParameter, error).format_message())
         if isinstance(error.__cause__, ValidationError):  # of a value's kind or range
             message = f"{message.partition(': ')[0]}: {refusal(error.__cause__.errors()[0])}"
-        say(f"{message}; see `{context.command_path if context else 'qecforge'} --help`")
+        say(f"{message.rstrip('. ')}; see `{context.command_path if context else 'qecforge'} --help`")
         return BAD_INPUT
     for each in error.all if isinstance(error, ManifestError) else (error,):
         say(in_options(each))

@@ -118,7 +118,6 @@ class _Training:
 
     def start(self) -> None:
         """Reset the environment: the first observations."""
-        self.transitions.refuse_more_than_memory()
         self.observations, _ = self.steps.reset(seed=self.seed)
 
     def begin_episodes(self, observations: NDArray[Any]) -> None:

@@ -29,6 +29,9 @@ class Transitions:
         widths: Elements of s, a, q_in and q_out.
         members: B.
         n_step: n.
+
+    Raises:
+        ConfigurationError: The full replay would be larger than the memory that is free.
     """
 
     def __init__(self, widths: Mapping[str, int], members: int, *, capacity: int, n_step: int, gamma: float) -> None:
@@ -36,20 +39,12 @@ class Transitions:
         self.widths = {name: widths[name] for name in _BEFORE}
         fields: dict[str, DTypeLike] = {name: (np.float32, (width,)) for name, width in self.widths.items() if width}
         fields |= {"r": np.float32, "s_next": (np.float32, (self.widths["s"],)), "discount": np.float32}
+        _refuse_more_than_memory(fields, capacity)
         self.buffer = ReplayBuffer(fields, capacity)
         self.pending: list[_Pending] = []
 
     def __len__(self) -> int:
         return len(self.buffer)
-
-    def refuse_more_than_memory(self) -> None:
-        """Raise `ConfigurationError` where the full replay would be larger than the memory that is free."""
-        row, capacity, free = self.buffer.rows.row_bytes, self.buffer.capacity, _free_bytes()
-        if free is not None and row * capacity > free:
-            raise ConfigurationError(
-                f"td3: a replay of {capacity:,} transitions of {row:,} bytes takes {row * capacity:,} bytes, and "
-                f"{free:,} are free: set replay_capacity to {max(free // row, 1):,} or less"
-            )
 
     def add(
         self,
@@ -126,6 +121,16 @@ class _Pending:
     def __init__(self, before: dict[str, NDArray[np.float32]], members: int) -> None:
         self.before, self.age = before, 0
         self.rewards, self.open = np.zeros(members), np.ones(members, np.bool_)
+
+
+def _refuse_more_than_memory(fields: Mapping[str, DTypeLike], capacity: int) -> None:
+    """Before it is allocated: the system may promise more than it has."""
+    row, free = np.dtype(list(fields.items())).itemsize, _free_bytes()
+    if free is not None and row * capacity > free:
+        raise ConfigurationError(
+            f"td3: a replay of {capacity:,} transitions of {row:,} bytes takes {row * capacity:,} bytes, and "
+            f"{free:,} are free: set replay_capacity to {max(free // row, 1):,} or less"
+        )
 
 
 def _free_bytes() -> int | None:

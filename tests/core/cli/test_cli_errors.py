@@ -299,3 +299,8 @@ def test_groups_alone_print_their_help(folder):
     for arguments in ([], ["runs"], ["codes"], ["plugins"]):
         result = invoke(*arguments)
         assert "Usage:" in result.output
+
+
+def test_a_choice_that_there_is_not_has_one_full_stop_less():
+    said = one_line(invoke("runs", "list", "--format", "nosuch"))
+    assert said.endswith("'nosuch' is not one of 'table', 'json', 'csv'; see `qecforge runs list --help`")

@@ -42,6 +42,10 @@ def test_a_replay_larger_than_memory_says_the_bytes(monkeypatch):
     assert "replay_capacity to 31" in message
 
 
+def test_a_replay_that_cannot_even_be_allocated_says_the_bytes():
+    assert "takes 3,200,000,000,000,000 bytes" in refusal(PointEnvironment(4), replay_capacity=10**14)
+
+
 class Broken(PointEnvironment):
     """Gives NaN from step 40 on, in observations or in rewards."""
 
