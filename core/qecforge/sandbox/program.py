@@ -167,7 +167,7 @@ def imported(source: str) -> frozenset[str]:
     """What a text imports, with its dots, by its lines alone: Python's parser can be crashed by a text, and the
     caller's process must not be."""
     names: set[str] = set()
-    for module, line in re.findall(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+([^\n#]*)", source, re.MULTILINE):
+    for module, line in re.findall(r"^[ \t]*from[ \t]+(\w[\w.]*)[ \t]+import[ \t]+([^\n#]*)", source, re.MULTILINE):
         names |= {module, *(f"{module}.{each}" for each in re.findall(r"\w+", line))}
     for line in re.findall(r"^[ \t]*import[ \t]+([\w., \t]+)", source, re.MULTILINE):
         names |= {each.split()[0] for each in line.split(",") if each.strip(" \t.")}

@@ -75,8 +75,8 @@ def same_unitary(value: Any, expected: Any, *, tolerance: float = TOLERANCE, exa
 
 
 def two_qubit_gates(circuit: QuantumCircuit) -> int:
-    """How many operations on two or more qubits there are, barriers left out; a gate with a definition of its own counts
-    as what it is made of."""
+    """How many operations on two or more qubits there are, barriers left out; a gate with a definition counts as
+    what it is made of."""
     return sum(len(each.qubits) >= 2 and each.operation.name != "barrier" for each in _flat(circuit).data)
 
 

@@ -108,7 +108,7 @@ def _custom(operation: Instruction, parameters: ParameterWriter, circuit: Circui
     kind = "g" if isinstance(operation, Gate) else "n"
     return [
         kind,
-        operation.name,
+        getattr(operation, "_name", operation.name),
         operation.num_qubits,
         operation.num_clbits,
         values,

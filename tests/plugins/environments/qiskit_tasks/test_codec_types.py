@@ -93,7 +93,8 @@ def test_gates_with_definitions():
     back = through(circuit)
     assert back.count_ops() == circuit.count_ops()
     assert back.data[0].operation.label == "mine"
-    assert np.allclose(Operator(back).data, Operator(circuit).data)
+    expected = circuit.decompose("PauliEvolution")  # scipy warns of how Qiskit exponentiates
+    assert np.allclose(Operator(back).data, Operator(expected).data)
 
 
 def test_annotated_operations_and_preparations():
