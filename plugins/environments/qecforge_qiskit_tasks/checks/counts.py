@@ -10,10 +10,10 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
-__all__ = ["counts_follow", "measured_probabilities"]
+__all__ = ["counts_follow", "largest_deviation", "measured_probabilities"]
 
 DOUBT = 2.5e-10
-"""Probability, at most, that right counts of one outcome are refused on one side."""
+"""Probability, at most, that right counts of an outcome are refused as too many, or as too few."""
 
 
 def counts_follow(counts: Any, probabilities: Mapping[str, float], shots: int) -> None:
@@ -25,15 +25,21 @@ def counts_follow(counts: Any, probabilities: Mapping[str, float], shots: int) -
     assert isinstance(counts, dict), f"counts are a dict, got {type(counts).__name__}"
     assert all(type(number) is int and number >= 0 for number in counts.values()), "counts are whole numbers"
     assert sum(counts.values()) == shots, f"{sum(counts.values())} shots, expected {shots}"
-    possible = {outcome for outcome, probability in probabilities.items() if probability > 1e-12}
+    possible = [outcome for outcome, probability in probabilities.items() if probability > 1e-12]
     strange = sorted(set(map(str, (key for key, number in counts.items() if number and key not in possible))))
     assert not strange, f"these outcomes cannot occur: {strange[:4]}"
-    logarithm = -math.log(DOUBT)
     for outcome in possible:
-        mean, variance = shots * probabilities[outcome], shots * probabilities[outcome] * (1 - probabilities[outcome])
-        bound = logarithm / 3 + math.sqrt(logarithm**2 / 9 + 2 * logarithm * max(variance, 0.0))
-        off = abs(counts.get(outcome, 0) - mean)
-        assert off <= bound, f"{counts.get(outcome, 0)} times {outcome}, expected {mean:.1f} +- {bound:.1f}"
+        found, mean = counts.get(outcome, 0), shots * probabilities[outcome]
+        bound = largest_deviation(probabilities[outcome], shots)
+        assert abs(found - mean) <= bound, f"{found} times {outcome}, expected {mean:.1f} +- {bound:.1f}"
+
+
+def largest_deviation(probability: float, shots: int) -> float:
+    """How far from its mean the count of an outcome may be: Bernstein's inequality, solved for the distance at which
+    either tail has the probability `DOUBT`."""
+    logarithm = -math.log(DOUBT)
+    variance = shots * probability * max(1 - probability, 0.0)
+    return logarithm / 3 + math.sqrt(logarithm**2 / 9 + 2 * logarithm * variance)
 
 
 def measured_probabilities(circuit: QuantumCircuit) -> dict[str, float]:

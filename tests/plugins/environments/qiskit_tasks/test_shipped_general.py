@@ -7,10 +7,10 @@ import pytest
 
 from qecforge.sandbox import Verdict
 from qecforge_qiskit_tasks.judging import JudgeConfig, TaskJudge
-from qecforge_qiskit_tasks.tasks.loading import SHIPPED, load_tasks
+from qecforge_qiskit_tasks.tasks.loading import load_shipped
 
 AREAS = ("circuits", "states", "operators", "primitives", "transpilation", "noise", "removed_api")
-TASKS = {task.id: task for area in AREAS for task in load_tasks(SHIPPED / f"{area}.yaml")}
+TASKS = {task.id: task for task in load_shipped(*AREAS)}
 TIMES = 20
 
 
