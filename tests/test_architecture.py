@@ -181,9 +181,10 @@ def test_wheel_holds_every_module(tmp_path):
         if file.suffix in {".py", ".mako", ".typed"}
     }
     expected |= {
-        f"{name}/reproduction/{file.name}"
+        f"{name}/{file.relative_to(path).as_posix()}"
         for name, path in PLUGINS.items()
-        for file in path.glob("reproduction/*.yaml")
+        for folder in ("reproduction", "shipped")
+        for file in path.glob(f"{folder}/*.yaml")
     }
     examples = {file for file in EXAMPLES.rglob("*") if file.suffix in {".py", ".stim", ".yaml"}}
     expected |= {f"qecforge_examples/{file.relative_to(EXAMPLES).as_posix()}" for file in examples}
