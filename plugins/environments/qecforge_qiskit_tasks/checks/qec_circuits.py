@@ -26,6 +26,7 @@ __all__ = [
     "flow_holds",
     "is_deterministic",
     "measures",
+    "prepares",
     "read_circuit",
     "single_faults",
     "tolerates_one_fault",
@@ -144,6 +145,8 @@ def _fresh(read: ReadCircuit, data: Sequence[int]) -> list[int]:
 
 def _placed(label: str, data: Sequence[int], qubits: int) -> stim.PauliString:
     """A label of `len(data)` letters, letter i from the right on qubit `data[i]`."""
+    if not len(data):
+        return stim.PauliString(qubits)
     pauli, small = stim.PauliString(qubits), pauli_of(label, len(data))
     for index, qubit in enumerate(data):
         pauli[qubit] = small[index]
@@ -152,23 +155,43 @@ def _placed(label: str, data: Sequence[int], qubits: int) -> stim.PauliString:
 
 
 def flow_holds(
-    read: ReadCircuit, data: Sequence[int], before: str, after: str, clbits: Sequence[int] = ()
+    read: ReadCircuit,
+    data: Sequence[int],
+    before: str,
+    after: str,
+    clbits: Sequence[int] = (),
+    ends: Sequence[int] | None = None,
 ) -> bool:
     """Whether the Pauli `before` on the data becomes `after` times the parity of these classical bits, signs included.
 
-    All other qubits start in |0>. Labels have a letter for each data qubit; the identity stands for no demand.
+    All other qubits start in |0>. Labels have a letter for each data qubit; the identity stands for no demand. `ends`
+    says where the data qubits are at the end; None for where they were.
     """
+    return _hold(read, data, [_flow(read, data, before, after, clbits, ends)])
+
+
+def _flow(
+    read: ReadCircuit,
+    data: Sequence[int],
+    before: str,
+    after: str,
+    clbits: Sequence[int] = (),
+    ends: Sequence[int] | None = None,
+) -> stim.Flow:
     for bit in clbits:
         assert bit in read.record, f"no measurement writes to classical bit {bit}"
-    flow = stim.Flow(
+    return stim.Flow(
         input=_placed(before, data, read.qubits),
-        output=_placed(after, data, read.qubits),
+        output=_placed(after, data if ends is None else ends, read.qubits),
         measurements=[read.record[bit] for bit in clbits],
     )
+
+
+def _hold(read: ReadCircuit, data: Sequence[int], flows: list[stim.Flow]) -> bool:
     circuit = read.stim_circuit(_fresh(read, data))
     if circuit.num_qubits < read.qubits:
         circuit.append("I", [read.qubits - 1])
-    return circuit.has_flow(flow)
+    return bool(circuit.has_all_flows(flows))
 
 
 def measures(
@@ -179,6 +202,7 @@ def measures(
     qubits: int | None = None,
     clbits: int | None = None,
     kept: Sequence[str] | None = None,
+    ends: Sequence[int] | None = None,
 ) -> ReadCircuit:
     """The circuit measures these Paulis of the data, and nothing else of it.
 
@@ -190,17 +214,23 @@ def measures(
         qubits, clbits: How many the circuit has, where that is asked.
         kept: Labels that have to come through unchanged, signs included; None for all Paulis that commute with the
             checks.
+        ends: Where the data qubits are at the end; None for where they were.
     """
     read = read_circuit(circuit, qubits, clbits)
     identity = "I" * len(data)
-    for label, bits in checks.items():
-        several = [bits] if isinstance(bits, int) else list(bits)
-        assert flow_holds(read, data, label, identity, several), (
-            f"classical bit{'s' if len(several) > 1 else ''} {', '.join(map(str, several))} should tell the value of "
-            f"{label}, and does not"
+    bits = {label: [each] if isinstance(each, int) else list(each) for label, each in checks.items()}
+    demands = [(label, identity, several) for label, several in bits.items()]
+    demands += [(label, label, []) for label in (_commuting(list(checks)) if kept is None else kept)]
+    flows = [_flow(read, data, *each, None if each[2] else ends) for each in demands]
+    if _hold(read, data, flows):
+        return read
+    for (label, _, several), flow in zip(demands, flows, strict=True):
+        told = f"classical bit{'s' if len(several) > 1 else ''} {', '.join(map(str, several))} should tell the value of"
+        assert _hold(read, data, [flow]), (
+            f"{told} {label}, and {'do' if len(several) > 1 else 'does'} not"
+            if several
+            else f"the data is disturbed: {label} does not come through unchanged"
         )
-    for label in _commuting(list(checks)) if kept is None else kept:
-        assert flow_holds(read, data, label, label), f"the data is disturbed: {label} does not come through unchanged"
     return read
 
 
@@ -219,6 +249,16 @@ def is_deterministic(read: ReadCircuit, data: Sequence[int], clbits: Sequence[in
         f"classical bit{'s' if len(clbits) > 1 else ''} {', '.join(map(str, clbits))} should be 0 where no fault "
         "happens, whatever the data"
     )
+
+
+def prepares(read: ReadCircuit, qubits: Sequence[int], stabilizers: Sequence[str]) -> None:
+    """From |0...0> the circuit makes a state with the value +1 of each of these labels, on these qubits."""
+    simulator = stim.TableauSimulator()
+    simulator.set_num_qubits(read.qubits)
+    simulator.do_circuit(read.stim_circuit())
+    for label in stabilizers:
+        value = simulator.peek_observable_expectation(_placed(label, qubits, read.qubits))
+        assert value == 1, f"the state should have the value +1 of {label}, and has {value or 'no certain one'}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ __all__ = [
     "error_rate",
     "errors_of",
     "has_no_noise",
+    "inner_part",
     "model_of",
+    "model_under_noise",
     "projects_onto",
     "same_errors",
     "with_noise",
@@ -31,14 +33,17 @@ _MEASUREMENTS = {"M": "X", "MX": "Z", "MY": "X", "MR": "X", "MRX": "Z", "MRY": "
 _ANNOTATIONS = {"DETECTOR", "OBSERVABLE_INCLUDE", "TICK", "QUBIT_COORDS", "SHIFT_COORDS", "MPAD"}
 
 
-def circuit_of(text: Any) -> stim.Circuit:
-    """The circuit of a text, without REPEAT blocks. Raises `AssertionError` where stim cannot read it or it is huge."""
+def circuit_of(text: Any, *, flat: bool = True) -> stim.Circuit:
+    """The circuit of a text; with `flat`, without REPEAT blocks. Raises `AssertionError` where stim cannot read it, or
+    where it would be huge."""
     assert isinstance(text, str), f"expected the text of a stim circuit, got {type(text).__name__}"
     assert len(text) <= _MOST_TEXT, f"a text of {len(text)} characters is too long"
     try:
         circuit = stim.Circuit(text + "\n")
     except (ValueError, IndexError) as error:
-        raise AssertionError(f"stim cannot read this circuit: {str(error)[:200]}") from None
+        raise AssertionError(f"stim cannot read this circuit: {str(error).splitlines()[0][:200]}") from None
+    if not flat:
+        return circuit
     operations = _operations(circuit)
     assert operations <= _MOST_OPERATIONS, f"the circuit has {operations} operations, expected fewer"
     return circuit.flattened()
@@ -62,7 +67,7 @@ def model_of(text: Any) -> stim.DetectorErrorModel:
     try:
         return stim.DetectorErrorModel(text + "\n").flattened()
     except (ValueError, IndexError) as error:
-        raise AssertionError(f"stim cannot read this model: {str(error)[:200]}") from None
+        raise AssertionError(f"stim cannot read this model: {str(error).splitlines()[0][:200]}") from None
 
 
 def has_no_noise(circuit: stim.Circuit) -> None:
@@ -77,26 +82,36 @@ def has_no_noise(circuit: stim.Circuit) -> None:
 
 def with_noise(circuit: stim.Circuit, p: float) -> stim.Circuit:
     """The circuit with depolarization after each gate, and flips after each reset and before each measurement, of
-    probability `p`."""
+    probability `p`. The circuit has no REPEAT blocks.
+
+    stim joins equal operations that follow each other to one instruction; they are taken apart here, so that noise stands
+    between gates that share a qubit.
+    """
     made = stim.Circuit()
     for each in circuit:
-        name, targets = each.name, each.targets_copy()
-        if name in _ANNOTATIONS:
+        if each.name in _ANNOTATIONS:
             made.append(each)
-        elif name in _MEASUREMENTS or name in _RESETS:
-            qubits = [target.value for target in targets]
-            if name in _MEASUREMENTS:
-                made.append(f"{_MEASUREMENTS[name]}_ERROR", qubits, p)
-            made.append(each)
-            if name in _RESETS:
-                made.append(f"{_RESETS[name]}_ERROR", qubits, p)
-        else:
-            gate = stim.gate_data(name)
-            assert gate.is_unitary, f"{name} is neither a Clifford gate nor one of R, RX, M, MX, MR and annotations"
-            assert all(target.is_qubit_target for target in targets), f"{each} is controlled by a measurement"
-            made.append(each)
-            made.append("DEPOLARIZE2" if gate.is_two_qubit_gate else "DEPOLARIZE1", targets, p)
+            continue
+        for group in each.target_groups():
+            _append_noisy(made, each.name, group, p)
     return made
+
+
+def _append_noisy(made: stim.Circuit, name: str, targets: list[stim.GateTarget], p: float) -> None:
+    if name in _MEASUREMENTS or name in _RESETS:
+        qubits = [target.value for target in targets]
+        if name in _MEASUREMENTS:
+            made.append(f"{_MEASUREMENTS[name]}_ERROR", qubits, p)
+        made.append(name, targets)
+        if name in _RESETS:
+            made.append(f"{_RESETS[name]}_ERROR", qubits, p)
+        return
+    gate = stim.gate_data(name)
+    assert gate.is_unitary, f"{name} is neither a Clifford gate nor one of R, RX, M, MX, MR and annotations"
+    assert all(target.is_qubit_target for target in targets), f"{name} is controlled by a measurement"
+    assert len(targets) <= 2, f"{name} acts on {len(targets)} qubits"
+    made.append(name, targets)
+    made.append(f"DEPOLARIZE{len(targets)}", targets, p)
 
 
 def errors_of(model: stim.DetectorErrorModel) -> dict[tuple[frozenset[int], frozenset[int]], float]:
@@ -135,7 +150,7 @@ def model_under_noise(circuit: stim.Circuit, p: float = 1e-3) -> stim.DetectorEr
     try:
         return with_noise(circuit, p).detector_error_model()
     except ValueError as error:
-        raise AssertionError(f"a detector or observable is not deterministic: {str(error)[:300]}") from None
+        raise AssertionError(f"a detector or observable is not deterministic: {str(error).splitlines()[0][:300]}") from None
 
 
 def distance_under_noise(circuit: stim.Circuit) -> int:
@@ -152,8 +167,33 @@ def distance_under_noise(circuit: stim.Circuit) -> int:
             dont_explore_edges_increasing_symptom_degree=True,
         )
     except ValueError as error:
-        raise AssertionError(f"no set of faults flips the observable: {str(error)[:200]}") from None
+        raise AssertionError(f"no set of faults flips the observable: {str(error).splitlines()[0][:200]}") from None
     return min(graphlike, len(hyper))
+
+
+def inner_part(circuit: stim.Circuit, data: Sequence[int], basis: str) -> stim.Circuit:
+    """The circuit without what has to come first and last on each data qubit: a reset and a measurement in the basis.
+
+    Annotations are left out. Raises `AssertionError` where another operation comes first or last.
+    """
+    reset, measurement = ("R", "M") if basis == "Z" else ("RX", "MX")
+    operations = [
+        (each.name, [target.value for target in group])
+        for each in circuit
+        if each.name not in _ANNOTATIONS
+        for group in each.target_groups()
+    ]
+    outer = set()
+    for qubit in data:
+        places = [place for place, (_, on) in enumerate(operations) if qubit in on]
+        for place, name, word in ((places[:1], reset, "first"), (places[-1:], measurement, "last")):
+            assert place and operations[place[0]][0] == name, f"the {word} operation on data qubit {qubit} is not {name}"
+            outer.add(place[0])
+    made = stim.Circuit()
+    for place, (name, on) in enumerate(operations):
+        if place not in outer:
+            made.append(name, on)
+    return made
 
 
 def projects_onto(body: stim.Circuit, stabilizers: Sequence[str], logicals: Sequence[str]) -> None:
