@@ -16,13 +16,15 @@ import numpy as np
 import stim
 from numpy.typing import NDArray
 
-from qecforge_qiskit_tasks.checks.qec import code_of, label_of, lightest_weights, pauli_of
+from qecforge.codes import StabilizerCode
+from qecforge_qiskit_tasks.checks.qec import bits_of, label_of, lightest_weights, pauli_of
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
 __all__ = [
     "Faults",
+    "ReadCircuit",
     "flow_holds",
     "is_deterministic",
     "measures",
@@ -236,7 +238,7 @@ def measures(
 
 def _commuting(checks: Sequence[str]) -> list[str]:
     """The checks, and the logical operators of the code that they make: generators of all that commutes with them."""
-    code = code_of([label.lstrip("+-") for label in checks], redundant=True)
+    code = StabilizerCode(bits_of(checks), drop_redundant=True)
     rows = np.vstack([code.logical_x, code.logical_z]).astype(bool)
     operators = [stim.PauliString.from_numpy(xs=row[: code.n], zs=row[code.n :]) for row in rows]
     return [*checks, *(label_of(each) for each in operators)]

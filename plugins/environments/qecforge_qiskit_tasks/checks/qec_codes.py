@@ -59,7 +59,8 @@ def random_code(qubits: int, logical_qubits: int) -> list[str]:
 
 
 def random_generators(qubits: int, independent: int, count: int) -> list[str]:
-    """`count` labels, shuffled, that generate a random group of `independent` generators; none is the identity."""
+    """`count` labels, shuffled, that generate a random group of `independent` generators; without
+    signs, so that a product may have another than its factors give it."""
     base = [pauli_of(label) for label in random_code(qubits, qubits - independent)]
     paulis = list(base)
     while len(paulis) < count:

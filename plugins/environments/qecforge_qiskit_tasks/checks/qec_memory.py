@@ -150,7 +150,9 @@ def model_under_noise(circuit: stim.Circuit, p: float = 1e-3) -> stim.DetectorEr
     try:
         return with_noise(circuit, p).detector_error_model()
     except ValueError as error:
-        raise AssertionError(f"a detector or observable is not deterministic: {str(error).splitlines()[0][:300]}") from None
+        raise AssertionError(
+            f"a detector or observable is not deterministic: {str(error).splitlines()[0][:300]}"
+        ) from None
 
 
 def distance_under_noise(circuit: stim.Circuit) -> int:
@@ -187,7 +189,9 @@ def inner_part(circuit: stim.Circuit, data: Sequence[int], basis: str) -> stim.C
     for qubit in data:
         places = [place for place, (_, on) in enumerate(operations) if qubit in on]
         for place, name, word in ((places[:1], reset, "first"), (places[-1:], measurement, "last")):
-            assert place and operations[place[0]][0] == name, f"the {word} operation on data qubit {qubit} is not {name}"
+            assert place and operations[place[0]][0] == name, (
+                f"the {word} operation on data qubit {qubit} is not {name}"
+            )
             outer.add(place[0])
     made = stim.Circuit()
     for place, (name, on) in enumerate(operations):
