@@ -1,7 +1,7 @@
 """Checks of stabilizer codes: encoders, logical operators, stabilizer groups, transversal gates.
 
-Everywhere a Pauli is a label as qiskit writes it: the rightmost letter acts on qubit 0; a sign + or - may stand in front,
-and none means +. A check raises `AssertionError` with one plain reason and returns None where all is well.
+Everywhere a Pauli is a label as qiskit writes it: the rightmost letter acts on qubit 0; a sign + or - may stand in
+front, and none means +. A check raises `AssertionError` with one plain reason and returns None where all is well.
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ def is_encoder(
         verify_encoder(code, str(tableau.to_circuit("elimination")))
     except CodeError as error:
         raise AssertionError(
-            f"the circuit does not encode {', '.join(stabilizers)} (qubit 0 is leftmost in what follows, and the logical "
-            f"inputs come first): {error}"
+            f"the circuit does not encode {', '.join(stabilizers)} (qubit 0 is leftmost in what follows, and the "
+            f"logical inputs come first): {error}"
         ) from None
     group = SignedGroup(stabilizers, code.n)
     for before, after in (logical or {}).items():
@@ -214,7 +214,7 @@ def acts_as(circuit: Any, stabilizers: Sequence[str], images: Mapping[str, str])
 
 
 def are_logicals(logical_x: Any, logical_z: Any, stabilizers: Sequence[str]) -> None:
-    """These are k pairs of logical operators: `logical_x[i]` anticommutes with `logical_z[i]`, and with nothing else."""
+    """These are k pairs of logical operators: `logical_x[i]` anticommutes with `logical_z[i]` and nothing else."""
     code = code_of(stabilizers, redundant=True)
     for labels in (logical_x, logical_z):
         assert isinstance(labels, (list, tuple)), f"expected a list of Pauli strings, got {type(labels).__name__}"
@@ -274,15 +274,15 @@ def lightest_weights(
     """
     n = x.shape[1]
     group = np.zeros((1, 2 * n), dtype=bool)
-    rows = bits_of(stabilizers, n).astype(bool) if stabilizers else []
+    rows: NDArray[np.bool_] = bits_of(stabilizers, n).astype(bool) if stabilizers else group[:0]
     assert len(rows) <= _MOST_ENUMERATED, f"{len(rows)} generators are too many to list their group"
     for row in rows:
         group = np.vstack([group, group ^ row])
     equivalent = np.hstack([x, z])[:, np.newaxis] ^ group
     x_part, z_part = equivalent[..., :n], equivalent[..., n:]
     if css:
-        return np.maximum(x_part.sum(-1).min(-1), z_part.sum(-1).min(-1))
-    return (x_part | z_part).sum(-1).min(-1)
+        return np.asarray(np.maximum(x_part.sum(-1).min(-1), z_part.sum(-1).min(-1)), dtype=np.intp)
+    return np.asarray((x_part | z_part).sum(-1).min(-1), dtype=np.intp)
 
 
 def _anticommute(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.bool_]:

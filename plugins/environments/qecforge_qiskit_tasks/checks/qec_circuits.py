@@ -1,7 +1,7 @@
 """Checks of circuits that measure stabilizers: what they measure, what they leave alone, and what one fault does.
 
-Circuits are qiskit's, of Clifford gates, measurements, resets and barriers, without classical control. They are read into
-stim, whose stabilizer flows are exact.
+Circuits are qiskit's, of Clifford gates, measurements, resets and barriers, without classical control. They are read
+into stim, whose stabilizer flows are exact.
 """
 
 from __future__ import annotations
@@ -128,10 +128,8 @@ def _read(
         elif name in _TURNS:
             operations.append((_TURNS[name][_quarters(name, operation.params[0])], on))
         else:
-            inner = operation.definition
-            assert inner is not None and not getattr(operation, "blocks", ()), (
-                f"{name} is neither a Clifford gate nor a measurement, a reset or a barrier"
-            )
+            inner = None if getattr(operation, "blocks", ()) else operation.definition
+            assert inner is not None, f"{name} is neither a Clifford gate nor a measurement, a reset or a barrier"
             _read(inner, on, to, operations, record)
 
 

@@ -75,17 +75,17 @@ def has_no_noise(circuit: stim.Circuit) -> None:
     for each in circuit:
         gate = stim.gate_data(each.name)
         noisy = gate.is_noisy_gate and not gate.produces_measurements
-        assert not noisy and not (gate.produces_measurements and any(each.gate_args_copy())), (
-            f"the circuit has noise: {each}"
-        )
+        errs = gate.produces_measurements and any(each.gate_args_copy())
+        quiet = not (noisy or errs)
+        assert quiet, f"the circuit has noise: {each}"
 
 
 def with_noise(circuit: stim.Circuit, p: float) -> stim.Circuit:
     """The circuit with depolarization after each gate, and flips after each reset and before each measurement, of
     probability `p`. The circuit has no REPEAT blocks.
 
-    stim joins equal operations that follow each other to one instruction; they are taken apart here, so that noise stands
-    between gates that share a qubit.
+    stim joins equal operations that follow each other to one instruction; they are taken apart here, so that noise
+    stands between gates that share a qubit.
     """
     made = stim.Circuit()
     for each in circuit:
@@ -188,11 +188,10 @@ def inner_part(circuit: stim.Circuit, data: Sequence[int], basis: str) -> stim.C
     outer = set()
     for qubit in data:
         places = [place for place, (_, on) in enumerate(operations) if qubit in on]
-        for place, name, word in ((places[:1], reset, "first"), (places[-1:], measurement, "last")):
-            assert place and operations[place[0]][0] == name, (
-                f"the {word} operation on data qubit {qubit} is not {name}"
-            )
-            outer.add(place[0])
+        assert places, f"no operation acts on data qubit {qubit}"
+        for end, wanted, word in ((places[0], reset, "first"), (places[-1], measurement, "last")):
+            assert operations[end][0] == wanted, f"the {word} operation on data qubit {qubit} is not {wanted}"
+            outer.add(end)
     made = stim.Circuit()
     for place, (name, on) in enumerate(operations):
         if place not in outer:

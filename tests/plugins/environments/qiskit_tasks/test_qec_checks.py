@@ -363,7 +363,7 @@ def test_error_rate_is_that_of_matching():
 
 @pytest.mark.parametrize("text", [3, "NO_GATE 1", "REPEAT 1000000000 {\nM 0\n}", "M 0\n" * 400_000])
 def test_texts_that_are_no_circuit(text):
-    with pytest.raises(AssertionError, match="expected|cannot read|too long"):
+    with pytest.raises(AssertionError, match=r"expected|cannot read|too long"):
         qec_memory.circuit_of(text)
 
 
