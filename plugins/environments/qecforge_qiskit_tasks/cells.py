@@ -14,7 +14,10 @@ QISKIT = (
     *("qiskit.circuit._add_control", "qiskit.converters", "qecforge_qiskit_tasks.checks.circuits"),
 )
 FULL = ("qiskit_aer", "qiskit_aer.noise", "qiskit_aer.primitives", "scipy", "scipy.sparse", "matplotlib.figure")
-CODES = ("stim", "qecforge.codes", "qecforge_qiskit_tasks.checks.qec")
+CODES = (
+    *("stim", "qecforge.codes", "qecforge_qiskit_tasks.checks.qec", "qecforge_qiskit_tasks.checks.qec_codes"),
+    *("qecforge_qiskit_tasks.checks.qec_circuits", "qecforge_qiskit_tasks.checks.qec_memory"),
+)
 WARM = (
     "qiskit.transpiler.preset_passmanagers.plugin:PassManagerStagePluginManager",
     "qiskit.transpiler.passes.synthesis.plugin:HighLevelSynthesisPluginManager",
