@@ -24,6 +24,9 @@ _MODULES = {name: name for name in REMOVED if not name.startswith(f"{CIRCUIT}.")
 _BEGINNINGS = {name[:-1]: name for name in REMOVED if name.endswith("*")}
 _CALLED_ON_ANYTHING = {"i", "extend", "condition", "diagonal", "combine", "snapshot", "iso", "calibrations"}
 """Methods with names that other objects have too: the text alone does not say whose they are."""
+_LAST = sorted({name.rpartition(".")[2] for name in REMOVED if not name.endswith("*")} - _CALLED_ON_ANYTHING)
+_WORDS = re.compile(rf"\b(?:{'|'.join(_LAST)})\b|{'|'.join(each.rpartition('.')[2] for each in _BEGINNINGS)}")
+"""The last parts of the names: a program without any of them uses none."""
 
 
 def removed_names(source: str) -> frozenset[str]:
@@ -31,6 +34,8 @@ def removed_names(source: str) -> frozenset[str]:
 
     Methods are recognised by their names: `anything.cnot(...)` counts. What is called through `getattr` does not.
     """
+    if _WORDS.search(source) is None:  # the most of programs, and parsing is what costs
+        return frozenset()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
