@@ -62,7 +62,7 @@ def sandbox_config(cells: int | None = None, profile: str = Profile.BUBBLEWRAP) 
         cells=cells,
         tiers=tiers(),
         types=TYPES,
-        hidden=(str(SHIPPED),) if chosen is Profile.BUBBLEWRAP else (),
+        hidden=(str(SHIPPED),) if chosen is Profile.BUBBLEWRAP and SHIPPED.is_dir() else (),
         environment=ENVIRONMENT,
         profile=chosen,
     )
