@@ -135,8 +135,8 @@ class TaskJudge:
             for task in tasks:
                 if task.in_process:
                     raise ConfigurationError(
-                        f"task {task.id} is tested in the program's own process, where a verdict can be forged; leave it "
-                        "out, or allow it with `in_process`"
+                        f"task {task.id} is tested in the program's own process, where a verdict can be forged; leave "
+                        "it out, or allow it with `in_process`"
                     )
 
     def __enter__(self) -> TaskJudge:

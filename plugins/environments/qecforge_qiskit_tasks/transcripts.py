@@ -1,7 +1,7 @@
 """What became of programs, filed by what it depends on, so that nothing is run twice.
 
-The key is the SHA-256 of the program, the task, its tests, the limits, the seed, the versions of what it may import, and
-the sandbox's profile.
+The key is the SHA-256 of the program, the task, its tests, the limits, the seed, the versions of what it may import,
+and the sandbox's profile.
 """
 
 from __future__ import annotations
