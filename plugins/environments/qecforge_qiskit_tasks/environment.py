@@ -152,8 +152,8 @@ def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     forged = [task.id for task in tasks if task.in_process]
     if forged and not config.in_process:
         raise ConfigurationError(
-            f"tasks: {len(forged)} of {config.tasks}, such as {forged[0]}, are tested in the program's own process, where "
-            "a verdict can be forged; leave them out, or set in_process: true"
+            f"tasks: {len(forged)} of {config.tasks}, such as {forged[0]}, are tested in the program's process, "
+            "where a verdict can be forged; leave them out, or set in_process: true"
         )
     return tasks
 

@@ -128,5 +128,6 @@ def test_a_real_trainer_of_trl_is_given_rewards(tmp_path, monkeypatch):
     assert calls
     assert all(each == [0.0, 1.0, 0.0, 1.0] for each in calls)
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
-    assert all(each == 0.5 for each in rewards) and rewards
+    assert rewards
+    assert all(each == 0.5 for each in rewards)
     assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
