@@ -38,6 +38,7 @@ def value(source):
         "for _ in range(1):\n        pass\n    return 2 * math.sqrt(x)",
         WHOLE,
         "import math\n\n" + WHOLE,
+        "TWO = 2\n\n\n" + WHOLE.replace("2 *", "TWO *"),
         f"```python\n{WHOLE}```",
         f"```\n{BODY}```",
         f"```py\n{DEDENTED}\n```\nThis works because of the root.",
@@ -52,7 +53,7 @@ def value(source):
     ],
 )
 def test_the_standard_prompt_is_continued(completion):
-    assert value(program_of(TASK, completion)) == 4
+    assert value(program_of(TASK, completion)) == 4, completion
 
 
 @pytest.mark.parametrize(
