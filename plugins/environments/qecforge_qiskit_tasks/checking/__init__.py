@@ -1,1 +1,1 @@
-"""Whether a set of tasks is right: references, wrong solutions, and mutants that its tests must kill."""
+"""Proof of a set of tasks: references pass, wrong solutions fail, and tests kill mutants."""

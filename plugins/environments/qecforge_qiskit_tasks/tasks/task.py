@@ -42,6 +42,10 @@ class Task(BaseModel):
     in_process: bool = Field(
         False, description="Whether the tests need live objects and run in the program's process: they can be forged."
     )
+    equivalent: Mapping[str, str] = Field(
+        {}, description="Mutants that mean the same: the change, as `qecforge tasks check` prints it, and the reason."
+    )
+    split: str = Field("train", pattern=r"^[a-z_]+$", description="Which split of an environment it is in.")
 
     @field_validator("id")
     @classmethod
@@ -56,6 +60,13 @@ class Task(BaseModel):
         if TEST.search(value) is None:
             raise ValueError("no function begins with `def test_`: a task needs at least one test; write one")
         return value
+
+    @field_validator("equivalent")
+    @classmethod
+    def _has_reasons(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        if bare := [change for change, reason in value.items() if not reason.strip()]:
+            raise ValueError(f"{bare[0]}: no reason is given; say why it means the same")
+        return dict(value)
 
     @field_validator("limits")
     @classmethod
