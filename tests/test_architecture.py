@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core" / "qecforge"
 PLUGINS = {path.name: path for path in sorted(ROOT.glob("plugins/*/qecforge_*"))}
 EXAMPLES = ROOT / "examples"
-DECLARED = {("qecforge_apq", "qecforge_lsq")}
+DECLARED = {("qecforge_apq", "qecforge_lsq"), ("qecforge_qiskit_execution", "qecforge_qiskit_tasks")}
 """Plugins that build on another one, by its public face."""
 
 LONG = {"plugins/environments/qecforge_code_discovery/_kernels.py"}

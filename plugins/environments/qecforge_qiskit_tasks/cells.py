@@ -13,7 +13,11 @@ QISKIT = (
     *("qiskit.transpiler.preset_passmanagers", "qiskit.transpiler.passes.synthesis.hls_plugins"),
     *("qiskit.circuit._add_control", "qiskit.converters", "qecforge_qiskit_tasks.checks.circuits"),
 )
-FULL = ("qiskit_aer", "qiskit_aer.noise", "qiskit_aer.primitives", "scipy", "scipy.sparse", "matplotlib.figure")
+FULL = (
+    *("qiskit_aer", "qiskit_aer.noise", "qiskit_aer.primitives", "scipy", "scipy.sparse", "matplotlib.pyplot"),
+    "qiskit_ibm_runtime.fake_provider",
+)
+"""Those of them that are installed."""
 CODES = (
     *("stim", "qecforge.codes", "qecforge_qiskit_tasks.checks.qec", "qecforge_qiskit_tasks.checks.qec_codes"),
     *("qecforge_qiskit_tasks.checks.qec_circuits", "qecforge_qiskit_tasks.checks.qec_memory"),

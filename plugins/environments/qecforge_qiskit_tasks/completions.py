@@ -109,6 +109,8 @@ def _without_prose(code: str) -> str:
     start = next((i for i, line in enumerate(lines) if TOP.match(line)), None)
     if start is None:
         return code if any(STATEMENT.match(line.strip()) for line in lines if line.strip()) else ""
+    while start and (not lines[start - 1].strip() or STATEMENT.match(lines[start - 1])):
+        start -= 1
     return "\n".join(_until_prose(lines[start:]))
 
 
