@@ -7,9 +7,9 @@ Learning" (arXiv:2501.15893) asks of such comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,8 @@ from qecforge.evaluation.statistics import detectable_difference, difference_int
 from qecforge.reporting.spread import Spread, row_of, spread
 from qecforge.reporting.tables import Column, Table
 from qecforge.reproduction import Held, at_least, at_most
+from qecforge_td3.reproduction.curves import curves, humanoid_table
 from qecforge_td3.reproduction.runs import Experiment, Result, UnderWay, experiments, steps_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "PUBLISHED",
@@ -79,9 +77,10 @@ def report_of(results: Sequence[Result], under_way: Sequence[UnderWay] = ()) -> 
         tables={
             "arms": arms_table(results),
             "differences": differences_table(results),
+            "humanoid": humanoid_table([*results, *under_way]),
             "under_way": under_way_table(under_way),
         },
-        figures=lambda: _figures(results),
+        figures=lambda: curves([*results, *(each for each in under_way if each.experiments == ("humanoid",))]),
         claims_after="differences",
     )
 
@@ -277,36 +276,3 @@ def under_way_table(under_way: Sequence[UnderWay]) -> Table:
         for each in under_way
     ]
     return Table(columns, rows, "Trainings that are not finished, as they are now")
-
-
-def _figures(results: Sequence[Result]) -> Mapping[str, Figure]:
-    from qecforge.reporting.figures import add_legend, new_axes
-
-    figures = {}
-    for experiment in experiments().values():
-        groups = [(arm, group) for each, arm, group in _groups(results) if each is experiment]
-        if not groups:
-            continue
-        figure, axes = new_axes(experiment.title, "environment steps", "test return")
-        for index, (arm, group) in enumerate(groups):
-            tests = [each.tests for each in group if len(each.tests)]
-            if not tests:
-                continue
-            steps = tests[0].step[: min(len(each) for each in tests)]
-            values = np.stack([each.value[: len(steps)] for each in tests])
-            label = f"{arm}, {len(tests)} seed{'s' if len(tests) > 1 else ''}"
-            axes.plot(steps, values.mean(axis=0), color=f"C{index}", linewidth=1.2, label=label)
-            if len(tests) > 1:
-                half = values.std(axis=0, ddof=1)
-                axes.fill_between(
-                    steps,
-                    values.mean(axis=0) - half,
-                    values.mean(axis=0) + half,
-                    color=f"C{index}",
-                    alpha=0.15,
-                    linewidth=0,
-                )
-        axes.axhline(experiment.goal, color="grey", linestyle=":", linewidth=1, label=f"goal {experiment.goal:,.0f}")
-        add_legend(axes)
-        figures[f"curves_{experiment.name}"] = figure
-    return figures

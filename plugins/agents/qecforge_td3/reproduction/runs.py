@@ -28,6 +28,7 @@ __all__ = [
     "Experiment",
     "Planned",
     "Result",
+    "Training",
     "UnderWay",
     "arms",
     "collect",
@@ -74,7 +75,7 @@ class Planned(PlannedRun):
 
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     """What the store knows of a training.
 
     Attributes:
@@ -94,12 +95,12 @@ class _Training:
         return int(self.plan.agent.config.model_dump()["total_steps"])
 
 
-class UnderWay(_Training):
+class UnderWay(Training):
     """A training that has begun and is not finished; it has been tested once at least."""
 
 
 @dataclass(frozen=True)
-class Result(_Training):
+class Result(Training):
     """A finished training.
 
     Attributes:

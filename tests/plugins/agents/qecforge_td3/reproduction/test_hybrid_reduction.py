@@ -147,6 +147,42 @@ def test_a_training_that_is_not_finished_is_told_with_its_tests_so_far(store):
     }
 
 
+def test_humanoid_stands_beside_what_is_published(store):
+    for each in planned_trainings(("humanoid",), arms=("none_crossq",)):
+        run = store.run(file_training(store, each))
+    store.add_metrics(run.id, [(TEST_RETURN, 100_000, 2400.0, 1.0)])
+    planned = planned_trainings(("humanoid",))
+    for each in planned:
+        if each.arm == "pqc_paper":
+            begun = store.run(file_training(store, each))
+            store.restart_run(begun.id)
+            store.add_metrics(begun.id, [(TEST_RETURN, 10_000, 75.0, 1.0)])
+    report = report_of(collect(store, planned), collect_under_way(store, planned))
+    rows = {row["step"]: row for row in report.tables["humanoid"].rows}
+    assert rows[100_000] == {
+        "step": 100_000,
+        "SAC": 632,
+        "CrossQ": 2602,
+        "TD3": None,
+        "none_crossq": 2400.0,
+        "pqc_paper": None,
+    }
+    assert (rows[10_000]["pqc_paper"], rows[10_000]["CrossQ"]) == (75.0, None)
+    assert (rows[1_000_000]["TD3"], rows[1_000_000]["none_crossq"]) == (5035, None)
+    (axes,) = report.figures()["curves_humanoid"].axes
+    assert axes.get_legend_handles_labels()[1][:5] == [
+        "none_crossq, 1 seed",
+        "pqc_paper, 1 seed",
+        "SAC, published mean",
+        "CrossQ, published mean",
+        "TD3, published mean",
+    ]
+
+
+def test_without_a_humanoid_nothing_stands_beside_what_is_published(results):
+    assert report_of(results).tables["humanoid"].rows == []
+
+
 def test_seeds_come_one_after_the_other():
     planned = planned_trainings(("pendulum", "fits"), seeds=3)
     assert [each.plan.seed for each in planned] == [0] * 9 + [1] * 9 + [2] * 9
