@@ -77,6 +77,7 @@ def report_of(results: Sequence[Result], under_way: Sequence[UnderWay] = ()) -> 
         tables={
             "arms": arms_table(results),
             "differences": differences_table(results),
+            "backends": backends_table(results),
             "humanoid": humanoid_table([*results, *under_way]),
             "under_way": under_way_table(under_way),
         },
@@ -250,6 +251,32 @@ def _humanoid(results: Sequence[Result]) -> Iterator[Claim]:
                 if len(group) == 1
                 else "",
             )
+
+
+def backends_table(results: Sequence[Result]) -> Table:
+    """A row for each quantum backend on which an arm's circuits were played."""
+    columns = (
+        Column("experiment"),
+        Column("arm"),
+        Column("seeds"),
+        Column("backend"),
+        Column("test_return", "test return", _whole),
+    )
+    rows = []
+    for experiment, arm, group in _groups(results):
+        for backend in dict.fromkeys(name for each in group for name in each.backends):
+            returns = Spread.of(each.backends.get(backend) for each in group)
+            seeds = 0 if returns is None else returns.seeds
+            rows.append(
+                {
+                    "experiment": experiment.name,
+                    "arm": arm,
+                    "seeds": seeds,
+                    "backend": backend,
+                    "test_return": row_of(returns),
+                }
+            )
+    return Table(columns, rows, "Test returns of trained circuits on quantum backends")
 
 
 def under_way_table(under_way: Sequence[UnderWay]) -> Table:

@@ -41,6 +41,10 @@ __all__ = [
 TEST_RETURN = "test_return"
 """The agent's metric: mean return of the episodes of a test while training."""
 
+BACKEND_EPISODES = 5
+"""On each backend of an experiment that names some: on a device's imitation every action is a circuit of its own."""
+
+_BACKENDS = "quantum_backends/"
 _FILES = Path(__file__).parent
 
 
@@ -54,6 +58,7 @@ class Experiment:
         seeds: At most so many are run.
         goal: The return that counts as reached.
         quick: What the smaller variant sets in the agent.
+        backends: As the evaluation `quantum_backends` takes them: where trained circuits are played.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Experiment:
     seeds: int
     goal: float
     quick: Mapping[str, Any]
+    backends: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +111,11 @@ class Result(Training):
 
     Attributes:
         test_return: Mean return of the episodes after training; None where they were not played.
+        backends: The same on each quantum backend, by its label.
     """
 
     test_return: float | None
+    backends: Mapping[str, float]
 
     def steps_to(self, goal: float) -> int | None:
         """Environment steps until a test's mean return was at least `goal`; None where none was."""
@@ -196,10 +204,19 @@ def _plans(
         f"name={experiment.manifest}_{arm}",
         *(f"agent.{name}={json.dumps(value)}" for name, value in settings.items()),
         *(["evaluation.returns.episodes=10"] if quick else []),
+        *_backends(experiment, settings, quick=quick),
         f"seeds={json.dumps(list(seeds))}",
         *overrides,
     ]
     return load_manifest(_FILES / f"{experiment.manifest}.yaml", registry=registry, overrides=texts).runs()
+
+
+def _backends(experiment: Experiment, settings: Mapping[str, Any], *, quick: bool) -> list[str]:
+    """Overrides by which an arm with a circuit is played on the experiment's backends."""
+    if not experiment.backends or settings["block"] != "pqc":
+        return []
+    given = {"backends": experiment.backends, "episodes": 1 if quick else BACKEND_EPISODES}
+    return [f"evaluation.quantum_backends={json.dumps(given)}"]
 
 
 def steps_of(experiment: Experiment, arm: str) -> int:
@@ -212,8 +229,13 @@ def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
     """What the store knows of those trainings that are finished, in the order of `planned`."""
     found = []
     for each, run in finished(store, planned):
-        returns = {other.name: other.values for other in store.policy_evaluations(run.id)}.get("returns", {})
-        found.append(Result(**_known(store, each, run), test_return=returns.get("return_mean")))
+        returns = {other.name: other.values.get("return_mean") for other in store.policy_evaluations(run.id)}
+        backends = {
+            name.removeprefix(_BACKENDS): value
+            for name, value in returns.items()
+            if name.startswith(_BACKENDS) and value is not None
+        }
+        found.append(Result(**_known(store, each, run), test_return=returns.get("returns"), backends=backends))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -176,6 +177,23 @@ def test_humanoid_stands_beside_what_is_published(store):
         "SAC, published mean",
         "CrossQ, published mean",
         "TD3, published mean",
+    ]
+
+
+def test_trained_circuits_are_told_by_backend(store):
+    planned = planned_trainings(("humanoid",))
+    asked = {each.arm: json.loads(each.plan.canonical)["evaluation"] for each in planned}
+    assert "quantum_backends" not in asked["none_crossq"]
+    assert asked["pqc_paper"]["quantum_backends"]["backends"] == ["exact", {"fake": "generic_10"}]
+    for each in planned:
+        run_id = file_training(store, each)
+        if each.arm == "pqc_paper":
+            for name, value in (("exact", 400.0), ("fake_generic_10", 350.0)):
+                store.add_policy_evaluation(run_id, f"quantum_backends/{name}", {"return_mean": value})
+    rows = report_of(collect(store, planned)).tables["backends"].rows
+    assert [(row["arm"], row["backend"], row["test_return"]["mean"]) for row in rows] == [
+        ("pqc_paper", "exact", 400.0),
+        ("pqc_paper", "fake_generic_10", 350.0),
     ]
 
 
