@@ -257,24 +257,26 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
     )
     planned = planned_runs(spec, order, registry)
     if asked.dry_run:
-        _show_plans(planned, asked)
+        _show_plans(planned, registry, asked)
         return
-    with _recording(spec, planned, asked):
+    with _recording(spec, planned, registry, asked):
         outcomes = _carried_out(spec, planned, registry, asked)
     _tell(spec, planned, asked)
     raise_failed(outcomes, asked.store)
 
 
 @contextmanager
-def _recording(spec: ReproductionSpec, planned: Sequence[PlannedRun], asked: _Asked) -> Iterator[None]:
+def _recording(
+    spec: ReproductionSpec, planned: Sequence[PlannedRun], registry: Registry, asked: _Asked
+) -> Iterator[None]:
     """Take what the file of records has into the store first, and what has finished, however the runs end, into it."""
     if asked.records is None:
         yield
         return
-    from qecforge.reproduction.records import adopt_records, keep_records, read_records
+    from qecforge.reproduction.records import adopt_records, keep_records, read_records, records_of
     from qecforge.store import Store
 
-    records = read_records(asked.records)
+    records = records_of(planned, read_records(asked.records), registry)
     with Store(asked.store) as store:
         adopted = adopt_records(store, planned, records)
     if adopted:
@@ -283,7 +285,7 @@ def _recording(spec: ReproductionSpec, planned: Sequence[PlannedRun], asked: _As
         yield
     finally:
         with Store(asked.store) as store:
-            added = keep_records(asked.records, spec, store, planned)
+            added = keep_records(asked.records, spec, store, planned, registry)
         if added:
             say(f"{added} of {len(planned)} runs are added to {asked.records}")
 
@@ -339,15 +341,14 @@ def _show(tables: Mapping[str, Table]) -> None:
         write(f"{to_text(table, terminal_width())}\n")
 
 
-def _show_plans(planned: Sequence[PlannedRun], asked: _Asked) -> None:
+def _show_plans(planned: Sequence[PlannedRun], registry: Registry, asked: _Asked) -> None:
     from qecforge.store.engine import parse_url
 
-    url, known = parse_url(asked.store), {}
+    url, known = parse_url(asked.store), dict[str, str]()
     if asked.records is not None:
-        from qecforge.reproduction.records import fits, read_records
+        from qecforge.reproduction.records import read_records, records_of
 
-        records = read_records(asked.records)
-        known = {each.plan.identity: "recorded" for each in planned if fits(records.get(each.plan.identity), each)}
+        known = dict.fromkeys(records_of(planned, read_records(asked.records), registry), "recorded")
     if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
         with open_store(asked.store) as opened:
             known |= {run.identity: run.status for run in opened.runs()}

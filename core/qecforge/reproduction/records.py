@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qecforge.contracts.reproduction import PlannedRun, ReproductionSpec
-from qecforge.errors import ConfigurationError, one_line
+from qecforge.errors import ConfigurationError, ManifestError, PluginError, one_line
 from qecforge.machine.files import why_not, write_whole
+from qecforge.manifest import RunPlan
 from qecforge.manifest._validation import canonical_json
 from qecforge.reproduction.planning import finished
 from qecforge.runs.execute import begin
 
 if TYPE_CHECKING:
-    from qecforge.manifest import RunPlan
+    from qecforge.registry import Registry
     from qecforge.store import Run, Store
 
-__all__ = ["RunRecord", "adopt_records", "fits", "keep_records", "read_records"]
+__all__ = ["RunRecord", "adopt_records", "keep_records", "read_records", "records_of"]
 
 _UNTOLD = ("command",)
 """Of a run's provenance: paths of the machine, of no use elsewhere."""
@@ -53,8 +55,8 @@ class RunRecord(_Line):
     """One line.
 
     Attributes:
-        labels: As the run was planned; for people.
-        evaluation: How it was evaluated, as in the canonical manifest. The rest of that is what `identity` is of.
+        identity: Of the run when it was trained; `labels` as it was planned then. For people.
+        manifest: Content of its canonical manifest, by which it is found.
         evaluations: Numbers of each evaluation by name.
         seconds: That were spent on it.
         provenance: Of the store's record, without the command.
@@ -64,21 +66,21 @@ class RunRecord(_Line):
     name: str
     seed: int
     labels: dict[str, str]
-    evaluation: dict[str, Any]
+    manifest: dict[str, Any]
     evaluations: dict[str, dict[str, float]]
     metrics: dict[str, RecordedSeries]
     seconds: float | None
     provenance: dict[str, Any]
 
 
-def read_records(path: Path) -> dict[str, RunRecord]:
-    """By identity, in the order of the file; none where there is no file yet.
+def read_records(path: Path) -> list[RunRecord]:
+    """In the order of the file; none where there is no file yet.
 
     Raises:
         ConfigurationError: The file cannot be read, or a line is none that `keep_records` writes.
     """
     if not path.exists():
-        return {}
+        return []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -97,21 +99,34 @@ def read_records(path: Path) -> dict[str, RunRecord]:
         if record.identity in found:
             raise ConfigurationError(f"{path}:{number}: run {record.identity[:12]} is there twice: delete a line")
         found[record.identity] = record
+    return list(found.values())
+
+
+def records_of(planned: Sequence[PlannedRun], records: Sequence[RunRecord], registry: Registry) -> dict[str, RunRecord]:
+    """By identity, the records of planned runs: the same training and the same evaluations. Settings that plugins have
+    got since then have their defaults, and a plugin may be of another version: the record says of which."""
+    wanted = {_plan(each).canonical: each.plan.identity for each in planned}
+    found: dict[str, RunRecord] = {}
+    for record in records:
+        text = canonical_json(record.manifest)
+        if text not in wanted:
+            with suppress(ManifestError, PluginError):  # of settings or plugins that are no more
+                text = RunPlan.from_canonical(text, registry, any_version=True).canonical
+        if text in wanted:
+            found.setdefault(wanted[text], record)
     return found
-
-
-def fits(record: RunRecord | None, planned: PlannedRun) -> bool:
-    """Whether a record holds all that a planned run is to have: the same training, evaluated the same way."""
-    return record is not None and record.evaluation == json.loads(_plan(planned).canonical)["evaluation"]
 
 
 def _plan(planned: PlannedRun) -> RunPlan:
     """That of a planned run, which `planned_runs` has found to be a `RunPlan`."""
-    return cast("RunPlan", planned.plan)
+    return cast(RunPlan, planned.plan)
 
 
 def adopt_records(store: Store, planned: Sequence[PlannedRun], records: Mapping[str, RunRecord]) -> list[str]:
-    """File those planned runs as finished that have a record which fits, and that the store has not begun.
+    """File those planned runs as finished that have a record, and that the store has not begun.
+
+    Args:
+        records: As `records_of` gives them.
 
     Returns:
         Ids of the runs that were filed now.
@@ -120,7 +135,7 @@ def adopt_records(store: Store, planned: Sequence[PlannedRun], records: Mapping[
     return [
         _adopt(store, each, records[each.plan.identity])
         for each in planned
-        if each.plan.identity not in begun and fits(records.get(each.plan.identity), each)
+        if each.plan.identity in records and each.plan.identity not in begun
     ]
 
 
@@ -138,7 +153,9 @@ def _adopt(store: Store, planned: PlannedRun, record: RunRecord) -> str:
     return run_id
 
 
-def keep_records(path: Path, spec: ReproductionSpec, store: Store, planned: Sequence[PlannedRun]) -> int:
+def keep_records(
+    path: Path, spec: ReproductionSpec, store: Store, planned: Sequence[PlannedRun], registry: Registry
+) -> int:
     """Add those of the planned runs to the file that are finished and that it lacks. Lines that are there stay.
 
     Returns:
@@ -147,12 +164,13 @@ def keep_records(path: Path, spec: ReproductionSpec, store: Store, planned: Sequ
     Raises:
         ConfigurationError: The file cannot be read or written.
     """
-    known = read_records(path)
+    records = read_records(path)
+    known = records_of(planned, records, registry)
     added = [
         _record(spec, store, each, run) for each, run in finished(store, planned) if each.plan.identity not in known
     ]
     if added:
-        text = "".join(f"{_line(record)}\n" for record in (*known.values(), *added))
+        text = "".join(f"{_line(record)}\n" for record in (*records, *added))
         try:
             write_whole(path, text.encode())
         except OSError as error:
@@ -178,7 +196,7 @@ def _record(spec: ReproductionSpec, store: Store, planned: PlannedRun, run: Run)
         name=run.name,
         seed=run.seed,
         labels=dict(planned.labels),
-        evaluation=json.loads(run.manifest)["evaluation"],
+        manifest=json.loads(run.manifest),
         evaluations={each.name: dict(each.values) for each in store.policy_evaluations(run.id)},
         metrics=metrics,
         seconds=run.seconds,

@@ -27,7 +27,7 @@ from qecforge.reporting.tables import to_csv, to_json, to_markdown
 from qecforge.reproduction.carry_out import carry_out, figures_of, report_of
 from qecforge.reproduction.files import tables_of, write_files
 from qecforge.reproduction.planning import planned_runs, stages
-from qecforge.reproduction.records import adopt_records, keep_records, read_records
+from qecforge.reproduction.records import adopt_records, keep_records, read_records, records_of
 from qecforge.store import Store
 
 __all__ = ["ReproductionContract"]
@@ -130,9 +130,10 @@ class ReproductionContract:
             with Store(tmp_path / f"{name}.db") as store:
                 if name == "trained":
                     self.fill(store, planned)
-                    keep_records(tmp_path / "runs.jsonl", self.spec, store, planned)
+                    keep_records(tmp_path / "runs.jsonl", self.spec, store, planned, _installed())
                 else:
-                    adopt_records(store, planned, read_records(tmp_path / "runs.jsonl"))
+                    records = records_of(planned, read_records(tmp_path / "runs.jsonl"), _installed())
+                    adopt_records(store, planned, records)
                 tables = tables_of(report_of(self.spec, store, planned))
             said.append({name: to_json(each) for name, each in tables.items()})
         assert said[0] == said[1]

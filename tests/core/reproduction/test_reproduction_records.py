@@ -11,9 +11,15 @@ from toy_study import StudyOptions, study
 from qecforge import Store
 from qecforge.contracts import Order
 from qecforge.errors import ConfigurationError
+from qecforge.manifest._validation import canonical_json
+from qecforge.manifest.plan import identity_of
 from qecforge.reproduction.carry_out import carry_out
 from qecforge.reproduction.planning import planned_runs
-from qecforge.reproduction.records import adopt_records, keep_records, read_records
+from qecforge.reproduction.records import adopt_records, keep_records, read_records, records_of
+
+
+def adopt(registry, store, planned, path):
+    return adopt_records(store, planned, records_of(planned, read_records(path), registry))
 
 
 def walks(registry, *overrides, seeds=(0, 1)):
@@ -27,7 +33,7 @@ def kept(registry, url, tmp_path):
     planned = walks(registry)
     carry_out(study(), planned, registry, store_url=url)
     with Store(url) as store:
-        assert keep_records(tmp_path / "runs.jsonl", study(), store, planned) == 2
+        assert keep_records(tmp_path / "runs.jsonl", study(), store, planned, registry) == 2
     return tmp_path / "runs.jsonl"
 
 
@@ -39,7 +45,7 @@ def other(tmp_path):
 
 def test_another_store_has_what_the_first_has(registry, kept, other, url):
     planned = walks(registry)
-    adopted = adopt_records(other, planned, read_records(kept))
+    adopted = adopt(registry, other, planned, kept)
     with Store(url) as store:
         before = {run.identity: run for run in store.runs()}
         for run_id in adopted:
@@ -59,39 +65,74 @@ def test_another_store_has_what_the_first_has(registry, kept, other, url):
             assert other.metric_names(run_id) == ["reward"]
             assert [each.values for each in other.policy_evaluations(run_id)] == [{"kilograms": 1.0}]
     assert before == {}
-    assert adopt_records(other, planned, read_records(kept)) == []
+    assert adopt(registry, other, planned, kept) == []
 
 
 def test_an_adopted_run_is_not_carried_out_and_a_further_seed_is(registry, kept, other):
     planned = walks(registry, seeds=(0, 1, 2))
-    adopt_records(other, planned, read_records(kept))
+    adopt(registry, other, planned, kept)
     outcomes = carry_out(study(), planned, registry, store_url=other.url)
     assert [outcome.status for outcome in outcomes] == ["skipped", "skipped", "finished"]
     before = kept.read_text()
-    assert keep_records(kept, study(), other, planned) == 1
+    assert keep_records(kept, study(), other, planned, registry) == 1
     assert kept.read_text().startswith(before)
-    assert [record.seed for record in read_records(kept).values()] == [0, 1, 2]
-    assert keep_records(kept, study(), other, planned) == 0
+    assert [record.seed for record in read_records(kept)] == [0, 1, 2]
+    assert keep_records(kept, study(), other, planned, registry) == 0
 
 
 def test_what_a_store_has_begun_stays_its_own(registry, kept, other):
     planned = walks(registry)
-    records = read_records(kept)
-    run = other.run(adopt_records(other, planned[:1], records)[0])
+    run = other.run(adopt(registry, other, planned[:1], kept)[0])
     other.restart_run(run.id)  # as a kill leaves it that hits in the middle
-    assert adopt_records(other, planned[:1], records) == [run.id]
+    assert adopt(registry, other, planned[:1], kept) == [run.id]
     other.restart_run(run.id)
     other.mark_run(run.id, "running")
     other.mark_run(run.id, "interrupted")
-    assert adopt_records(other, planned[:1], records) == []
+    assert adopt(registry, other, planned[:1], kept) == []
 
 
 def test_other_settings_and_other_evaluations_are_other_runs(registry, kept, other):
-    records = read_records(kept)
-    assert adopt_records(other, walks(registry, "agent.total_steps=12"), records) == []
+    assert adopt(registry, other, walks(registry, "agent.total_steps=12"), kept) == []
     evaluated = walks(registry, "evaluation.returns.episodes=3")
-    assert {each.plan.identity for each in evaluated} == set(records)
-    assert adopt_records(other, evaluated, records) == []
+    assert {each.plan.identity for each in evaluated} == {record.identity for record in read_records(kept)}
+    assert adopt(registry, other, evaluated, kept) == []
+
+
+def changed(path, change):
+    """The file with each line's manifest as an earlier version would have written it."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        change(line["manifest"])
+        line["identity"] = identity_of(canonical_json(line["manifest"]))
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_a_run_from_before_a_setting_was_there_is_the_same_run(registry, kept, other):
+    """It was trained with what is the setting's default now, and by another version, which the record names."""
+    planned = walks(registry)
+
+    def before(manifest):
+        assert manifest["agent"].pop("fail_at") is None
+        manifest["plugins"]["agent"]["version"] = "0.0.1"
+
+    changed(kept, before)
+    assert {record.identity for record in read_records(kept)}.isdisjoint(each.plan.identity for each in planned)
+    adopted = adopt(registry, other, planned, kept)
+    assert {other.run(run_id).identity for run_id in adopted} == {each.plan.identity for each in planned}
+    text = kept.read_text()
+    assert keep_records(kept, study(), other, planned, registry) == 0
+    assert kept.read_text() == text
+
+
+def test_a_run_of_settings_that_are_no_more_stays_in_the_file_and_is_of_no_use(registry, kept, other, url):
+    changed(kept, lambda manifest: manifest["agent"].update(speed=3))
+    before = read_records(kept)
+    planned = walks(registry)
+    assert adopt(registry, other, planned, kept) == []
+    with Store(url) as store:
+        assert keep_records(kept, study(), store, planned, registry) == 2
+    assert read_records(kept)[:2] == before
+    assert {record.identity for record in read_records(kept)[2:]} == {each.plan.identity for each in planned}
 
 
 def test_a_number_that_is_none_stays_none(registry, kept, other):
@@ -100,10 +141,10 @@ def test_a_number_that_is_none_stays_none(registry, kept, other):
     content["metrics"]["reward"]["value"][0] = None
     kept.write_text("\n".join([json.dumps(content), *rest]) + "\n")
     planned = [each for each in walks(registry) if each.plan.identity == content["identity"]]
-    (run_id,) = adopt_records(other, planned, read_records(kept))
+    (run_id,) = adopt(registry, other, planned, kept)
     assert math.isnan(other.metrics(run_id, "reward").value[0])
     again = kept.with_name("again.jsonl")
-    keep_records(again, study(), other, planned)
+    keep_records(again, study(), other, planned, registry)
     assert json.loads(again.read_text())["metrics"] == content["metrics"]
 
 
@@ -134,5 +175,5 @@ def test_a_file_that_cannot_be_read_or_written_is_named(registry, kept, url, tmp
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_records(tmp_path / "bytes")
     with Store(url) as store, pytest.raises(ConfigurationError, match="cannot be written"):
-        keep_records(tmp_path / "nowhere" / "runs.jsonl", study(), store, walks(registry))
-    assert read_records(tmp_path / "none.jsonl") == {}
+        keep_records(tmp_path / "nowhere" / "runs.jsonl", study(), store, walks(registry), registry)
+    assert read_records(tmp_path / "none.jsonl") == []
