@@ -10,12 +10,13 @@ from toy_study import StudyOptions, study
 
 from qecforge import Store
 from qecforge.contracts import Order
-from qecforge.errors import ConfigurationError
+from qecforge.errors import ConfigurationError, StoreError
 from qecforge.manifest._validation import canonical_json
 from qecforge.manifest.plan import identity_of
 from qecforge.reproduction.carry_out import carry_out
 from qecforge.reproduction.planning import planned_runs
 from qecforge.reproduction.records import adopt_records, keep_records, read_records, records_of
+from qecforge.runs.policies import load_policy
 
 
 def adopt(registry, store, planned, path):
@@ -78,6 +79,12 @@ def test_an_adopted_run_is_not_carried_out_and_a_further_seed_is(registry, kept,
     assert kept.read_text().startswith(before)
     assert [record.seed for record in read_records(kept)] == [0, 1, 2]
     assert keep_records(kept, study(), other, planned, registry) == 0
+
+
+def test_an_adopted_run_has_no_policy_and_says_what_to_do(registry, kept, other):
+    (run_id,) = adopt(registry, other, walks(registry)[:1], kept)
+    with pytest.raises(StoreError, match=r"\(finished\) left no policy: start the run anew with `force`$"):
+        load_policy(other, run_id, registry=registry)
 
 
 def test_what_a_store_has_begun_stays_its_own(registry, kept, other):
