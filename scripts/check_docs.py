@@ -47,7 +47,8 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
         "it trains for minutes",
     ),
     "qecforge run examples/pendulum.yaml": (
-        "{} --set agent.total_steps=700 --set evaluation.returns.episodes=2 --set evaluation.quantum_backends.episodes=1",
+        "{} --set agent.total_steps=700 --set evaluation.returns.episodes=2"
+        " --set evaluation.quantum_backends.episodes=1",
         "it trains for minutes",
     ),
     "qecforge reproduce hybrid --records": (
