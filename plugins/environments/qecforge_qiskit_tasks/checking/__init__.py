@@ -1,0 +1,1 @@
+"""Proof of a set of tasks: references pass, wrong solutions fail, and tests kill mutants."""
