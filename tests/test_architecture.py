@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core" / "qecforge"
 PLUGINS = {path.name: path for path in sorted(ROOT.glob("plugins/*/qecforge_*"))}
 EXAMPLES = ROOT / "examples"
-DECLARED = {("qecforge_apq", "qecforge_lsq")}
+DECLARED = {("qecforge_apq", "qecforge_lsq"), ("qecforge_qiskit_execution", "qecforge_qiskit_tasks")}
 """Plugins that build on another one, by its public face."""
 
 LONG = {"plugins/environments/qecforge_code_discovery/_kernels.py"}
@@ -181,9 +181,10 @@ def test_wheel_holds_every_module(tmp_path):
         if file.suffix in {".py", ".mako", ".typed"}
     }
     expected |= {
-        f"{name}/reproduction/{file.name}"
+        f"{name}/{file.relative_to(path).as_posix()}"
         for name, path in PLUGINS.items()
-        for file in path.glob("reproduction/*.yaml")
+        for folder in ("reproduction", "shipped")
+        for file in path.glob(f"{folder}/*.yaml")
     }
     examples = {file for file in EXAMPLES.rglob("*") if file.suffix in {".py", ".stim", ".yaml"}}
     expected |= {f"qecforge_examples/{file.relative_to(EXAMPLES).as_posix()}" for file in examples}

@@ -144,6 +144,8 @@ def _tested(
     calls = tuple(_call(each, codec) for each in report["calls"])
     load = report["load"]
     common |= {"tests": tests, "calls": calls}
+    if common.get("judged"):
+        common["notes"] = report.get("notes", {})
     if ended is not None and (ended[0] is Verdict.TIMEOUT or not _all_well(program, load, tests, calls)):
         return Outcome(verdict=ended[0], detail=ended[1], **common)
     if load is not None and load["verdict"] != Verdict.PASSED:

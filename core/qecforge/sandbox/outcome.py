@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qecforge.contracts.text import Verdict
@@ -50,6 +50,8 @@ class Outcome:
         output: What the program printed, its first 64 KiB, as it wrote it.
         cpu_seconds, judge_cpu_seconds: Of the program, and of the tests.
         memory: Bytes that the program had at most beyond the fork server's.
+        notes: Named numbers that the registered types know of the values which the judge was given (`notes` of a module
+            of `SandboxConfig.types`).
         attempts: 1, or more where a cell was out of order before.
     """
 
@@ -62,6 +64,7 @@ class Outcome:
     cpu_seconds: float = 0.0
     judge_cpu_seconds: float = 0.0
     memory: int = 0
+    notes: Mapping[str, float] = field(default_factory=dict)
     attempts: int = 1
 
     @property

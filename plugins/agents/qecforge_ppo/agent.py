@@ -25,6 +25,7 @@ from qecforge.contracts import (
 )
 from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.learning.episodes import EpisodeStatistics
+from qecforge.learning.perceptrons import entropy_of, masked_log_softmax, sample_actions
 from qecforge.learning.restoring import restoring
 from qecforge.learning.schedules import value_at
 from qecforge.learning.stepping import FilledSteps
@@ -36,14 +37,13 @@ from qecforge_ppo.int8 import Int8Actors, calibration_states
 from qecforge_ppo.losses import (
     clip_gradients,
     clipped_policy_loss,
-    entropy_of,
     explained_variance,
     generalized_advantages,
     normalized,
     reinforce_loss,
     value_loss,
 )
-from qecforge_ppo.networks import ActorCritic, ModuleActor, masked_log_softmax, sample_actions
+from qecforge_ppo.networks import ActorCritic, ModuleActor
 from qecforge_ppo.restored import checked_state
 from qecforge_ppo.rollout import Rollout
 

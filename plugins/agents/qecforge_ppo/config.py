@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from qecforge.contracts import PluginConfig
+from qecforge.learning.networks import PerceptronConfig, Width
 from qecforge.learning.schedules import Rate, Schedule
 
 __all__ = [
@@ -17,26 +17,15 @@ __all__ = [
     "network_of",
 ]
 
-Activation = Literal["tanh", "relu", "gelu", "silu", "elu", "leaky_relu"]
-Width = Annotated[int, Field(ge=1)]
 
-
-class NetworkConfig(PluginConfig):
+class NetworkConfig(PerceptronConfig):
     """A multilayer perceptron for the policy, and one for the value."""
 
-    hidden_sizes: tuple[Width, ...] = Field(default=(64, 64), description="Units of each hidden layer of the policy.")
-    activation: Activation = Field(default="tanh", description="After each hidden layer. APQ paper: gelu.")
     value: Literal["mirror", "shared"] | tuple[Width, ...] = Field(
         default="mirror",
         description="mirror: a torso of its own with the policy's sizes (APQ paper); shared: a head on the policy's "
         "torso; or the hidden sizes of a torso of its own.",
     )
-    hidden_gain: float = Field(
-        default=math.sqrt(2),
-        gt=0,
-        description="Gain of the orthogonal initialisation of hidden layers (CleanRL: sqrt 2).",
-    )
-    policy_gain: float = Field(default=0.01, gt=0, description="Gain of the policy's last layer (CleanRL: 0.01).")
     value_gain: float = Field(default=1.0, gt=0, description="Gain of the value's last layer (CleanRL: 1).")
 
 

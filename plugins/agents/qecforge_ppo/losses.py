@@ -12,7 +12,6 @@ from torch import Tensor
 __all__ = [
     "clip_gradients",
     "clipped_policy_loss",
-    "entropy_of",
     "explained_variance",
     "generalized_advantages",
     "normalized",
@@ -82,11 +81,6 @@ def value_loss(values: Tensor, returns: Tensor, old_values: Tensor, clip: float 
         clipped = old_values + (values - old_values).clamp(-clip, clip)
         errors = torch.maximum(errors, (clipped - returns).square())
     return 0.5 * errors.mean(-1)
-
-
-def entropy_of(log_probs: Tensor) -> Tensor:
-    """Mean entropy of each agent's distributions, nats: (A, M, N) -> (A,). Forbidden actions add exactly 0."""
-    return -(log_probs.exp() * log_probs).sum(-1).mean(-1)
 
 
 def explained_variance(values: NDArray[np.float32], returns: NDArray[np.float32]) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qecforge.contracts import Environment
 from qecforge.errors import CheckpointError
 from qecforge.learning.restoring import restored_array, restored_int, restored_number, restored_parts
+from qecforge.learning.restoring_torch import check_networks, restored_optimizer
 
 __all__ = ["Restored", "checked_state"]
 
@@ -20,7 +21,6 @@ _NAMES = (
     "step", "networks", "policy", "optimizer", "generators", "observations", "mask", "running_return",
     "running_length", "recent_return", "metrics", "calibration", "extra_loss",
 )  # fmt: skip
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def checked_state(
     found = restored_parts(state, _NAMES, "ppo")
     members, space = env.num_envs, env.single_observation_space
     dtype, shape = np.dtype(space.dtype), tuple(space.shape or ())
-    _check_networks(found["networks"], networks)
+    check_networks(found["networks"], networks, "ppo: networks")
     if not isinstance(found["generators"], list) or len(found["generators"]) != agents:
         raise CheckpointError(f"ppo: generators: expected a list of {agents}: restore the checkpoint anew")
     metrics = restored_parts(found["metrics"], (), "ppo: metrics")
@@ -71,7 +71,7 @@ def checked_state(
         raise CheckpointError(f"ppo: recent_return: expected a list of {agents} numbers: restore the checkpoint anew")
     return Restored(
         step=restored_int(found["step"], "ppo: step", high=last_step),
-        optimizer=_optimizer_state(found["optimizer"], optimizer),
+        optimizer=restored_optimizer(found["optimizer"], optimizer, "ppo: optimizer"),
         observations=_observations(found["observations"], space, members),
         mask=_mask(found["mask"], env),
         running_return=restored_array(found["running_return"], np.float64, (members,), "ppo: running_return"),
@@ -80,33 +80,6 @@ def checked_state(
         metrics={str(name): restored_number(each, f"ppo: metrics: {name}", nan=True) for name, each in metrics.items()},
         calibration=calibration,
     )
-
-
-def _check_networks(state: object, networks: torch.nn.Module) -> None:
-    own = networks.state_dict()
-    given = restored_parts(state, tuple(own), "ppo: networks")
-    learned = {name for name, _ in networks.named_parameters()}
-    for name, tensor in own.items():
-        array = tensor.detach().cpu().numpy()
-        restored_array(given[name], array.dtype, array.shape, f"ppo: networks: {name}", nan=name not in learned)
-
-
-def _optimizer_state(state: object, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Compiled optimizers compare no shapes: one that differs would be read past its end."""
-    what = "ppo: optimizer"
-    moments = restored_parts(restored_parts(state, ("state",), what)["state"], (), what)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for number, of_one in moments.items():
-        place = restored_int(number, f"{what}: parameter", high=len(parameters) - 1)
-        given = restored_parts(of_one, ("step", *_MOMENTS), f"{what}: parameter {place}")
-        array = parameters[place].detach().cpu().numpy()
-        restored_array(given["step"], np.float32, (), f"{what}: step", low=0)
-        for name in _MOMENTS:
-            low = 0.0 if name == "exp_avg_sq" else None
-            restored_array(given[name], array.dtype, array.shape, f"{what}: {name} of parameter {place}", low=low)
-    if moments and len(moments) != len(parameters):
-        raise CheckpointError(f"{what}: moments of {len(moments)} of {len(parameters)} parameters: restore it anew")
-    return {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
 
 
 def _observations(value: object, space: gymnasium.Space[Any], members: int) -> NDArray[Any]:

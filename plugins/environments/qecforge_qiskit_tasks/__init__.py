@@ -19,9 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
 
+from qecforge.errors import ConfigurationError
+
 if TYPE_CHECKING:
+    from qecforge.contracts import Reward
     from qecforge.hookspecs import EnvironmentSpec
     from qecforge_qiskit_tasks.completions import program_of
+    from qecforge_qiskit_tasks.config import QiskitTasksConfig
+    from qecforge_qiskit_tasks.environment import QiskitTasks, judge_all, outcome_of
     from qecforge_qiskit_tasks.judging import COMPONENTS, JudgeConfig, JudgedCompletion, TaskJudge
     from qecforge_qiskit_tasks.tasks import Task, load_tasks
 
@@ -29,9 +34,13 @@ __all__ = [
     "COMPONENTS",
     "JudgeConfig",
     "JudgedCompletion",
+    "QiskitTasks",
+    "QiskitTasksConfig",
     "Task",
     "TaskJudge",
+    "judge_all",
     "load_tasks",
+    "outcome_of",
     "program_of",
     "qecforge_cli",
     "qecforge_environments",
@@ -41,6 +50,8 @@ _HOME = {
     **dict.fromkeys(["COMPONENTS", "JudgeConfig", "JudgedCompletion", "TaskJudge"], "judging"),
     **dict.fromkeys(["Task", "load_tasks"], "tasks"),
     "program_of": "completions",
+    "QiskitTasksConfig": "config",
+    **dict.fromkeys(["QiskitTasks", "judge_all", "outcome_of"], "environment"),
 }
 hookimpl = HookimplMarker("qecforge")
 """As in `qecforge.hookspecs`, which a fork server that imports this package need not have."""
@@ -49,7 +60,37 @@ hookimpl = HookimplMarker("qecforge")
 @hookimpl
 def qecforge_environments() -> Sequence[EnvironmentSpec]:
     """The environment of this plugin."""
-    return []
+    from qecforge.contracts import COMPLETIONS
+    from qecforge.hookspecs import EnvironmentSpec
+    from qecforge_qiskit_tasks.config import QiskitTasksConfig
+
+    return [
+        EnvironmentSpec(
+            name="qiskit_tasks",
+            summary="Tasks for models that write Qiskit, judged by tests in a sandbox",
+            config=QiskitTasksConfig,
+            make=_make,
+            actions="text",
+            shows=COMPLETIONS,
+            native_reward=True,
+            pin=_pin,
+        )
+    ]
+
+
+def _make(config: QiskitTasksConfig, *, num_envs: int, seed: int, reward: Reward | None) -> QiskitTasks:
+    from qecforge_qiskit_tasks.environment import QiskitTasks
+
+    return QiskitTasks(config, num_envs=num_envs, reward=reward)
+
+
+def _pin(config: QiskitTasksConfig) -> QiskitTasksConfig:
+    from qecforge_qiskit_tasks.environment import pin_tasks
+
+    try:
+        return pin_tasks(config)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
 
 
 @hookimpl

@@ -13,8 +13,15 @@ QISKIT = (
     *("qiskit.transpiler.preset_passmanagers", "qiskit.transpiler.passes.synthesis.hls_plugins"),
     *("qiskit.circuit._add_control", "qiskit.converters", "qecforge_qiskit_tasks.checks.circuits"),
 )
-FULL = ("qiskit_aer", "qiskit_aer.noise", "qiskit_aer.primitives", "scipy", "scipy.sparse", "matplotlib.figure")
-CODES = ("stim", "qecforge.codes", "qecforge_qiskit_tasks.checks.qec")
+FULL = (
+    *("qiskit_aer", "qiskit_aer.noise", "qiskit_aer.primitives", "scipy", "scipy.sparse", "matplotlib.pyplot"),
+    "qiskit_ibm_runtime.fake_provider",
+)
+"""Those of them that are installed."""
+CODES = (
+    *("stim", "qecforge.codes", "qecforge_qiskit_tasks.checks.qec", "qecforge_qiskit_tasks.checks.qec_codes"),
+    *("qecforge_qiskit_tasks.checks.qec_circuits", "qecforge_qiskit_tasks.checks.qec_memory"),
+)
 WARM = (
     "qiskit.transpiler.preset_passmanagers.plugin:PassManagerStagePluginManager",
     "qiskit.transpiler.passes.synthesis.plugin:HighLevelSynthesisPluginManager",
@@ -62,7 +69,7 @@ def sandbox_config(cells: int | None = None, profile: str = Profile.BUBBLEWRAP) 
         cells=cells,
         tiers=tiers(),
         types=TYPES,
-        hidden=(str(SHIPPED),) if chosen is Profile.BUBBLEWRAP else (),
+        hidden=(str(SHIPPED),) if chosen is Profile.BUBBLEWRAP and SHIPPED.is_dir() else (),
         environment=ENVIRONMENT,
         profile=chosen,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qiskit.circuit import ParameterExpression, QuantumCircuit
+from qiskit.circuit import Instruction, ParameterExpression, QuantumCircuit
 from qiskit.converters import circuit_to_dag, dag_to_circuit
 from qiskit.dagcircuit import DAGCircuit
 from qiskit.primitives import BitArray
@@ -46,6 +46,18 @@ def _rebuild_pauli(flat: Any) -> Pauli:
     return found[0]
 
 
+def _flatten_operation(value: Instruction) -> Any:
+    circuit = QuantumCircuit(value.num_qubits, value.num_clbits)
+    circuit.append(value, range(value.num_qubits), range(value.num_clbits))
+    return flatten_circuit(circuit)
+
+
+def _rebuild_operation(flat: Any) -> Any:
+    circuit = rebuild_circuit(flat)
+    need(len(circuit.data) == 1, "no single operation")
+    return circuit.data[0].operation
+
+
 def _is(kind: type) -> Any:
     return lambda value: isinstance(value, kind)
 
@@ -61,6 +73,7 @@ CODEC_TYPES = [
     CodecType("qiskit.pauli_list", _is(PauliList), states.flatten_pauli, states.rebuild_pauli),
     CodecType("qiskit.counts", _is(Counts), lambda value: {**value}, states.rebuild_counts),
     CodecType("qiskit.bit_array", _is(BitArray), states.flatten_bits, states.rebuild_bits),
+    CodecType("qiskit.operation", _is(Instruction), _flatten_operation, _rebuild_operation),
     CodecType("qiskit.parameter", _is(ParameterExpression), _flatten_expression, _rebuild_expression),
     CodecType(
         "qiskit.dag",

@@ -21,7 +21,8 @@ FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*$", re.MULTILINE)
 TOP = re.compile(r"(from\s+[\w.]+\s+import\b|import\s+\w|def\s+\w|async\s+def\s|class\s+\w|@\w)")
 STATEMENT = re.compile(
     r"(from|import|def|async|class|if|elif|else|for|while|with|try|except|finally|return|raise|assert|pass|print|del|"
-    r"global|nonlocal|yield|await|lambda|not|break|continue)\b(?!\s+(the|a|an|this|is|it|of)\b)"
+    r"global|nonlocal|yield|await|lambda|not|break|continue)\b"
+    r"(?!\s+(?:the|a|an|this|is|it|of)\s+(?!if\b|or\b|and\b|in\b|is\b|not\b|for\b|else\b)[A-Za-z])"
     r"|[A-Za-z_][\w.]*\s*(\[[^\n]*\]\s*)?([-+*/|&^%@]|//|\*\*|>>|<<)?=(?!=)|[A-Za-z_][\w.]*\s*(:[^\n=]*)?=(?!=)"
     r"|[A-Za-z_][\w.]*\s*[(\[]|[)\]}#@\"']|[A-Za-z_]\w*\s*,\s*[A-Za-z_][\w, ]*=(?!=)"
 )
@@ -108,6 +109,8 @@ def _without_prose(code: str) -> str:
     start = next((i for i, line in enumerate(lines) if TOP.match(line)), None)
     if start is None:
         return code if any(STATEMENT.match(line.strip()) for line in lines if line.strip()) else ""
+    while start and (not lines[start - 1].strip() or STATEMENT.match(lines[start - 1])):
+        start -= 1
     return "\n".join(_until_prose(lines[start:]))
 
 

@@ -11,13 +11,16 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from qecforge.errors import ConfigurationError, did_you_mean
 from qecforge.sandbox import Limits, Outcome, Profile, Program, Sandbox, TestResult, Verdict
 from qecforge_qiskit_tasks.cells import sandbox_config
 from qecforge_qiskit_tasks.completions import LARGEST, PromptKind, program_of
 from qecforge_qiskit_tasks.tasks.task import Task
+from qecforge_qiskit_tasks.transcripts import Transcript, Transcripts, asked_of, key_of
 
 __all__ = ["COMPONENTS", "JudgeConfig", "JudgedCompletion", "TaskJudge"]
 
@@ -42,6 +45,8 @@ class JudgeConfig:
         in_process: Whether tasks that say `in_process` may be judged; their verdicts can be forged.
         limits: Limits of every program; None for the task's own.
         judge_limits: Of the tests.
+        transcripts: File of what was run before, which is not run again; None for none.
+        read_transcripts: False runs everything anew; it is filed all the same (`--no-cache`).
         compare: Whether `gates` and `depth` are wanted: the reference is run once for each task then.
     """
 
@@ -52,7 +57,15 @@ class JudgeConfig:
     in_process: bool = True
     limits: Limits | None = None
     judge_limits: Limits = field(default_factory=lambda: Limits(cpu_seconds=60.0))
+    transcripts: str | Path | None = None
+    read_transcripts: bool = True
     compare: bool = True
+
+    def __post_init__(self) -> None:
+        if self.prompt not in ("standard", "hard"):
+            raise ConfigurationError(f"prompt: got {self.prompt!r}, expected standard or hard")
+        if self.profile not in list(Profile):
+            raise ConfigurationError(f"profile: got {self.profile!r}, expected {' or '.join(Profile)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +109,13 @@ class JudgedCompletion:
         return sum(each.status == "passed" for each in self.tests) / len(self.tests) if self.tests else 0.0
 
 
+@dataclass(frozen=True)
+class _Ran:
+    key: str
+    outcome: Outcome
+    cached: bool
+
+
 class TaskJudge:
     """Judges completions of tasks in a sandbox; `with`, or `close`, ends its processes.
 
@@ -108,6 +128,16 @@ class TaskJudge:
         if len(self.tasks) != len(tasks):
             raise ConfigurationError("tasks: an id is there twice; rename one of the two")
         self._sandbox: Sandbox | None = None
+        self._known_sums: dict[str, Mapping[str, float]] = {}
+        where = self.config.transcripts
+        self._transcripts = None if where is None else Transcripts(where)
+        if not self.config.in_process:
+            for task in tasks:
+                if task.in_process:
+                    raise ConfigurationError(
+                        f"task {task.id} is tested in the program's own process, where a verdict can be forged; leave "
+                        "it out, or allow it with `in_process`"
+                    )
 
     def __enter__(self) -> TaskJudge:
         return self
@@ -156,12 +186,46 @@ class TaskJudge:
                 f"got {len(task_ids)} task ids and {len(sources)} programs, expected one program for each id"
             )
         tasks = [self._task(each) for each in task_ids]
-        pairs = list(zip(tasks, sources, strict=True))
-        outcomes = self._run([self._program(*pair) for pair in pairs])
-        return [self._judged(task, source, outcome) for (task, source), outcome in zip(pairs, outcomes, strict=True)]
+        programs = [self._program(*pair) for pair in zip(tasks, sources, strict=True)]
+        ran = self._run(tasks, programs)
+        sums = self._sums([task for task, each in zip(tasks, ran, strict=True) if each.outcome.notes])
+        return [
+            _judged(task, program, each, sums.get(task.id, {}))
+            for task, program, each in zip(tasks, programs, ran, strict=True)
+        ]
 
-    def _run(self, programs: Sequence[Program]) -> list[Outcome]:
-        return self.sandbox.run(programs)
+    def _run(self, tasks: Sequence[Task], programs: Sequence[Program]) -> list[_Ran]:
+        """Each program once, and none that a transcript knows."""
+        asked = [asked_of(each, task.id, str(self.config.profile)) for task, each in zip(tasks, programs, strict=True)]
+        keys = [_key(each, program) for each, program in zip(asked, programs, strict=True)]
+        known = (
+            self._transcripts.get([*filter(None, keys)]) if self._transcripts and self.config.read_transcripts else {}
+        )
+        waiting: dict[str, int] = {}
+        for i, key in enumerate(keys):
+            if key not in known:
+                waiting.setdefault(key or f"#{i}", i)
+        outcomes = self.sandbox.run([programs[i] for i in waiting.values()]) if waiting else []
+        fresh = dict(zip(waiting, outcomes, strict=True))
+        if self._transcripts:
+            self._transcripts.add(
+                [Transcript(key, tasks[i].id, asked[i], fresh[key]) for key, i in waiting.items() if keys[i]]
+            )
+        return [
+            _Ran(key, known[key], True) if key in known else _Ran(key, fresh[key or f"#{i}"], False)
+            for i, key in enumerate(keys)
+        ]
+
+    def _sums(self, tasks: Sequence[Task]) -> Mapping[str, Mapping[str, float]]:
+        """What the circuits of each task's reference sum up to, asked once."""
+        wanted = list({task.id: task for task in tasks if task.id not in self._known_sums}.values())
+        if not self.config.compare or not wanted:
+            return self._known_sums
+        for task, each in zip(
+            wanted, self._run(wanted, [self._program(task, task.reference) for task in wanted]), strict=True
+        ):
+            self._known_sums[task.id] = each.outcome.notes if each.outcome.passed else {}
+        return self._known_sums
 
     def _program(self, task: Task, source: str) -> Program:
         return Program(
@@ -173,21 +237,6 @@ class TaskJudge:
             in_process=task.in_process,
         )
 
-    def _judged(self, task: Task, source: str, outcome: Outcome) -> JudgedCompletion:
-        return JudgedCompletion(
-            task_id=task.id,
-            program=source if len(source) <= LARGEST else "",
-            verdict=outcome.verdict,
-            detail=outcome.detail,
-            judged=outcome.judged,
-            tests=outcome.tests,
-            components=components_of(task, outcome),
-            output=outcome.output,
-            cpu_seconds=outcome.cpu_seconds,
-            judge_cpu_seconds=outcome.judge_cpu_seconds,
-            memory=outcome.memory,
-        )
-
     def _task(self, task_id: str) -> Task:
         if task_id not in self.tasks:
             hint = did_you_mean(str(task_id), self.tasks) or f" There are {len(self.tasks)}."
@@ -195,8 +244,38 @@ class TaskJudge:
         return self.tasks[task_id]
 
 
-def components_of(task: Task, outcome: Outcome) -> dict[str, float]:
-    """Numbers for the log; the program has a say in those about its own text."""
+def _key(asked: Mapping[str, Any], program: Program) -> str:
+    """Of the transcript; empty where the program is none, and is not kept."""
+    source = program.source
+    try:
+        known = bool(source.strip()) and len(source) <= LARGEST and bool(source.encode())
+    except UnicodeEncodeError:
+        known = False
+    return key_of(asked) if known else ""
+
+
+def _judged(task: Task, program: Program, ran: _Ran, sums: Mapping[str, float]) -> JudgedCompletion:
+    outcome = ran.outcome
+    return JudgedCompletion(
+        task_id=task.id,
+        program=program.source if len(program.source) <= LARGEST else "",
+        verdict=outcome.verdict,
+        detail=outcome.detail,
+        judged=outcome.judged,
+        tests=outcome.tests,
+        components=components_of(task, outcome, sums),
+        key=ran.key,
+        cached=ran.cached,
+        output=outcome.output,
+        cpu_seconds=outcome.cpu_seconds,
+        judge_cpu_seconds=outcome.judge_cpu_seconds,
+        memory=outcome.memory,
+        notes=outcome.notes,
+    )
+
+
+def components_of(task: Task, outcome: Outcome, sums: Mapping[str, float]) -> dict[str, float]:
+    """Numbers for the log; the program has a say in those about its own text. `sums` are the reference's notes."""
     ended = outcome.verdict in (Verdict.INVALID,)
     no_parse = ended or (not outcome.tests and NO_PARSE.match(outcome.detail) is not None)
     no_import = no_parse or (not outcome.tests and NO_IMPORT.match(outcome.detail) is not None)
@@ -208,9 +287,16 @@ def components_of(task: Task, outcome: Outcome) -> dict[str, float]:
         "runs": float(bool(outcome.tests)),
         "tests_passed": outcome.fraction,
         "constraints": len(constraints & passed) / len(constraints) if constraints else float(bool(outcome.tests)),
-        "gates": 0.0,
-        "depth": 0.0,
+        **{name: _compared(outcome.notes, sums, name) for name in ("gates", "depth")},
     }
+
+
+def _compared(ours: Mapping[str, float], reference: Mapping[str, float], name: str) -> float:
+    """How many times fewer the program has than the reference, over as many circuits; 0 where that says nothing."""
+    same = ours.get("circuits", 0.0) == reference.get("circuits", 0.0) > 0
+    if not same:
+        return 0.0
+    return reference[name] / ours[name] if ours[name] else float(reference[name] == 0)
 
 
 def constraints_of(tests: str) -> frozenset[str]:

@@ -6,6 +6,8 @@ codec and then tested. A reply with another number, or one that is no value, end
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import traceback
 import types
 from typing import Any
@@ -40,6 +42,7 @@ class ProgramGone(ProgramError):
 
 def serve(module: types.ModuleType, report: dict[str, Any], codec: Codec, requests: int, replies: int) -> None:
     """In the program's process: say how it was loaded, then answer until the judge has gone."""
+    _flush()
     write_frame(replies, codec.encode([0, "loaded", report]))
     while True:
         try:
@@ -53,7 +56,15 @@ def serve(module: types.ModuleType, report: dict[str, Any], codec: Codec, reques
             kind = "NotAValue" if isinstance(error, CodecError) else type(error).__name__
             message = described(error).removeprefix(f"{type(error).__name__}: ")[:MESSAGE]
             reply = codec.encode([number, "error", [kind[:NAME], message]])
+        _flush()
         write_frame(replies, reply)
+
+
+def _flush() -> None:
+    """What the program printed, as it is ended without warning once the judge has done."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
 
 
 class There:

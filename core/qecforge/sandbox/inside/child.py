@@ -123,7 +123,9 @@ def leave(write: Callable[[], None]) -> None:
 
 
 def codec_of(names: tuple[str, ...], bounds: Any) -> Codec:
-    """The codec with the types that modules list as `CODEC_TYPES`."""
+    """The codec with the types that modules list as `CODEC_TYPES`, observed by those that have `notes`."""
     from importlib import import_module
 
-    return Codec([each for name in names for each in import_module(name).CODEC_TYPES], bounds)
+    modules = [import_module(name) for name in names]
+    observers = [each.notes for each in modules if hasattr(each, "notes")]
+    return Codec([each for module in modules for each in module.CODEC_TYPES], bounds, observers)

@@ -12,7 +12,7 @@ where anything in it is not as described here.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -66,11 +66,22 @@ class Codec:
     Args:
         types: Registered types; the first that matches is taken.
         bounds: For what is decoded and for what is encoded.
+        observers: Each gives named numbers about the values that it has seen rebuilt.
     """
 
-    def __init__(self, types: Iterable[CodecType] = (), bounds: Bounds = Bounds()) -> None:
+    def __init__(
+        self,
+        types: Iterable[CodecType] = (),
+        bounds: Bounds = Bounds(),
+        observers: Iterable[Callable[[], Mapping[str, float]]] = (),
+    ) -> None:
         self.types = {each.name: each for each in types}
         self.bounds = bounds
+        self._observers = tuple(observers)
+
+    def notes(self) -> dict[str, float]:
+        """Named numbers about the values that were rebuilt in this process."""
+        return {name: float(value) for each in self._observers for name, value in each().items()}
 
     def encode(self, value: Any) -> bytes:
         """Raises `CodecError` where a type has no form, values hold themselves, or the bounds are exceeded."""

@@ -35,7 +35,8 @@ def judge(program: There | Here, request: dict[str, Any], codec: Codec) -> dict[
 
     Returns:
         `load`: the program's own report, or None where it is in this process; `tests`: a row each with `name`, `status`
-        (passed, failed, error), `detail` and `cpu`; `calls`: for each `["value", bytes]` or `["error", text]`.
+        (passed, failed, error), `detail` and `cpu`; `calls`: for each `["value", bytes]` or `["error", text]`;
+        `notes`: numbers about the values that the program gave.
     """
     loaded: dict[str, Any] | None = None
     if isinstance(program, There):
@@ -56,6 +57,7 @@ def judge(program: There | Here, request: dict[str, Any], codec: Codec) -> dict[
         "tests": tests,
         "calls": [_answer(program, each, codec) for each in request["calls"]],
         "broken": "",
+        "notes": codec.notes() if isinstance(program, There) else {},
     }
 
 

@@ -1,5 +1,6 @@
 """What tests of tasks may import: checks that raise `AssertionError` with a plain reason.
 
 They run in the judge's process, on values that were rebuilt. `circuits` needs Qiskit alone (and Aer for
-noise), `qec` what is known of stabilizer codes.
+noise), `qec` what is known of stabilizer codes; `qec_codes` has codes to test with, `qec_circuits` is about circuits
+that measure, `qec_memory` about stim's texts.
 """

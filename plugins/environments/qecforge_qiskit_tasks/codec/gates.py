@@ -105,6 +105,8 @@ def _custom(operation: Instruction, parameters: ParameterWriter, circuit: Circui
         values = [parameters.flatten(each) for each in operation.params]
     except TypeError:
         values = []
+    if any(isinstance(each, complex) for each in values):
+        values = []
     kind = "g" if isinstance(operation, Gate) else "n"
     return [
         kind,

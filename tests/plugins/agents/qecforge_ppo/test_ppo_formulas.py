@@ -8,19 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qecforge.learning.perceptrons import entropy_of, masked_log_softmax, sample_actions
 from qecforge.learning.schedules import Schedule, value_at
 from qecforge_ppo.config import PPOConfig
 from qecforge_ppo.losses import (
     clip_gradients,
     clipped_policy_loss,
-    entropy_of,
     explained_variance,
     generalized_advantages,
     normalized,
     reinforce_loss,
     value_loss,
 )
-from qecforge_ppo.networks import masked_log_softmax, sample_actions
 
 
 def column(*values, dtype=np.float32):

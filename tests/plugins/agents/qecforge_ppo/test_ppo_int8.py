@@ -8,12 +8,12 @@ from qecforge.errors import ConfigurationError
 from qecforge.inference.network import read_mlp
 from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp
 from qecforge.inference.quantization.student import StudentPolicy
+from qecforge.learning.perceptrons import masked_log_softmax
 from qecforge.testing.agents import IdentityEnvironment
 from qecforge.testing.contexts import RecordingContext
 from qecforge_ppo import PPOConfig
 from qecforge_ppo.agent import _Training
 from qecforge_ppo.int8 import CALIBRATION_STATES, Int8Actors, calibration_states
-from qecforge_ppo.networks import masked_log_softmax
 
 QUICK = {"num_envs": 16, "horizon": 32, "learning_rate": 3e-3, "device": "cpu", "threads": 1, "actor": "int8"}
 

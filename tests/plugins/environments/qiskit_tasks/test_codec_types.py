@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import AncillaRegister, ClassicalRegister, Parameter, ParameterVector, QuantumRegister, Qubit
-from qiskit.circuit.library import PauliEvolutionGate, QFTGate, efficient_su2
+from qiskit.circuit.library import PauliEvolutionGate, QFTGate, RXGate, StatePreparation, XGate, efficient_su2
 from qiskit.circuit.random import random_circuit
 from qiskit.primitives import BitArray
 from qiskit.providers.fake_provider import GenericBackendV2
@@ -296,3 +296,10 @@ def test_a_circuit_with_anything_in_a_place_is_one_or_refused(key, flat):
 
 def test_cliffords_are_clifford():
     assert isinstance(through(Clifford(QuantumCircuit(2))), Clifford)
+
+
+def test_single_operations_come_back():
+    assert through(XGate()) == XGate()
+    assert through(RXGate(0.3)) == RXGate(0.3)
+    prepared = through(StatePreparation(2, 2))
+    assert np.allclose(np.abs(Operator(prepared).data[:, 0]), [0, 0, 1, 0])

@@ -1,0 +1,46 @@
+"""What a run of `grpo` looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from qecforge.contracts import EPISODE_RETURN, Reading, RunView
+from qecforge.reporting.tables import speed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from qecforge.store import Run, Store
+
+__all__ = ["VIEW"]
+
+
+def _figures(store: Store, run: Run) -> Mapping[str, Figure]:
+    """`losses`: what the updates did, and how many groups there was nothing to learn from."""
+    from qecforge.reporting.curves import Curves, curves_figure
+
+    figure = curves_figure(
+        store,
+        run,
+        [
+            Curves(y="policy loss", metrics={"policy_loss": ""}),
+            Curves(y="KL from the reference, nats", metrics={"kl": ""}, log=True),
+            Curves(y="entropy of the policy, nats", metrics={"entropy": ""}),
+            Curves(y="groups without variance", metrics={"groups_without_variance": ""}),
+            Curves(y="share of steps clipped", metrics={"clip_fraction": ""}),
+        ],
+    )
+    return {} if figure is None else {"losses": figure}
+
+
+VIEW = RunView(
+    readings=(
+        Reading(metric=EPISODE_RETURN, label="episode return"),
+        Reading(metric="groups_without_variance", label="groups without variance"),
+        Reading(metric="time/steps_per_second", label="steps/s", show=speed, words="{} steps/s"),
+    ),
+    unit="steps",
+    figures=_figures,
+)
+"""Return, the share of groups that taught nothing, and speed."""

@@ -1,0 +1,42 @@
+"""`qecforge tasks replay`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qecforge.cli._output import Format, FormatOption, emit, say
+from qecforge.reporting.tables import Column, Table
+
+__all__ = ["register"]
+
+OTHER = 1
+TRANSCRIPTS = Path("transcripts.db")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay")(replay)
+
+
+def replay(
+    key: Annotated[str, typer.Argument(help="Key of a transcript, or how it begins.")],
+    transcripts: Annotated[Path, typer.Option("--transcripts", help="File of transcripts.")] = TRANSCRIPTS,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Run a program that was run before anew, and compare: verdict, tests and versions.
+
+    Exit code 1 where it comes out otherwise."""
+    from qecforge.errors import ConfigurationError
+    from qecforge_qiskit_tasks.replaying import replayed
+
+    if not transcripts.is_file():
+        raise ConfigurationError(f"--transcripts: there is no file {transcripts}; name the one that the report names")
+    rows = replayed(key, transcripts)
+    columns = (Column("what"), Column("before"), Column("now"), Column("same"))
+    emit(Table(columns, [{**row, "same": "yes" if row["same"] else "no"} for row in rows]), form)
+    if not all(row["same"] for row in rows):
+        say("it came out otherwise than before")
+        raise typer.Exit(OTHER)

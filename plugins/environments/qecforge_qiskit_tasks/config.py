@@ -1,0 +1,49 @@
+"""What a manifest may say about the tasks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from qecforge.contracts import PluginConfig
+
+__all__ = ["QiskitTasksConfig"]
+
+
+class QiskitTasksConfig(PluginConfig):
+    """Tasks for models that write Qiskit; pass or fail, by tests in another process than the program."""
+
+    tasks: str = Field(
+        "shipped", min_length=1, description="`shipped`, a file or folder of tasks, or a data set's id on a hub."
+    )
+    tasks_sha256: str | None = Field(
+        None, description="SHA-256 of the tasks; filled in while the manifest is read, refused where they changed."
+    )
+    prompt: Literal["standard", "hard"] = Field(
+        "standard", description="Which prompt is asked: Python to be continued, or prose that names the function."
+    )
+    levels: tuple[Literal["basic", "intermediate", "difficult"], ...] = Field(
+        ("basic", "intermediate", "difficult"), min_length=1, description="Levels of the tasks that are used."
+    )
+    tags: tuple[str, ...] = Field((), description="Only tasks with one of these tags; none for all.")
+    test_share: float = Field(
+        0.2, ge=0, lt=1, description="Share of the tasks in the split `test`, chosen by a hash of their ids."
+    )
+    cells: int | None = Field(None, ge=1, description="Programs at once; null for the cores that may be used.")
+    profile: Literal["bubblewrap", "landlock"] = Field(
+        "bubblewrap", description="Of the sandbox; landlock is weaker, for where containers forbid namespaces."
+    )
+    in_process: bool = Field(
+        False,
+        description="Whether tasks whose tests run in the program's process are taken: such a verdict can be forged.",
+    )
+    transcripts: str | None = Field(
+        None, description="File of what was run before, which is not run again; null for none."
+    )
+
+    @model_validator(mode="after")
+    def _tags_once(self) -> QiskitTasksConfig:
+        if len(set(self.tags)) != len(self.tags):
+            raise ValueError("tags: a tag is there twice; give each once")
+        return self

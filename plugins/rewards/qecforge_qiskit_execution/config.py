@@ -1,0 +1,33 @@
+"""What a manifest may say about the reward."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from qecforge.contracts import PluginConfig
+
+__all__ = ["QiskitExecutionConfig"]
+
+
+class QiskitExecutionConfig(PluginConfig):
+    """Pass or fail, or the fraction of tests that passed."""
+
+    score: Literal["pass", "fraction"] = Field(
+        "pass",
+        description="pass: 1 where every test passed, else 0. fraction: which part of them, as in arXiv 2508.20907.",
+    )
+    prompt: Literal["standard", "hard"] = Field(
+        "standard", description="Which prompt the completions answer; as the environment's."
+    )
+    cells: int | None = Field(None, ge=1, description="Programs at once; null for the cores that may be used.")
+    profile: Literal["bubblewrap", "landlock"] = Field(
+        "bubblewrap", description="Of the sandbox; landlock is weaker, for where containers forbid namespaces."
+    )
+    in_process: bool = Field(
+        False, description="Whether tasks whose tests run in the program's process are scored: it can be forged."
+    )
+    transcripts: str | None = Field(
+        None, description="File of what was run before, which is not run again; null for none."
+    )

@@ -1,0 +1,119 @@
+"""Files of tasks: each form, and each thing that can be wrong with one."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from qecforge.errors import ConfigurationError
+from qecforge_qiskit_tasks import Task, load_tasks
+
+SMALL = Path(__file__).parent / "assets" / "small.yaml"
+TASKS = load_tasks(SMALL)
+ROW = TASKS[1].model_dump(mode="json")
+PUBLIC = {
+    "task_id": "HumanEval/0",
+    "prompt": 'from math import sqrt\n\n\ndef root(x):\n    """The square root."""\n',
+    "canonical_solution": "    return sqrt(x)\n",
+    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n    assert candidate(4) == sqrt(4)\n",
+    "entry_point": "root",
+}
+
+
+def write(path, rows):
+    text = "\n".join(map(json.dumps, rows)) + "\n"
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["tasks.jsonl", "tasks.jsonl.gz"])
+def test_our_lines_are_read(tmp_path, name):
+    path = write(tmp_path / name, [task.model_dump(mode="json") for task in TASKS])
+    assert load_tasks(path) == TASKS
+    assert load_tasks(tmp_path) == TASKS
+
+
+@pytest.mark.parametrize("name", ["HumanEval.jsonl", "HumanEval.jsonl.gz", "set.json"])
+def test_the_public_form_is_read(tmp_path, name):
+    path = tmp_path / name
+    path = write(path, [PUBLIC]) if "jsonl" in name else path
+    if name == "set.json":
+        path.write_text(json.dumps([{**PUBLIC, "difficulty_scale": "basic"}]))
+    (task,) = load_tasks(path)
+    assert task.id == "HumanEval/0"
+    assert task.prompt == PUBLIC["prompt"]
+    assert task.reference == PUBLIC["prompt"] + PUBLIC["canonical_solution"]
+    assert task.tests.startswith("from math import sqrt\n")
+    assert "check(program.root)" in task.tests
+    assert task.level == ("basic" if name == "set.json" else "intermediate")
+
+
+def test_the_hard_variant_asks_in_prose(tmp_path):
+    hard = {**PUBLIC, "prompt": "Write root(x).", "canonical_solution": "def root(x):\n    return x**0.5\n"}
+    (task,) = load_tasks(write(tmp_path / "hard.jsonl", [hard]))
+    assert (task.prompt, task.hard_prompt) == ("", "Write root(x).")
+    assert task.reference == hard["canonical_solution"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{**ROW, "tests": ""}], "tasks.jsonl:1 (small/adds) tests: "),
+        ([{**ROW, "tests": "def other(program):\n    pass\n"}], "a task needs at least one test"),
+        ([ROW, ROW], "the id small/adds is there twice"),
+        ([{"question": 1, "answer": 2}], "an unknown form with the keys question, answer; looked for entry_point"),
+        ([{**PUBLIC, "canonical_solution": None}], "no text under canonical_solution"),
+        ([{"task_id": "a", "test": "b"}], "no prompt, canonical_solution, entry_point; looked for"),
+        ([{**PUBLIC, "test": "assert True"}], "the test has no function `check(candidate)`"),
+        ([{**ROW, "no_such_key": 1}], "no_such_key"),
+        ([{**ROW, "limits": {"cpu_seconds": 0}}], "cpu_seconds: got 0, expected more than 0"),
+        ([{**ROW, "limits": {"seconds": 3}}], "seconds"),
+        ([{**ROW, "prompt": "", "hard_prompt": " "}], "neither `prompt` nor `hard_prompt`"),
+        ([{**ROW, "level": "hard"}], "level"),
+        ([[1, 2]], "got list, expected a task"),
+        ([], "there is no task in it"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path, rows, said):
+    with pytest.raises(ConfigurationError) as refused:
+        load_tasks(write(tmp_path / "tasks.jsonl", rows))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", b'{"id": "\xff"}', "byte 8 is not UTF-8"),
+        ("a.jsonl", b'{"id": "\x00"}', "NUL character"),
+        ("a.jsonl", b"{", "a.jsonl:1: it is no JSON"),
+        ("a.jsonl", b"[" * 100_000, "it is no JSON"),
+        ("a.jsonl.gz", b"nothing packed", "cannot be read"),
+        ("a.yaml", b"tasks: [", "it is no YAML"),
+        ("a.yaml", b"others: []", "looked for a list under the key `tasks`"),
+        ("a.json", b"3", "expected a list of tasks"),
+    ],
+)
+def test_damaged_files_are_one_line(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigurationError) as refused:
+        load_tasks(tmp_path / name)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_without_tasks_and_a_missing_file(tmp_path):
+    with pytest.raises(ConfigurationError, match="no file of tasks is there"):
+        load_tasks(tmp_path)
+    with pytest.raises(ConfigurationError, match="there is no such file"):
+        load_tasks(tmp_path / "missing.jsonl")
+
+
+def test_a_prompt_that_is_not_there_is_refused():
+    task = Task(**{**ROW, "hard_prompt": ""})
+    with pytest.raises(ConfigurationError, match="has no hard prompt; ask for the standard one"):
+        task.asked("hard")
