@@ -2,8 +2,8 @@
 
 A sample of a set of tasks, spread evenly over it: the references. The peer is `python -c` with the program and its
 tests in one process, and imports what they import. Ours is the program in its cell and the tests in another, and,
-without that protection, both in one process in a cell. CPU time is that of all processes that have to do with a program, the
-fork servers' own included: medians over repetitions that take turns.
+without that protection, both in one process in a cell. CPU time is that of all processes that have to do with a
+program, the fork servers' own included: medians over repetitions that take turns.
 
     python benchmarks/sandbox_speed.py --tasks shipped
     python benchmarks/sandbox_speed.py --tasks qiskit_human_eval.json --sample 25
