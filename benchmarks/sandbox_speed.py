@@ -7,6 +7,7 @@ program, the fork servers' own included; wall time is as seen by the caller. Bot
 turns.
 
     python benchmarks/sandbox_speed.py [--quick]
+    python benchmarks/sandbox_speed.py --tasks shipped|FILE [--sample 25]       # see task_speed.py
 """
 
 from __future__ import annotations
@@ -239,7 +240,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few repetitions")
+    parser.add_argument("--tasks", help="programs of these tasks instead: `shipped`, or a file")
+    parser.add_argument("--sample", type=int, default=25, help="how many of them, spread evenly")
     arguments = parser.parse_args()
+    if arguments.tasks:
+        import task_speed
+
+        print(task_speed.summary(task_speed.run(arguments.tasks, arguments.sample)))
+        return
     for each in run(arguments.quick):
         peer = "" if each["peer"] is None else f"{each['peer_name']} {each['peer']:9.1f}   {each['ratio']:6.2f}x"
         aim = (

@@ -13,11 +13,25 @@ from qiskit.circuit import Instruction, ParameterExpression, QuantumCircuit
 from qiskit.converters import circuit_to_dag, dag_to_circuit
 from qiskit.dagcircuit import DAGCircuit
 from qiskit.primitives import BitArray
-from qiskit.quantum_info import Clifford, DensityMatrix, Operator, Pauli, PauliList, SparsePauliOp, Statevector
+from qiskit.quantum_info import (
+    Choi,
+    Clifford,
+    DensityMatrix,
+    Kraus,
+    Operator,
+    Pauli,
+    PauliList,
+    ScalarOp,
+    SparsePauliOp,
+    StabilizerState,
+    Statevector,
+    SuperOp,
+)
 from qiskit.result import Counts
+from qiskit.transpiler import CouplingMap
 
 from qecforge.sandbox.inside.codec import CodecType
-from qecforge_qiskit_tasks.codec import states
+from qecforge_qiskit_tasks.codec import channels, states
 from qecforge_qiskit_tasks.codec.circuits import COUNTED, flatten_circuit, rebuild_circuit
 from qecforge_qiskit_tasks.codec.parameters import ParameterReader, ParameterWriter, need
 
@@ -69,6 +83,14 @@ CODEC_TYPES = [
     CodecType("qiskit.clifford", _is(Clifford), lambda value: value.tableau, states.rebuild_clifford),
     CodecType("qiskit.operator", _is(Operator), states.flatten_operator, states.rebuild_operator),
     CodecType("qiskit.sparse_pauli_op", _is(SparsePauliOp), states.flatten_sum, states.rebuild_sum),
+    CodecType("qiskit.choi", _is(Choi), channels.flatten_channel, channels.rebuild_choi),
+    CodecType("qiskit.superop", _is(SuperOp), channels.flatten_channel, channels.rebuild_superop),
+    CodecType("qiskit.kraus", _is(Kraus), channels.flatten_kraus, channels.rebuild_kraus),
+    CodecType("qiskit.scalar_op", _is(ScalarOp), channels.flatten_scalar, channels.rebuild_scalar),
+    CodecType(
+        "qiskit.stabilizer_state", _is(StabilizerState), channels.flatten_stabilizer, channels.rebuild_stabilizer
+    ),
+    CodecType("qiskit.coupling_map", _is(CouplingMap), channels.flatten_coupling, channels.rebuild_coupling),
     CodecType("qiskit.pauli", _is(Pauli), states.flatten_pauli, _rebuild_pauli),
     CodecType("qiskit.pauli_list", _is(PauliList), states.flatten_pauli, states.rebuild_pauli),
     CodecType("qiskit.counts", _is(Counts), lambda value: {**value}, states.rebuild_counts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,8 @@ def at_most(
     circuit: Any, *, depth: int | None = None, two_qubit_gates: int | None = None, gates: int | None = None
 ) -> None:
     """Bounds on depth, on gates of two or more qubits, and on all gates; barriers never count, and a gate with a
-    definition of its own counts as what it is made of."""
+    definition of its own counts as what it is made of. Every branch counts, and a loop as often as it turns; a `while`
+    has no bound."""
     flat = _flat(is_circuit(circuit))
     counted = [each for each in flat.data if each.operation.name != "barrier"]
     several = sum(len(each.qubits) >= 2 for each in counted)
@@ -103,11 +105,18 @@ def fits_target(circuit: Any, target: Any) -> None:
     assert target.num_qubits is None or circuit.num_qubits <= target.num_qubits, (
         f"the circuit has {circuit.num_qubits} qubits, the target {target.num_qubits}"
     )
+    _fits(circuit, range(circuit.num_qubits), target)
+
+
+def _fits(circuit: QuantumCircuit, places: Sequence[int], target: Any) -> None:
+    """What is in branches and loops as well."""
     for each in circuit.data:
         name = each.operation.name
         if name == "barrier":
             continue
-        qubits = tuple(circuit.find_bit(bit).index for bit in each.qubits)
+        qubits = tuple(places[circuit.find_bit(bit).index] for bit in each.qubits)
+        for block in getattr(each.operation, "blocks", ()):
+            _fits(block, qubits, target)
         assert target.instruction_supported(name, qubits), f"the target has no {name} on qubits {list(qubits)}"
 
 
@@ -142,7 +151,10 @@ def fidelity_under_noise(circuit: Any, backend: Any, expected: Any, *, at_least:
     bare = circuit.remove_final_measurements(inplace=False)
     bare.save_density_matrix()
     simulator = AerSimulator.from_backend(backend, method="density_matrix")
-    noisy = simulator.run(bare, shots=1).result()
+    try:
+        noisy = simulator.run(bare, shots=1).result()
+    except Exception as error:
+        raise AssertionError(f"it cannot be simulated: {str(error)[:200]}") from None
     assert noisy.success, f"it cannot be simulated: {str(noisy.status)[:200]}"
     wanted = _state(expected)
     found = _own_qubits(noisy.data(0)["density_matrix"], circuit, wanted.num_qubits)
@@ -205,9 +217,14 @@ def _matrix(value: Any) -> Any:
 
 def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
     """With gates that are none of Qiskit's standard ones replaced by their definitions."""
+    from qecforge_qiskit_tasks.codec.control_flow import inlined
     from qecforge_qiskit_tasks.codec.gates import CLASSES
 
     for _ in range(12):
+        try:
+            circuit = inlined(circuit, endless=False)
+        except ValueError as error:
+            raise AssertionError(f"the circuit cannot be counted: {error}") from None
         own = {
             each.operation.name
             for each in circuit.data

@@ -1,16 +1,18 @@
 """Circuits in flat form: registers, a table of operations, and one array of which of them acts where.
 
-What is not carried: metadata, annotations, variables, stretches, and control flow, which is refused.
+What is not carried: metadata, annotations, variables and stretches.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from qiskit.circuit import AncillaRegister, ClassicalRegister, Clbit, QuantumCircuit, QuantumRegister, Qubit
 from qiskit.transpiler.layout import Layout, TranspileLayout
 
+from qecforge_qiskit_tasks.codec import control_flow
 from qecforge_qiskit_tasks.codec.gates import MOST_BITS, flatten_operation, rebuild_operation
 from qecforge_qiskit_tasks.codec.parameters import ParameterReader, ParameterWriter, need, text
 
@@ -48,9 +50,7 @@ def _flatten(circuit: QuantumCircuit, parameters: ParameterWriter, depth: int) -
         if key not in known:
             known[key] = len(operations)
             kept.append(operation)
-            operations.append(
-                flatten_operation(operation, parameters, lambda inner: _flatten(inner, parameters, depth + 1))
-            )
+            operations.append(_flatten_operation(operation, circuit, parameters, depth))
         steps.append(known[key])
         steps += [qubits[bit] for bit in instruction.qubits]
         steps += [clbits[bit] for bit in instruction.clbits]
@@ -68,6 +68,23 @@ def _flatten(circuit: QuantumCircuit, parameters: ParameterWriter, depth: int) -
         "steps": np.array(steps, np.int32),
         "layout": None if depth or circuit.layout is None else _flatten_layout(circuit),
     }
+
+
+def _flatten_operation(operation: Any, circuit: QuantumCircuit, parameters: ParameterWriter, depth: int) -> list[Any]:
+    def inside(inner: QuantumCircuit) -> dict[str, Any]:
+        return _flatten(inner, parameters, depth + 1)
+
+    def body(inner: QuantumCircuit) -> list[Any]:
+        outer = ({bit: i for i, bit in enumerate(bits)} for bits in (circuit.qubits, circuit.clbits))
+        own = (inner.qubits, inner.clbits)
+        return [
+            inside(inner),
+            *([known.get(bit) for bit in bits] for known, bits in zip(outer, own, strict=True)),
+        ]
+
+    if control_flow.is_control_flow(operation):
+        return control_flow.flatten_control_flow(operation, circuit, parameters, body)
+    return flatten_operation(operation, parameters, inside)
 
 
 def _key(operation: Any) -> Any:
@@ -97,11 +114,15 @@ def rebuild_circuit(flat: Any) -> QuantumCircuit:
         {name: value for name, value in flat.items() if name != "parameters"}
     )
     COUNTED["circuits"] += 1
-    gates = [each for each in circuit.data if each.operation.name != "barrier"]
+    counted = control_flow.inlined(circuit)
+    gates = [each for each in counted.data if each.operation.name != "barrier"]
     COUNTED["gates"] += len(gates)
     COUNTED["two_qubit_gates"] += sum(len(each.qubits) == 2 for each in gates)
-    COUNTED["depth"] += circuit.depth()
+    COUNTED["depth"] += counted.depth()
     return circuit
+
+
+Bare = Callable[[dict[str, Any]], QuantumCircuit]
 
 
 class _Rebuilding:
@@ -115,25 +136,42 @@ class _Rebuilding:
     def circuit(self, flat: Any) -> QuantumCircuit:
         return self._circuit(flat)[0]
 
-    def _definition(self, flat: Any) -> QuantumCircuit:
+    def _definition(self, flat: Any, bare: Bare | None = None) -> QuantumCircuit:
         self.depth += 1
         need(self.depth <= DEEPEST, f"definitions are deeper than {DEEPEST}")
         try:
-            circuit, self.size = self._circuit(flat)
+            circuit, self.size = self._circuit(flat, bare)
         finally:
             self.depth -= 1
         return circuit
 
-    def _circuit(self, flat: Any) -> tuple[QuantumCircuit, int]:
+    def _operation(self, row: Any, circuit: QuantumCircuit) -> Any:
+        """Sets `size`."""
+        self.size = 1
+        need(type(row) is list and bool(row) and type(row[0]) is str, "no operation")
+        if row[0] not in control_flow.KINDS:
+            return rebuild_operation(row, self.parameters, self._definition)
+        sizes: list[int] = []
+
+        def body(flat: Any) -> QuantumCircuit:
+            need(type(flat) is list and len(flat) == 3, "no body")
+            made = self._definition(flat[0], lambda bits: _bare_body(bits, circuit, flat[1], flat[2]))
+            sizes.append(self.size)
+            return made
+
+        operation, times = control_flow.rebuild_control_flow(row, circuit, self.parameters, body)
+        self.size = max(1, times) * max(1, sum(sizes))
+        return operation
+
+    def _circuit(self, flat: Any, bare: Bare | None = None) -> tuple[QuantumCircuit, int]:
         need(type(flat) is dict and set(flat) == KEYS, "no circuit")
-        circuit = _bare(flat)
+        circuit = (bare or _bare)(flat)
         circuit.global_phase = self.parameters.real(flat["phase"])
         rows = flat["operations"]
         need(type(rows) is list, "no operations")
         operations: list[tuple[Any, int]] = []
         for row in rows:
-            self.size = 1
-            made = rebuild_operation(row, self.parameters, self._definition)
+            made = self._operation(row, circuit)
             operations.append((made, max(1, self.size)))
         size = _append(circuit, operations, flat["steps"])
         if flat["layout"] is not None:
@@ -157,6 +195,36 @@ def _bare(flat: dict[str, Any]) -> QuantumCircuit:
     for quantum, number in ((True, bits[0]), (False, bits[1])):
         mine = [row for row in registers if (row[0] != "c") == quantum]
         _add_bits(circuit, mine, number, quantum)
+    return circuit
+
+
+def _bare_body(flat: dict[str, Any], around: QuantumCircuit, *places: Any) -> QuantumCircuit:
+    """As `_bare`, with bits and registers of the circuit around where they are said to be its own."""
+    alone = _bare(flat)
+    circuit = QuantumCircuit(name=alone.name)
+    for own, outer, where in zip((alone.qubits, alone.clbits), (around.qubits, around.clbits), places, strict=True):
+        need(type(where) is list and len(where) == len(own), "no places of a body's bits")
+        known = [each for each in where if each is not None]
+        need(all(type(each) is int and 0 <= each < len(outer) for each in known), "a bit that the circuit has not")
+        need(len(set(known)) == len(known), "a bit twice in a body")
+        if not known:
+            circuit.add_bits(own)
+        else:
+            fresh = type(outer[0])
+            circuit.add_bits([fresh() if each is None else outer[each] for each in where])
+    theirs = [*around.qregs, *around.cregs]
+    for register in (*alone.qregs, *alone.cregs):
+        own_bits, bits = (
+            (alone.qubits, circuit.qubits) if isinstance(register, QuantumRegister) else (alone.clbits, circuit.clbits)
+        )
+        at = {bit: i for i, bit in enumerate(own_bits)}
+        mine = [bits[at[bit]] for bit in register]
+        if mine == list(register):
+            circuit.add_register(register)
+            continue
+        same = (each for each in theirs if each.name == register.name and list(each) == mine)
+        kind = QuantumRegister if isinstance(register, QuantumRegister) else ClassicalRegister
+        circuit.add_register(next(same, None) or kind(name=register.name, bits=mine))
     return circuit
 
 

@@ -25,6 +25,7 @@ from qiskit.circuit import (
     Gate,
     Instruction,
     QuantumCircuit,
+    Store,
 )
 from qiskit.circuit.annotated_operation import ControlModifier, InverseModifier, PowerModifier
 from qiskit.circuit.library import Initialize, StatePreparation, UnitaryGate
@@ -67,8 +68,8 @@ def flatten_operation(operation: Any, parameters: ParameterWriter, circuit: Circ
         return ["k", operation.tableau]
     if isinstance(operation, AnnotatedOperation):
         return ["a", flatten_operation(operation.base_op, parameters, circuit), _modifiers(operation)]
-    if isinstance(operation, ControlFlowOp) or not isinstance(operation, Instruction):
-        raise TypeError(f"a circuit with {operation.name} has no form here: conditionals and loops are refused")
+    if isinstance(operation, (ControlFlowOp, Store)) or not isinstance(operation, Instruction):
+        raise TypeError(f"a circuit with {operation.name} has no form here")
     return _custom(operation, parameters, circuit)
 
 

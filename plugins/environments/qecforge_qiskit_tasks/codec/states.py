@@ -16,11 +16,14 @@ from qiskit.result import Counts
 from qecforge_qiskit_tasks.codec.parameters import need
 
 __all__ = [
+    "dimension",
     "flatten_bits",
     "flatten_operator",
     "flatten_pauli",
     "flatten_state",
     "flatten_sum",
+    "numbers",
+    "pair",
     "rebuild_bits",
     "rebuild_clifford",
     "rebuild_counts",
@@ -44,16 +47,16 @@ def flatten_state(state: Statevector | DensityMatrix) -> list[Any]:
 
 def rebuild_statevector(flat: Any) -> Statevector:
     """From `[dimensions, (D,) complex128]`."""
-    dims, values = _pair(flat)
-    length = _dimension(dims)
-    return Statevector(_numbers(values, (length,)), dims=tuple(dims))
+    dims, values = pair(flat)
+    length = dimension(dims)
+    return Statevector(numbers(values, (length,)), dims=tuple(dims))
 
 
 def rebuild_density(flat: Any) -> DensityMatrix:
     """From `[dimensions, (D, D) complex128]`."""
-    dims, values = _pair(flat)
-    length = _dimension(dims)
-    return DensityMatrix(_numbers(values, (length, length)), dims=tuple(dims))
+    dims, values = pair(flat)
+    length = dimension(dims)
+    return DensityMatrix(numbers(values, (length, length)), dims=tuple(dims))
 
 
 def flatten_operator(operator: Operator) -> list[Any]:
@@ -63,10 +66,10 @@ def flatten_operator(operator: Operator) -> list[Any]:
 
 def rebuild_operator(flat: Any) -> Operator:
     """From `[[input dimensions, output dimensions], matrix]`."""
-    dims, values = _pair(flat)
-    entered, left = _pair(dims)
-    shape = (_dimension(left), _dimension(entered))
-    return Operator(_numbers(values, shape), input_dims=tuple(entered), output_dims=tuple(left))
+    dims, values = pair(flat)
+    entered, left = pair(dims)
+    shape = (dimension(left), dimension(entered))
+    return Operator(numbers(values, shape), input_dims=tuple(entered), output_dims=tuple(left))
 
 
 def flatten_sum(operator: SparsePauliOp) -> list[Any]:
@@ -78,12 +81,12 @@ def flatten_sum(operator: SparsePauliOp) -> list[Any]:
 
 def rebuild_sum(flat: Any) -> SparsePauliOp:
     """From `[labels, coefficients]`."""
-    labels, values = _pair(flat)
+    labels, values = pair(flat)
     need(type(labels) is list and 0 < len(labels) <= MOST_TERMS, "no terms")
     need(all(type(each) is str and len(each) == len(labels[0]) for each in labels), "terms of several lengths")
     need(0 < len(labels[0]) <= MOST_QUBITS, "no number of qubits")
     need(all(re.fullmatch("[IXYZ]+", each) is not None for each in labels), "no label of a Pauli operator")
-    return SparsePauliOp(labels, _numbers(values, (len(labels),)))
+    return SparsePauliOp(labels, numbers(values, (len(labels),)))
 
 
 def flatten_pauli(value: Pauli | PauliList) -> list[str]:
@@ -123,7 +126,7 @@ def flatten_bits(bits: BitArray) -> list[Any]:
 
 def rebuild_bits(flat: Any) -> BitArray:
     """From `[number of bits, (..., shots, bytes) uint8]`."""
-    number, values = _pair(flat)
+    number, values = pair(flat)
     need(type(number) is int and 0 < number <= MOST_QUBITS, "no number of bits")
     need(type(values) is np.ndarray and values.dtype == np.uint8 and 2 <= values.ndim <= 10, "no array of bits")
     need(values.shape[-1] == -(-number // 8), "an array of another number of bits")
@@ -131,12 +134,14 @@ def rebuild_bits(flat: Any) -> BitArray:
     return BitArray(values, number)
 
 
-def _pair(flat: Any) -> tuple[Any, Any]:
+def pair(flat: Any) -> tuple[Any, Any]:
+    """Both of a list of two; raises `ValueError` for anything else."""
     need(type(flat) is list and len(flat) == 2, "no pair")
     return flat[0], flat[1]
 
 
-def _dimension(dims: Any) -> int:
+def dimension(dims: Any) -> int:
+    """The product of a list of dimensions; raises `ValueError` for anything else, or where it is too large."""
     need(type(dims) is list and 0 < len(dims) <= MOST_DIMENSIONS, "no dimensions")
     need(all(type(each) is int and 0 < each <= LONGEST for each in dims), "no dimensions")
     length = math.prod(dims)
@@ -144,7 +149,8 @@ def _dimension(dims: Any) -> int:
     return int(length)
 
 
-def _numbers(values: Any, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+def numbers(values: Any, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Finite complex numbers of this shape; raises `ValueError` for anything else."""
     need(type(values) is np.ndarray and values.dtype == np.complex128, "no complex numbers")
     need(values.shape == tuple(shape), f"numbers of shape {getattr(values, 'shape', None)}, expected {tuple(shape)}")
     need(bool(np.isfinite(values).all()), "numbers that are not finite")
