@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qecforge.errors import ConfigurationError
-from qecforge.evaluation.error_rates._paired_kernels import sums_over_faults
+from qecforge.evaluation.error_rates._paired_kernels import draw_faults
 
 if TYPE_CHECKING:
     import stim
@@ -47,7 +48,8 @@ class MatchedModels:
         """
         if not models:
             raise ConfigurationError("models: got none, expected one error model for each control")
-        found = [_probabilities(model) for model in models]
+        read = {id(model): _probabilities(model) for model in {id(model): model for model in models}.values()}
+        found = [read[id(model)] for model in models]
         first = found[0]
         for number, (each, model) in enumerate(zip(found, models, strict=True)):
             for kind in ("num_detectors", "num_observables"):
@@ -72,17 +74,6 @@ class MatchedModels:
         """The model with the most faults in a shot; the first of equals."""
         return int(self.probabilities.sum(axis=1).argmax())
 
-    def error_model(self, probabilities: FloatArray) -> stim.DetectorErrorModel:
-        """The error model with (F,) other probabilities, mechanisms in the order of `effects`."""
-        import stim
-
-        lines = [f"error({p!r}) {effect}" for p, effect in zip(probabilities.tolist(), self.effects, strict=True)]
-        if self.num_detectors:
-            lines.append(f"detector D{self.num_detectors - 1}")
-        if self.num_observables:
-            lines.append(f"logical_observable L{self.num_observables - 1}")
-        return stim.DetectorErrorModel("\n".join(lines))
-
 
 class FaultDraws:
     """Faults drawn from some distributions in equal parts, and what they weigh under each model.
@@ -104,35 +95,46 @@ class FaultDraws:
     def __init__(self, matched: MatchedModels, drawn: FloatArray) -> None:
         self.matched, self.drawn = matched, drawn
         self._off, self._on = _log_ratios(np.concatenate([matched.probabilities, drawn[1:]]), drawn[0], matched.effects)
-        self._models = [matched.error_model(each) for each in drawn]
+        flipped = [_bits(effect, matched.num_detectors) for effect in matched.effects]
+        self._first = np.cumsum([0, *map(len, flipped)], dtype=np.int64)
+        self._targets = np.array([bit for bits in flipped for bit in bits], dtype=np.int64)
+        self._width = -(-matched.num_detectors // 8), -(-matched.num_observables // 8)
 
     def sample(
-        self, distribution: int, shots: int, seed: int
+        self, distribution: int, shots: int, seed: int | Sequence[int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], FloatArray]:
         """Shots from one of the distributions.
 
         Args:
             distribution: 0..A-1.
             shots: S.
-            seed: 0..2^63. The same seed brings the same shots on one kind of machine.
+            seed: As numpy takes it. The same seed brings the same shots.
 
         Returns:
             (S, ceil(D/8)) uint8 detection events and (S, ceil(L/8)) uint8 flips, bits from the lowest; (S, K) float64
             weights, finite.
         """
-        sampler = self._models[distribution].compile_sampler(seed=seed)
-        events, flips, faults = sampler.sample(shots, bit_packed=True, return_errors=True)
-        return events, flips, self._weights(faults)
+        rng = np.random.default_rng(seed)
+        p = np.ascontiguousarray(self.drawn[distribution])
+        bits, sums = draw_faults(rng, shots, p, self._first, self._targets, sum(self._width), self._on.T)
+        events, flips = np.hsplit(bits, [self._width[0]])
+        return np.ascontiguousarray(events), np.ascontiguousarray(flips), self.weights(sums)
 
-    def _weights(self, faults: NDArray[np.uint8]) -> FloatArray:
+    def weights(self, sums: FloatArray) -> FloatArray:
+        """(S, K) weights; `sums`: (S, K + A - 1), over the faults that happened, of what each adds (`terms`)."""
         count = len(self.matched.probabilities)
-        logs = self._off + sums_over_faults(faults, self._on.T)
-        mixed = np.zeros((len(faults), 1))
+        logs = self._off + sums
+        mixed = np.zeros((len(sums), 1))
         others = logs[:, count:]
         if others.shape[1]:
             mixed = np.logaddexp.reduce(np.hstack([mixed, others]), axis=1, keepdims=True) - np.log(len(self.drawn))
         weights: FloatArray = np.exp(np.minimum(logs[:, :count] - mixed, _LARGEST_LOG))
         return weights
+
+    @property
+    def terms(self) -> FloatArray:
+        """(F, K + A - 1) float64: what each fault adds to the logarithm of a weight, models first."""
+        return self._on.T
 
 
 def effective_share(
@@ -215,14 +217,27 @@ def _probabilities(model: stim.DetectorErrorModel) -> dict[str, float]:
     exactly 0 that are written out are kept."""
     found: dict[str, float] = {}
     for instruction in model.flattened():
-        if instruction.type != "error":
-            continue
-        flipped: set[tuple[bool, int]] = set()
-        for target in instruction.targets_copy():
-            if not target.is_separator():
-                flipped ^= {(target.is_logical_observable_id(), target.val)}
-        if flipped:
-            effect = " ".join(f"{'L' if logical else 'D'}{number}" for logical, number in sorted(flipped))
-            p, before = instruction.args_copy()[0], found.get(effect, 0.0)
-            found[effect] = before * (1 - p) + p * (1 - before)
+        if instruction.type == "error":
+            text = str(instruction)
+            effect = _effect(text[text.rindex(")") + 1 :])
+            if effect:
+                p, before = instruction.args_copy()[0], found.get(effect, 0.0)
+                found[effect] = before * (1 - p) + p * (1 - before)
     return found
+
+
+@lru_cache(maxsize=2**17)
+def _effect(targets: str) -> str:
+    """Stim's text of what is flipped, decomposition and repeated targets resolved; detectors first, ascending."""
+    flipped: set[tuple[bool, int]] = set()
+    for target in targets.split():
+        if target != "^":
+            flipped ^= {(target[0] == "L", int(target[1:]))}
+    return " ".join(f"{'L' if logical else 'D'}{number}" for logical, number in sorted(flipped))
+
+
+@lru_cache(maxsize=2**17)
+def _bits(effect: str, num_detectors: int) -> tuple[int, ...]:
+    """Where a shot keeps what is flipped: detectors, then observables from the next whole byte on."""
+    observables = 8 * -(-num_detectors // 8)
+    return tuple(observables * (target[0] == "L") + int(target[1:]) for target in effect.split())

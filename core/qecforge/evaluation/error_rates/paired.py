@@ -46,7 +46,7 @@ def paired_error_rates(
     shots: int,
     seed: int,
     at: int | stim.DetectorErrorModel | None = None,
-    anchors: int = 0,
+    anchors: int | None = 0,
     scale: float = 1.0,
 ) -> PairedRates:
     """Logical error rates of K error models with the same mechanisms, from the same shots.
@@ -55,16 +55,18 @@ def paired_error_rates(
         models: K detector error models of one circuit; their probabilities differ.
         decoder: A name of `make_decoder`, compiled for the model drawn from; or a compiled decoder; or one for each
             model, each distinct one of which decodes all shots. Anything with `decode_shots_bit_packed`.
-        shots: Shots to draw, 1 or more, rounded up to as many from each distribution that is drawn from.
-        seed: 0..2^62. The same seed and shots bring the same result on one kind of machine. Results of different seeds
-            are independent, and add up.
+        shots: Shots to draw from each distribution that is drawn from, 1 or more; there is one where `anchors` is 0.
+        seed: 0 or more. The same seed and shots bring the same result. Results of different seeds are independent, and
+            add up.
         at: The model to draw from: one of `models` by its number, or another with the same mechanisms. None: the
             noisiest, so that weights are small.
         anchors: 0: all shots are from `at`. A: also from A distributions on the way to each other model, itself the
             last, even in the logarithm of the odds, as many shots from each (of equal ones, only one). For models so
-            far apart that the shots of one say little about another.
+            far apart that the shots of one say little about another. None: 0 where at least 0.3 of the shots are
+            effective for each model, else 1, with which no rate is less certain than from shots of its own.
         scale: Faults are drawn so many times as likely as in `at` (at most 1/2), and weighed back: for rare errors,
             2 to 3. It does not help where many faults happen in every shot.
+
 
     Returns:
         Rates, covariance, effective sample size.
@@ -75,30 +77,31 @@ def paired_error_rates(
         DecoderError: An unknown decoder, or one that does not take the model.
         MissingDependency: The decoder's package is not installed.
     """
-    for name, value, least in (("shots", shots, 1), ("anchors", anchors, 0), ("seed", seed, 0)):
+    for name, value, least in (("shots", shots, 1), ("anchors", anchors or 0, 0), ("seed", seed, 0)):
         if value < least:
             raise ConfigurationError(f"{name}: {value} is too few: give {least} or more")
     if not 1.0 <= scale < float("inf"):
         raise ConfigurationError(f"scale: got {scale:g}, expected 1 or more: 2 to 3 for rare errors")
     matched, centre = matched_at(models, at)
-    drawn = _distributions(matched, centre, anchors)
-    if scale > 1:
-        drawn = np.where(drawn < _MOST, np.minimum(scale * drawn, _MOST), drawn)
+    drawn = _made_likelier(_distributions(matched, centre, anchors or 0), scale)
     instead = "give a smaller scale" if scale > 1 else "compare fewer models" if anchors else "set anchors to 1 or more"
     if len(drawn) == 1:
-        _check(predicted_share(matched, drawn[0]), instead)
+        predicted = predicted_share(matched, drawn[0])
+        if anchors is not None:
+            _check(predicted, instead)
+        elif predicted.min() < LEAST_EFFECTIVE:
+            drawn = _made_likelier(_distributions(matched, centre, 1), scale)
     draws = FaultDraws(matched, drawn)
     count = len(matched.probabilities)
     decoders = _decoders(decoder, _model_drawn_from(models, matched, at), count)
     total = _Sums(len(drawn), count)
-    share = -(-shots // len(drawn))
-    for chunk, start in enumerate(range(0, share, _CHUNK)):
+    for chunk, start in enumerate(range(0, shots, _CHUNK)):
         for a in range(len(drawn)):
-            own = int(np.random.SeedSequence((seed, chunk, a)).generate_state(1, np.uint64)[0]) >> 1
-            events, flips, weights = draws.sample(a, min(_CHUNK, share - start), own)
+            events, flips, weights = draws.sample(a, min(_CHUNK, shots - start), (seed, chunk, a))
             total.add(a, weights, _failing(decoders, events, flips))
     found = total.rates()
-    _check(found.effective, instead)
+    if anchors:
+        _check(found.effective, instead)
     return found
 
 
@@ -151,6 +154,10 @@ def _distributions(matched: MatchedModels, centre: FloatArray, anchors: int) -> 
         if not any(np.allclose(each, other, rtol=1e-9, atol=0) for other in found):
             found.append(each)
     return np.array(found)
+
+
+def _made_likelier(drawn: FloatArray, scale: float) -> FloatArray:
+    return np.where(drawn < _MOST, np.minimum(scale * drawn, _MOST), drawn) if scale > 1 else drawn
 
 
 def _check(effective: FloatArray, instead: str) -> None:

@@ -80,9 +80,38 @@ def test_weights_are_ratios_of_probabilities():
     p, q = matched.probabilities[1], matched.probabilities[0]
     draws = FaultDraws(matched, matched.probabilities[:1])
     happened = np.random.default_rng(0).integers(0, 2, (50, len(p)), dtype=np.uint8)
-    weights = draws._weights(np.packbits(happened, axis=1, bitorder="little"))
+    weights = draws.weights(happened @ draws.terms)
     expected = np.where(happened, p / q, (1 - p) / (1 - q)).prod(axis=1)
     assert weights == pytest.approx(np.stack([np.ones(50), expected], axis=1), rel=1e-12)
+
+
+def test_shots_are_those_of_stim():
+    """Means and pairs of detection events and flips; what each fault weighs is that of the fault that was drawn."""
+    model = surface(0.02, 3)
+    matched = MatchedModels.of([model, surface(0.01, 3)])
+    draws = FaultDraws(matched, matched.probabilities[:1])
+    events, flips, weights = draws.sample(0, SHOTS, 7)
+    theirs = model.compile_sampler(seed=7).sample(SHOTS, bit_packed=True)
+    ours, theirs = (
+        np.unpackbits(np.hstack(each), axis=1, bitorder="little").astype(float)
+        for each in ((events, flips), (theirs[0], theirs[1]))
+    )
+    assert ours.shape == theirs.shape
+    spread = np.sqrt(np.maximum(theirs.T @ theirs, 1) * 2) / SHOTS
+    assert np.abs((ours.T @ ours - theirs.T @ theirs) / SHOTS / spread).max() < 5
+    assert weights.mean(axis=0) == pytest.approx([1, 1], abs=0.03)
+    less = surface(0.01, 3).compile_sampler(seed=7).sample(SHOTS, bit_packed=True)[0]
+    rare = np.unpackbits(less, axis=1, bitorder="little").mean()
+    weighed = np.average(np.unpackbits(events, axis=1, bitorder="little").mean(axis=1), weights=weights[:, 1])
+    assert weighed == pytest.approx(rare, rel=0.03)
+
+
+def test_certain_and_impossible_faults():
+    model = stim.DetectorErrorModel("error(1) D0\nerror(0) D1\nerror(1e-300) D2\nerror(0.5) D9 L1")
+    events, flips, _ = FaultDraws(matched := MatchedModels.of([model]), matched.probabilities).sample(0, 1000, 0)
+    assert (events[:, 0] == 1).all()
+    assert (events[:, 1] == flips[:, 0]).all()
+    assert set(flips[:, 0].tolist()) == {0, 2}
 
 
 @pytest.mark.parametrize("anchors", [1, 2])
@@ -90,7 +119,8 @@ def test_weights_of_a_mixture_are_those_of_the_balance_heuristic(anchors):
     matched = MatchedModels.of([repetition(0.1), repetition(0.02)])
     drawn = np.array([matched.probabilities[0], *[matched.probabilities[1] * (1 + a) for a in range(anchors)]])
     happened = np.random.default_rng(1).integers(0, 2, (50, drawn.shape[1]), dtype=np.uint8)
-    weights = FaultDraws(matched, drawn)._weights(np.packbits(happened, axis=1, bitorder="little"))
+    draws = FaultDraws(matched, drawn)
+    weights = draws.weights(happened @ draws.terms)
 
     def probability(p):
         return np.where(happened, p, 1 - p).prod(axis=1)
@@ -161,9 +191,13 @@ def test_too_few_effective_shots_are_refused_and_anchors_mend_it():
         paired_error_rates(models, decoder, shots=1000, seed=0)
     found = paired_error_rates(models, decoder, shots=SHOTS, seed=0, anchors=2)
     assert found.effective.min() > 0.3
-    assert found.shots == -(-SHOTS // 3) * 3
+    assert found.shots == 3 * SHOTS
     independent = sampled(models[1], decoder, SHOTS, seed=4)
     assert abs(found.rates[1] - independent) < 4 * math.sqrt(found.covariance[1, 1] + independent / SHOTS)
+    automatic = paired_error_rates(models, decoder, shots=2000, seed=0, anchors=None)
+    assert np.array_equal(automatic.rates, paired_error_rates(models, decoder, shots=2000, seed=0, anchors=1).rates)
+    near = paired_error_rates([models[0]] * 2, decoder, shots=2000, seed=0, anchors=None)
+    assert (near.shots, near.log_ratio_error(1)) == (2000, 0)
     with pytest.raises(ConfigurationError, match="give a smaller scale"):
         paired_error_rates(models[:1], decoder, shots=1000, seed=0, scale=3)
 
