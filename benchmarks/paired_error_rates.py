@@ -1,9 +1,9 @@
 """Error rates from the same shots: variance per CPU second beside independent sampling of each error model.
 
-Ours: `qecforge.evaluation.paired_error_rates`. Peer: stim's sampler of each circuit, and the same decoder. Both measure,
-at equal shots, how much lower the logical error rate is with every fault a tenth less likely; what is compared is
-1 / (variance of the logarithm of the ratio x CPU seconds), sampling and decoding together. The last row measures one
-rare rate with faults drawn twice as likely as they are, beside plain shots.
+Ours: `qecforge.evaluation.paired_error_rates`. Peer: stim's sampler of each circuit, and the same decoder. Both
+measure, at equal shots, how much lower the logical error rate is with every fault a tenth less likely; what is
+compared is 1 / (variance of the logarithm of the ratio x CPU seconds), sampling and decoding together. The last row
+measures one rare rate with faults drawn twice as likely as they are, beside plain shots.
 
     python benchmarks/paired_error_rates.py [--quick]
 """

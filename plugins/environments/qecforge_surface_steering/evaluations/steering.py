@@ -1,7 +1,7 @@
 """What steering was worth: the run's control beside a fixed and the optimal one, in the same drift.
 
 Detection rates, distances and the response to steps are exact. Logical error rates of all policies of an epoch are
-estimated from the same shots, weighed by how likely their faults are under each. Everything is a function of the environment's
+estimated from the same shots, weighed by how likely their faults are under each. All is a function of the environment's
 seed, the policy and the configuration.
 
 Source: arXiv 2511.08493, figures 3(a), 4 and 5.
