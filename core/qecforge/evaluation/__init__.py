@@ -18,7 +18,10 @@ from qecforge.evaluation.policies.config import DecisionFidelityConfig, ReturnsC
 
 if TYPE_CHECKING:
     from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
+    from qecforge.evaluation.error_rates.fault_draws import effective_share
     from qecforge.evaluation.error_rates.measure import PlannedTask, measure_error_rates, plan_error_rates
+    from qecforge.evaluation.error_rates.paired import paired_error_rates
+    from qecforge.evaluation.error_rates.paired_rates import PairedRates
     from qecforge.evaluation.policies.fidelity import (
         DecisionFidelity,
         MarginBucket,
@@ -49,6 +52,7 @@ __all__ = [
     "Interval",
     "LogicalErrorRateConfig",
     "MarginBucket",
+    "PairedRates",
     "PlannedTask",
     "ReturnsConfig",
     "SearchConfig",
@@ -61,11 +65,13 @@ __all__ = [
     "decision_fidelity",
     "detectable_difference",
     "difference_interval",
+    "effective_share",
     "fit_slope",
     "kendall_tau",
     "likelihood_interval",
     "mean_interval",
     "measure_error_rates",
+    "paired_error_rates",
     "plan_error_rates",
     "policy_logits",
     "wilson_interval",
@@ -82,6 +88,9 @@ _LAZY = {
         "kendall_tau",
         "policy_logits",
     ),
+    "error_rates.fault_draws": ("effective_share",),
+    "error_rates.paired": ("paired_error_rates",),
+    "error_rates.paired_rates": ("PairedRates",),
     "error_rates.measure": ("PlannedTask", "measure_error_rates", "plan_error_rates"),
     "statistics": (
         "Interval",

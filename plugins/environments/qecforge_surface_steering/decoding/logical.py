@@ -96,15 +96,19 @@ class LogicalShots:
 
 
 class LogicalDecoder:
-    """Decoders of all circuits, made for one belief about the gates. Made by `LogicalMemory.decoder`."""
+    """Decoders of all circuits, made for one belief about the gates. Made by `LogicalMemory.decoder`.
+
+    Attributes:
+        predictors: One for each circuit.
+    """
 
     def __init__(self, predictors: Sequence[Predictor]) -> None:
-        self._predictors = tuple(predictors)
+        self.predictors = tuple(predictors)
 
     def count(self, shots: LogicalShots) -> LogicalCounts:
         """Decode shots of the circuits that this decoder was made for. The same shots bring the same counts."""
         errors = 0
-        for predictor, events, observables in zip(self._predictors, shots.events, shots.observables, strict=True):
+        for predictor, events, observables in zip(self.predictors, shots.events, shots.observables, strict=True):
             predicted = predictor.decode_shots_bit_packed(bit_packed_detection_event_data=events)
             errors += int(np.count_nonzero((predicted != observables).any(axis=1)))
         return LogicalCounts(sum(len(events) for events in shots.events), errors, shots.rounds)

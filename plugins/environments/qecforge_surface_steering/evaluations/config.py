@@ -23,7 +23,12 @@ class SteeringEvaluationConfig(PluginConfig):
         ge=0,
         description="Epochs at which logical error rates are measured, spread evenly over the run; 0: none.",
     )
-    shots: int = Field(default=2000, ge=1, description="Shots of each logical error rate, all bases together.")
+    shots: int = Field(
+        default=2000,
+        ge=1,
+        description="Shots of an epoch, all bases together, from which the logical error rates of all policies are "
+        "estimated; where policies are too far apart for that, as many of each.",
+    )
     decoder: DecoderName = Field(
         default="auto", description="auto: pymatching where faults are graph-like, else as in logical_error_rate."
     )
@@ -75,7 +80,10 @@ class GradientRelationConfig(PluginConfig):
         description="Half the distance over which a slope is measured: root mean square, in exploration scales.",
     )
     shots: int = Field(
-        default=20_000, ge=1, description="Shots at each of the two points of a direction, all bases together."
+        default=20_000,
+        ge=1,
+        description="Shots of each direction, all bases together: drawn in the middle and weighed for either end; "
+        "where the ends are too far from it for that, as many of each.",
     )
     decoder: DecoderName = Field(
         default="auto", description="auto: pymatching where faults are graph-like, else as in logical_error_rate."

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from qecforge.contracts import Environment, EvaluationContext, Policy
 from qecforge.errors import ConfigurationError
-from qecforge_surface_steering.decoding.logical import LogicalCounts, LogicalMemory
+from qecforge.evaluation import PairedRates
+from qecforge_surface_steering.decoding.logical import LogicalMemory
+from qecforge_surface_steering.decoding.paired import compare_logical
 from qecforge_surface_steering.decoding.priors import nominal_errors
 from qecforge_surface_steering.evaluations.config import GradientRelationConfig
 from qecforge_surface_steering.evaluations.steering import steered_device
 
 __all__ = ["evaluate_gradient_relation"]
+
+FloatArray = NDArray[np.float64]
 
 
 def evaluate_gradient_relation(
@@ -26,8 +30,9 @@ def evaluate_gradient_relation(
     """Central differences where control starts, at epoch 0; the policy does not matter.
 
     Records, at the step of a direction's number, `gradient_relation/dlog_rate` (exact), `gradient_relation/dlog_ler`
-    (sampled, per cycle) and `gradient_relation/dlog_ler_error`, its standard deviation, all per exploration scale; and
-    at step 0 `gradient_relation/ler` and `gradient_relation/rate` in the middle.
+    (per cycle, both ends from the same shots, drawn in the middle) and `gradient_relation/dlog_ler_error`, its standard
+    deviation, all per exploration scale; and at step 0 `gradient_relation/ler` and `gradient_relation/rate` in the
+    middle.
 
     Raises:
         ConfigurationError: Another environment, a circuit without logical observable, or no logical error among the
@@ -42,35 +47,38 @@ def evaluate_gradient_relation(
     memory = LogicalMemory(device.circuits, rounds=device.config.rounds, decoder=config.decoder, reference=nominal)
     decoder = memory.decoder(nominal if config.prior == "nominal" else device.gate_errors(centre, 0))
 
-    def measure(x: NDArray[np.float64], *place: int) -> tuple[float, LogicalCounts]:
-        """Exact detection rate and logical errors with parameters `x`."""
+    def rate(x: FloatArray) -> float:
+        """Exact mean detection rate with parameters `x`."""
+        return float(device.true_rates(x, 0).mean())
+
+    def measure(*points: FloatArray, place: tuple[int, int]) -> PairedRates:
+        """Logical error rates per cycle with parameters at some points."""
         own = int(np.random.SeedSequence((seed, 0x62AD, *place)).generate_state(1, np.uint64)[0]) >> 2
-        counts = decoder.count(memory.sample(device.gate_errors(x, 0), shots=config.shots, seed=own))
-        if not counts.errors:
+        found = compare_logical(
+            memory,
+            [device.gate_errors(x, 0) for x in points],
+            [decoder] * len(points),
+            shots=config.shots,
+            seed=own,
+            at=device.gate_errors(centre, 0),
+        )
+        if not found.rates.all():
             raise ConfigurationError(
-                f"evaluation.gradient_relation.shots: no logical error among {counts.shots}, expected enough to see "
+                f"evaluation.gradient_relation.shots: no logical error among {found.shots}, expected enough to see "
                 "how their rate changes: give more"
             )
-        return float(device.true_rates(x, 0).mean()), counts
+        return found.per_round(memory.rounds)
 
-    rate, counts = measure(centre, 0, 0)
-    context.record("gradient_relation/rate", 0, rate)
-    context.record("gradient_relation/ler", 0, counts.per_cycle)
+    context.record("gradient_relation/rate", 0, rate(centre))
+    context.record("gradient_relation/ler", 0, float(measure(centre, place=(0, 0)).rates[0]))
     rng = np.random.default_rng((seed, 0x62AD))
+    width = 2 * config.step
     for number in range(config.directions):
         direction = rng.standard_normal(len(centre))
         step = config.step * scale * direction / np.sqrt(np.mean(direction**2))
-        (high_rate, high), (low_rate, low) = measure(centre + step, number, 1), measure(centre - step, number, 2)
-        width = 2 * config.step
-        error = math.hypot(_log_error(high), _log_error(low)) / width
-        context.record("gradient_relation/dlog_rate", number, math.log(high_rate / low_rate) / width)
-        context.record("gradient_relation/dlog_ler", number, math.log(high.per_cycle / low.per_cycle) / width)
-        context.record("gradient_relation/dlog_ler_error", number, error)
+        high, low = centre + step, centre - step
+        found = measure(high, low, place=(number, 1))
+        context.record("gradient_relation/dlog_rate", number, math.log(rate(high) / rate(low)) / width)
+        context.record("gradient_relation/dlog_ler", number, math.log(found.rates[0] / found.rates[1]) / width)
+        context.record("gradient_relation/dlog_ler_error", number, found.log_ratio_error(0, 1) / width)
         context.progress(number + 1, config.directions)
-
-
-def _log_error(counts: LogicalCounts) -> float:
-    """Standard deviation of the logarithm of the LER per cycle, by that of P and the derivative of either."""
-    p = min(counts.per_shot, 0.5 - 0.5 / counts.shots)
-    slope = math.pow(1 - 2 * p, 1 / counts.rounds - 1) / counts.rounds
-    return slope * math.sqrt(p * (1 - p) / counts.shots) / counts.per_cycle

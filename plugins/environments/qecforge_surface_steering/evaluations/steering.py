@@ -1,7 +1,8 @@
 """What steering was worth: the run's control beside a fixed and the optimal one, in the same drift.
 
-Detection rates, distances and the response to steps are exact. Logical error rates are sampled, with the same seed for
-all policies of an epoch. Everything is a function of the environment's seed, the policy and the configuration.
+Detection rates, distances and the response to steps are exact. Logical error rates of all policies of an epoch are
+estimated from the same shots, weighed by how likely their faults are under each. All is a function of the environment's
+seed, the policy and the configuration.
 
 Source: arXiv 2511.08493, figures 3(a), 4 and 5.
 """
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from qecforge.contracts import Environment, EvaluationContext, Policy
 from qecforge.errors import ConfigurationError
+from qecforge.evaluation import PairedRates
 from qecforge.parameters import GaussianParameters, ParameterTrajectory
-from qecforge_surface_steering.decoding.logical import LogicalCounts, LogicalDecoder, LogicalMemory, LogicalShots
+from qecforge_surface_steering.decoding.logical import LogicalDecoder, LogicalMemory
+from qecforge_surface_steering.decoding.paired import compare_logical, equivalent_counts
 from qecforge_surface_steering.decoding.priors import GateErrorInference, nominal_errors
 from qecforge_surface_steering.device.drift import Step
 from qecforge_surface_steering.environment import SurfaceSteering
@@ -42,7 +45,10 @@ def evaluate_steering(
     optimum, in exploration scales; both at each snapshot of the policy's trajectory.
     `steering/POLICY/total`: mean exact rate over all epochs from `settle` on, at the last; steered control moves
     linearly between snapshots.
-    `steering/POLICY/PRIOR/ler`, `errors`, `shots`: logical error rate per cycle, and what was counted.
+    `steering/POLICY/PRIOR/ler`, `errors`, `shots`: logical error rate per cycle, and the counts of independent shots
+    that would be as certain; `effective`: effective sample size as a share of the shots.
+    `steering/POLICY/PRIOR/reduction`, `reduction_low`, `reduction_high`: how much lower it is, relatively, than that of
+    the first policy with the first prior, and its 95 % interval; where both have failing shots.
     `steering/response/I`: how far control has followed profile I, a step, at each snapshot from the step on: 0 where it
     was before, 1 at the new optimum. Parameters that other profiles move too are left out.
     `steering/trace/PARAMETER/mean`, `optimum`: of some drifting parameters, at each snapshot.
@@ -196,20 +202,24 @@ def _record_traces(course: _Course, count: int, context: EvaluationContext) -> N
 def _record_logical_errors(course: _Course, config: SteeringEvaluationConfig, context: EvaluationContext) -> None:
     bench = _Bench(course, config)
     epochs = _spread(course.epochs, config.ler_epochs)
+    cases = [(n, p) for n in config.policies for p in config.priors if (n, p) != ("optimal", "learned")]
+    if not cases:
+        return
     for number, epoch in enumerate(epochs, 1):
-        counted: dict[tuple[bytes, PriorName], LogicalCounts] = {}
-        for name in config.policies:
-            errors = course.gate_errors(name, epoch)
-            for prior in config.priors:
-                if name == "optimal" and prior == "learned":
-                    continue
-                key = (errors.tobytes(), prior)
-                if key not in counted:
-                    counted[key] = bench.measure(errors, prior, epoch)
-                counts, metric = counted[key], f"steering/{name}/{prior}"
-                context.record(f"{metric}/ler", epoch, counts.per_cycle)
-                context.record(f"{metric}/errors", epoch, counts.errors)
-                context.record(f"{metric}/shots", epoch, counts.shots)
+        per_shot = bench.measure(cases, epoch)
+        per_cycle = per_shot.per_round(course.env.config.rounds)
+        for case, (name, prior) in enumerate(cases):
+            metric = f"steering/{name}/{prior}"
+            errors, shots = equivalent_counts(per_shot, case, config.shots)
+            context.record(f"{metric}/ler", epoch, float(per_cycle.rates[case]))
+            context.record(f"{metric}/errors", epoch, errors)
+            context.record(f"{metric}/shots", epoch, shots)
+            context.record(f"{metric}/effective", epoch, float(per_shot.effective[case]))
+            if case and per_shot.rates[case] > 0 and per_shot.rates[0] > 0:
+                lower = per_cycle.reduction(case)
+                context.record(f"{metric}/reduction", epoch, lower.estimate)
+                context.record(f"{metric}/reduction_low", epoch, lower.low)
+                context.record(f"{metric}/reduction_high", epoch, lower.high)
         context.progress(number, len(epochs))
 
 
@@ -230,19 +240,23 @@ class _Bench:
             env.circuits, rounds=env.config.rounds, decoder=config.decoder, reference=self._nominal
         )
         self._decoders: dict[bytes, LogicalDecoder] = {}
-        self._shots: tuple[bytes, int, LogicalShots] | None = None
 
     @cached_property
     def _inference(self) -> GateErrorInference:
         return GateErrorInference(self._course.env.circuits, self._nominal, spread=self._config.prior_spread)
 
-    def measure(self, errors: FloatArray, prior: PriorName, epoch: int) -> LogicalCounts:
-        """A device of (G,) gate errors, decoded with a prior. The same shots for all priors."""
-        key = errors.tobytes()
-        if self._shots is None or self._shots[:2] != (key, epoch):
-            seed = self._course.seed(epoch, _SHOTS)
-            self._shots = (key, epoch, self._memory.sample(errors, shots=self._config.shots, seed=seed))
-        return self._decoder(self._belief(errors, prior, epoch)).count(self._shots[2])
+    def measure(self, cases: Sequence[tuple[ControlName, PriorName]], epoch: int) -> PairedRates:
+        """Of each policy, decoded with a prior, at an epoch: rates per shot, all from the same shots."""
+        errors = [self._course.gate_errors(name, epoch) for name, _ in cases]
+        beliefs: dict[tuple[bytes, PriorName], FloatArray] = {}
+        for each, (_, prior) in zip(errors, cases, strict=True):
+            if (key := (each.tobytes(), prior)) not in beliefs:
+                beliefs[key] = self._belief(each, prior, epoch)
+        decoders = [
+            self._decoder(beliefs[each.tobytes(), prior]) for each, (_, prior) in zip(errors, cases, strict=True)
+        ]
+        seed = self._course.seed(epoch, _SHOTS)
+        return compare_logical(self._memory, errors, decoders, shots=self._config.shots, seed=seed)
 
     def _belief(self, errors: FloatArray, prior: PriorName, epoch: int) -> FloatArray:
         if prior == "nominal":

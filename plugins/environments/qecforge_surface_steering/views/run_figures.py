@@ -177,7 +177,7 @@ def _together(store: Records, run: Run, path: str, names: Sequence[str]) -> list
 
 
 def _point(epoch: float, rate: float, errors: float, shots: float, rounds: int) -> Point:
-    interval = wilson_interval(int(errors), int(shots))
+    interval = wilson_interval(round(errors), round(shots))
     return Point(float(epoch), float(rate), _per_cycle(interval.low, rounds), _per_cycle(interval.high, rounds))
 
 

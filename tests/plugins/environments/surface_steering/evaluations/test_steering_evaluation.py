@@ -150,16 +150,23 @@ def test_logical_error_rates_are_those_of_circuits_and_decoders_made_by_hand():
             assert list(record[f"{path}/ler"]) == [0, 15, 40]
             for epoch in (0, 15, 40):
                 errors, shots = record[f"{path}/errors"][epoch], record[f"{path}/shots"][epoch]
-                assert shots == 20_000
-                assert record[f"{path}/ler"][epoch] == per_cycle(errors / shots, 4)
+                assert shots > 0.3 * 20_000
+                assert record[f"{path}/ler"][epoch] == pytest.approx(per_cycle(errors / shots, 4), rel=1e-9)
+                assert 0.3 < record[f"{path}/effective"][epoch] <= 1.0001
                 x = {"fixed": env.initial_parameters, "steered": means[epoch], "optimal": env.optimum(epoch)}[name]
                 device = env.gate_errors(x, epoch)
                 belief = nominal if prior == "nominal" else device
                 again = memory.decoder(belief).count(memory.sample(device, shots=40_000, seed=123)).interval(0.9999)
-                here = LogicalCounts(20_000, int(errors), 4).interval(0.9999)
+                here = LogicalCounts(round(shots), round(errors), 4).interval(0.9999)
                 assert here.low < again.high
                 assert again.low < here.high
-    assert record["steering/fixed/nominal/errors"][15] > record["steering/optimal/nominal/errors"][15] * 1.2
+    assert record["steering/fixed/nominal/ler"][15] > record["steering/optimal/nominal/ler"][15] * 1.2
+    path = "steering/optimal/nominal/reduction"
+    low, lower, high = (record[f"{path}{end}"][15] for end in ("_low", "", "_high"))
+    fixed, optimal = (record[f"steering/{name}/nominal/ler"][15] for name in ("fixed", "optimal"))
+    assert lower == pytest.approx(1 - optimal / fixed)
+    assert low < lower < high < low + 0.15
+    assert "steering/fixed/nominal/reduction" not in record
 
 
 def test_everything_repeats_and_another_seed_does_not():
@@ -172,7 +179,8 @@ def test_everything_repeats_and_another_seed_does_not():
     other = once(1)
     changed = {name for name in first if other[name] != first[name]}
     assert "steering/fixed/nominal/errors" in changed
-    assert all(name.endswith(("/errors", "/ler")) for name in changed)
+    counted = ("/errors", "/shots", "/ler", "/effective", "/reduction", "/reduction_low", "/reduction_high")
+    assert all(name.endswith(counted) for name in changed)
     assert first["steering/fixed/nominal/errors"] != other["steering/fixed/nominal/errors"]
 
 
@@ -237,7 +245,7 @@ def test_the_gradient_relation_of_a_single_gate_is_known(prior):
         sign = math.copysign(1, record["gradient_relation/dlog_rate"][number] * slope)
         error = record["gradient_relation/dlog_ler_error"][number]
         variance = sum((1 - 2 / 3 * q) / (2 / 3 * q) / 40_000 for q in p[:2])
-        assert error == pytest.approx(math.sqrt(variance) / 0.8, rel=0.05)
+        assert 0 < error < 0.1 * math.sqrt(variance) / 0.8
         assert abs(record["gradient_relation/dlog_ler"][number] - sign * slope) < 5 * error
 
 
@@ -279,7 +287,7 @@ def test_matching_is_refused_where_faults_are_no_edges():
     with pytest.raises(DecoderError, match="pymatching"):
         evaluate_gradient_relation(env, following(env), GradientRelationConfig(decoder="pymatching"), Recorder())
     record = evaluated(env, following(env), ler_epochs=1, shots=200, policies=["optimal"])
-    assert record["steering/optimal/nominal/shots"] == {0: 200}
+    assert record["steering/optimal/nominal/shots"][0] == pytest.approx(200, rel=0.1)
 
 
 def test_a_circuit_without_observable_has_no_logical_error_rate():
@@ -330,7 +338,7 @@ def test_a_manifest_names_them_and_the_store_keeps_what_they_record(tmp_path):
         (run,) = store.runs()
         assert store.metrics(run.id, "steering/steered/rate").step.tolist() == [0, 3, 6, 9, 12]
         assert store.metrics(run.id, "steering/fixed/nominal/ler").step.tolist() == [0, 6, 12]
-        assert store.metrics(run.id, "steering/optimal/nominal/shots").value.tolist() == [200.0] * 3
+        assert store.metrics(run.id, "steering/optimal/nominal/shots").value == pytest.approx(200, rel=0.1)
         assert store.metrics(run.id, "gradient_relation/dlog_ler").step.tolist() == [0, 1, 2]
         fixed = store.metrics(run.id, "steering/fixed/total")
         assert fixed.value[0] == pytest.approx(store.metrics(run.id, "steering/optimal/total").value[0], rel=1e-12)
