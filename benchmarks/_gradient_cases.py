@@ -20,7 +20,7 @@ from qecforge_td3 import TD3Config
 from qecforge_td3.agent import _Training
 from qecforge_td3.networks import Networks
 
-__all__ = ["AGENTS", "RANDOM", "Batch", "Case", "agent_case", "random_case"]
+__all__ = ["AGENTS", "RANDOM", "Batch", "Case", "agent_case", "random_case", "sampled"]
 
 OBSERVATIONS, ACTIONS = 376, 17
 """Humanoid-v4's, for random inputs: the paper's networks."""
@@ -77,12 +77,16 @@ def random_case(scale: float, seed: int) -> Case:
         actor.pre_2.weight[: config.circuit_inputs] *= scale
 
     def draw(rows: int, rng: np.random.Generator) -> Batch:
-        s = torch.from_numpy(rng.standard_normal((rows, OBSERVATIONS), dtype=np.float32))
-        with torch.no_grad():
-            explored = actor.explore(s, rng)
-        return Batch(s, explored.q_in, explored.q_out)
+        return sampled(networks, torch.from_numpy(rng.standard_normal((rows, OBSERVATIONS), dtype=np.float32)), rng)
 
     return Case(networks, draw, {})
+
+
+@torch.no_grad()
+def sampled(networks: Networks, s: Tensor, rng: np.random.Generator) -> Batch:
+    """The pairs that the actor makes of observations as it is now."""
+    explored = networks.actor.explore(s, rng)
+    return Batch(s, explored.q_in, explored.q_out)
 
 
 def agent_case(name: str, seed: int, *, starts: int, live_at: Sequence[int], batch_size: int = 256) -> Case:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _gradient_cases import AGENTS, RANDOM, Batch, Case, agent_case, random_case
+from _gradient_cases import AGENTS, RANDOM, Batch, Case, agent_case, random_case, sampled
 from _gradient_measures import Found, Reference, estimated, exact, over_strings, tangential
 
 from qecforge.learning.torch_state import seeded_generator
@@ -64,8 +64,8 @@ class Plan:
 
 WHOLE = Plan()
 SHORT = Plan(
-    fits=((4, 100), (8, 100), (16, 100), (32, 100), (64, 100), (128, 10)), live_at=(1, 10, 100, 500), strings=64,
-    shifts=((None, 64), (10, 256), (100, 32), (1000, 8)), directions=((1, None), (16, None), (1, 100), (16, 100)),
+    fits=((4, 100), (8, 100), (16, 100), (32, 100), (64, 10), (128, 10)), live_at=(1, 10, 100, 300), strings=64,
+    shifts=((None, 64), (10, 256), (100, 32), (1000, 4)), directions=((1, None), (16, None), (1, 100), (16, 100)),
 )  # fmt: skip
 QUICK = Plan(
     seeds=1, batch=64, updates=(1, 10), fits=((4, 10), (32, 10)), shifts=((None, 8), (10, 8)),
@@ -85,6 +85,8 @@ def measured(name: str, seed: int, plan: Plan) -> list[Row]:
     else:
         case = agent_case(name, seed, starts=plan.starts, live_at=plan.live_at, batch_size=plan.batch)
     rows = [*of_shots(case, seed, plan), *of_own_network(case), *of_fresh_networks(case, seed, plan)]
+    if name in AGENTS:
+        rows += of_fresh_networks(case, seed, plan, of_now=True)
     return [{"case": name, "seed": seed} | row for row in rows]
 
 
@@ -112,15 +114,24 @@ def of_own_network(case: Case) -> Iterator[Row]:
         yield row("tangential, in training", reference, found, {"fits": TD3Config().fits, "updates": updates} | beside)
 
 
-def of_fresh_networks(case: Case, seed: int, plan: Plan) -> Iterator[Row]:
+def of_fresh_networks(case: Case, seed: int, plan: Plan, of_now: bool = False) -> Iterator[Row]:
     """A new qtDNN for each N_qt, fitted to one batch after the other of networks that stay as they are; and, after the
-    last update with the agent's N_qt, what mean bits in the place of the mean over bits cost."""
+    last update with the agent's N_qt, what mean bits in the place of the mean over bits cost.
+
+    Args:
+        of_now: The agent's N_qt alone, fitted to q_in of the same observations by PreDNN as it is now, and bits that
+            are sampled anew: the replay's are of PreDNN as it was.
+    """
     for fits, most in plan.fits:
+        if of_now and fits != TD3Config().fits:
+            continue
         network = TangentialNetwork(220, 10, generator=seeded_generator(seed))
         rng = np.random.default_rng([seed, 2])
         seconds = 0.0
         for update in range(1, most + 1):
             batch = case.draw(plan.batch, rng)
+            if of_now:
+                batch = sampled(case.networks, batch.s, rng)
             started = time.process_time()
             network.fit(batch.q_in, batch.q_out, rng, fits=fits)
             seconds += time.process_time() - started
@@ -129,8 +140,9 @@ def of_fresh_networks(case: Case, seed: int, plan: Plan) -> Iterator[Row]:
             reference = exact(case.networks, batch)
             found, beside = tangential(case.networks, batch, network, reference)
             found.seconds += seconds / update
-            yield row("tangential", reference, found, {"fits": fits, "updates": update} | beside)
-            if fits == TD3Config().fits and update == most:
+            method = "tangential, pairs of now" if of_now else "tangential"
+            yield row(method, reference, found, {"fits": fits, "updates": update} | beside)
+            if fits == TD3Config().fits and update == most and not of_now:
                 yield from of_mean_bits(case.networks, batch.first(plan.strings), network, update)
 
 

@@ -62,7 +62,9 @@ def parameter_shift(
 
     def sums(rotations: Array, patterns: Array | None, rows: slice) -> Array:
         means = backend.rotation_means(rotations, patterns, shots, rng)
-        return np.einsum("btn,bn->bt", means.reshape(len(cotangent[rows]), -1, circuit.bits), cotangent[rows])
+        weights = cotangent[rows]
+        found: Array = np.einsum("btn,bn->bt", means.reshape(len(weights), -1, circuit.bits), weights)
+        return found
 
     return _by_shifts(circuit, inputs, pairs, sums, 1)
 
@@ -123,7 +125,8 @@ def expectation_gradient(circuit: Circuit, inputs: Array, pairs: Array | None, v
     def means(rotations: Array, patterns: Array | None, rows: slice) -> Array:
         probabilities = np.abs(circuit.batch_of_rotations(rotations, patterns).amplitudes()) ** 2
         of_states = values[rows][:, strings]
-        return np.einsum("btz,bz->bt", probabilities.reshape(len(of_states), -1, len(strings)), of_states)
+        found: Array = np.einsum("btz,bz->bt", probabilities.reshape(len(of_states), -1, len(strings)), of_states)
+        return found
 
     return _by_shifts(circuit, inputs, pairs, means, 1 << circuit.qubits)
 
