@@ -46,7 +46,7 @@ def run_manifest(
     Args:
         manifest: Validated, with its plugins resolved.
         executor: One of `EXECUTORS`.
-        workers: Runs at a time, for an executor that carries out several; None for one a core, or for as many as a
+        workers: Runs at a time, for an executor that carries out several; None for one for each core, or for what a
             cluster has room for.
         executor_options: What else there is to choose of the executor: of `ray` the fields of `RayOptions`.
         listener: Told what happens.
@@ -71,5 +71,5 @@ def run_manifest(
     outcomes = chosen.run(plans, options, SeveralListeners([LoggingListener(), listener or RunListener()]))
     stopped = sum(outcome.status == "interrupted" for outcome in outcomes)
     if stopped:
-        raise Interrupted(f"{stopped} of {len(plans)} runs did not end; {options.again} goes on with them")
+        raise Interrupted(f"{stopped} of {len(plans)} runs were interrupted; {options.again} continues them")
     return outcomes

@@ -34,7 +34,8 @@ class LocalExecutor(Executor):
     """A process of its own for each run; each opens the store itself and writes in short transactions.
 
     Args:
-        workers: Processes at a time; None for one a core. Numerical libraries get an equal share of the cores in each.
+        workers: Processes at a time; None for one for each core. Numerical libraries in each get an equal share of the
+            cores.
     """
 
     def __init__(self, workers: int | None = None) -> None:

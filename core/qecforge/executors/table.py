@@ -29,7 +29,7 @@ class ExecutorKind:
 
     Attributes:
         summary: What it does, in a few words.
-        make: `make(workers, options)`; workers None for one a core.
+        make: `make(workers, options)`; workers None for one for each core.
         parallel: Whether workers are runs at a time; else runs follow one another, and workers measure error rates.
         options: What else can be chosen of it.
     """
@@ -59,8 +59,8 @@ def make_executor(name: str, workers: int | None = None, options: Mapping[str, A
 
     Args:
         name: One of `EXECUTORS`.
-        workers: Runs at a time, where several are carried out at once; None for one a core, or for as many as a cluster
-            has room for.
+        workers: Runs at a time, where several are carried out at once; None for one for each core, or for what a
+            cluster has room for.
         options: Fields of the executor's `ExecutorKind.options`, such as `{"num_gpus": 1}` of `ray`.
 
     Raises:

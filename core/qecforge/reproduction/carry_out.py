@@ -58,7 +58,7 @@ def carry_out(
         planned: As `planned_runs` gives them.
         store_url: SQLAlchemy URL of the store, which is made where it is missing.
         executor: `process` (here, one after the other) or `local` (a process for each run).
-        workers: Runs at a time of the `local` executor; None for one a core.
+        workers: Runs at a time of the `local` executor; None for one for each core.
         listening: Entered for each stage; its listener is told what happens in the runs.
         measuring: Entered around the measurements that follow the runs.
 
@@ -77,7 +77,7 @@ def carry_out(
         outcomes += ended
         stopped = sum(outcome.status == "interrupted" for outcome in ended)
         if stopped:
-            raise Interrupted(f"{stopped} of {len(stage)} runs did not end; the same command goes on with them")
+            raise Interrupted(f"{stopped} of {len(stage)} runs were interrupted; the same command continues them")
     if spec.measure is not None:
         with measuring(), Store(store_url, create=False) as store, blaming(spec, "measured"):
             spec.measure(store, planned, registry)

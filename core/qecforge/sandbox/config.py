@@ -30,8 +30,8 @@ class Tier:
 
     Attributes:
         name: By which a program may ask for it.
-        modules: Imported before any program; a program of which all imports are here, or in the standard library, or
-            nowhere, is run by the first such tier.
+        modules: Imported before any program; a program is run by the first tier that has all of what it imports and
+            any tier has, packages and the modules in them that are listed here.
         warm: Functions, as `module:function`, called once before any program, so that their first use is paid once.
             They must leave no thread behind: a process with threads cannot fork safely.
     """

@@ -151,7 +151,8 @@ class Program:
 
     @cached_property
     def imports(self) -> frozenset[str]:
-        """The top names of what the source imports, as its text says."""
+        """What the source imports, as its text says: `a.b` of `import a.b`, and `a.b` and `a.b.c` of `from a.b import
+        c`."""
         return imported(self.source)
 
     @cached_property
@@ -163,9 +164,11 @@ class Program:
 
 
 def imported(source: str) -> frozenset[str]:
-    """Top names of what a text imports, by its lines alone: Python's parser can be crashed by a text, and the caller's
-    process must not be."""
-    names = set(re.findall(r"^[ \t]*from[ \t]+(\w+)", source, re.MULTILINE))
+    """What a text imports, with its dots, by its lines alone: Python's parser can be crashed by a text, and the
+    caller's process must not be."""
+    names: set[str] = set()
+    for module, line in re.findall(r"^[ \t]*from[ \t]+(\w[\w.]*)[ \t]+import[ \t]+([^\n#]*)", source, re.MULTILINE):
+        names |= {module, *(f"{module}.{each}" for each in re.findall(r"\w+", line))}
     for line in re.findall(r"^[ \t]*import[ \t]+([\w., \t]+)", source, re.MULTILINE):
-        names |= {each.split(".")[0].split()[0] for each in line.split(",") if each.strip(" \t.")}
+        names |= {each.split()[0] for each in line.split(",") if each.strip(" \t.")}
     return frozenset(names)

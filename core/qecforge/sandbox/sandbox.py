@@ -9,6 +9,7 @@ import select
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -47,7 +48,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._codec: Codec | None = None
         self._closed = False
-        self._known = {name.partition(".")[0] for tier in self.config.tiers for name in tier.modules}
+        self._known = {name for tier in self.config.tiers for name in _with_parents(tuple(tier.modules))}
 
     def __enter__(self) -> Sandbox:
         return self
@@ -106,9 +107,9 @@ class Sandbox:
     def _tier(self, name: str | None, imports: frozenset[str]) -> Tier:
         if name is not None:
             return self.config.tier(name)
-        needed = imports & self._known
+        needed = imports & self._known | {each.partition(".")[0] for each in imports} & self._known
         for tier in self.config.tiers:
-            if needed <= {each.partition(".")[0] for each in tier.modules}:
+            if needed <= _with_parents(tuple(tier.modules)):
                 return tier
         return self.config.tiers[-1]
 
@@ -270,6 +271,13 @@ class _Slot:
         """A judge also waits for the program, which waits for a core."""
         told = program.judge_limits.as_told(self.config.bounds.size)
         return {**told, "wall_seconds": told["wall_seconds"] + STARVED_AFTER * program.limits.wall}
+
+
+@cache
+def _with_parents(modules: Sequence[str]) -> frozenset[str]:
+    """The modules, and the packages that they are in."""
+    parts = [each.split(".") for each in modules]
+    return frozenset(".".join(each[:length]) for each in parts for length in range(1, len(each) + 1))
 
 
 def _calls(program: Program, codec: Codec) -> list[list[Any]]:

@@ -242,7 +242,7 @@ def test_a_run_that_fails_ends_with_1_and_the_others_run(manifest):
 
 
 @pytest.mark.parametrize(
-    "stop", [Interrupted("1 of 2 runs did not end"), KeyboardInterrupt()], ids=["saved", "at once"]
+    "stop", [Interrupted("1 of 2 runs were interrupted"), KeyboardInterrupt()], ids=["saved", "at once"]
 )
 def test_an_interrupted_run_ends_with_130(manifest, monkeypatch, stop):
     def interrupted(*arguments, **options):

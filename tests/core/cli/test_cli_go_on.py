@@ -83,7 +83,7 @@ def test_a_call_with_force_names_the_call_without(toys, options, monkeypatch):
     manifest = load_manifest(MANIFEST, registry=with_toys(Registry))
     monkeypatch.setattr("qecforge.executors._process.stop_signals", lambda _: _stopped())
     with pytest.raises(
-        Interrupted, match=r"^2 of 2 runs did not end; the same call without `force` goes on with them$"
+        Interrupted, match=r"^2 of 2 runs were interrupted; the same call without `force` continues them$"
     ):
         run_manifest(manifest, options=replace(options, force=True))
 

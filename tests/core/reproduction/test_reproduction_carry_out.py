@@ -92,7 +92,7 @@ def test_an_interruption_ends_it_before_anything_is_measured(registry, url):
             os.kill(os.getpid(), signal.SIGINT)
 
     planned = walks(registry)
-    with pytest.raises(Interrupted, match=r"[12] of 2 runs did not end; the same command goes on"):
+    with pytest.raises(Interrupted, match=r"[12] of 2 runs were interrupted; the same command continues"):
         carry_out(study(measure=never), planned, registry, store_url=url, listening=listening_to(Stopping()))
     assert {outcome.status for outcome in carry_out(study(), planned, registry, store_url=url)} == {"finished"}
 

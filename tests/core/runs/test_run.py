@@ -331,7 +331,7 @@ def test_interrupted_manifests_say_so(registry, url, monkeypatch):
             os.kill(os.getpid(), 2)
 
     manifest = load_manifest(MANIFEST.replace("[5]", "[5, 6]"), registry=registry)
-    with pytest.raises(Interrupted, match="2 of 2 runs did not end"):
+    with pytest.raises(Interrupted, match="2 of 2 runs were interrupted"):
         run_manifest(manifest, options=RunOptions(url), listener=Stop())
     assert [outcome.status for outcome in run_manifest(manifest, options=RunOptions(url))] == ["finished"] * 2
 

@@ -157,7 +157,7 @@ def test_sigterm_to_one_process_interrupts_its_run_alone(folder):
         (folder / "slow").unlink()
         said = command.end(130)
     assert sorted(run.status for run in runs(folder).values()) == ["finished", "finished", "interrupted"]
-    assert said[-1].startswith("1 of 3 runs did not end")
+    assert said[-1].startswith("1 of 3 runs were interrupted")
     (folder / "slow").touch()
     finish(folder, *LOCAL)
 

@@ -191,7 +191,8 @@ def test_a_judge_waits_for_a_program_that_computes(sandbox):
 
 
 def test_tiers_are_chosen_by_what_is_imported():
-    sandbox = Sandbox(SandboxConfig(cells=1, tiers=(Tier("small", ("numpy",)), Tier("large", ("numpy", "decimal")))))
+    tiers = (Tier("small", ("numpy", "json")), Tier("large", ("numpy", "json", "json.decoder", "decimal")))
+    sandbox = Sandbox(SandboxConfig(cells=1, tiers=tiers))
     for source, tier in (
         ("x = 1", "small"),
         ("import numpy.linalg", "small"),
@@ -199,6 +200,9 @@ def test_tiers_are_chosen_by_what_is_imported():
         ("import os, decimal as d", "large"),
         ("    import decimal", "large"),
         ("import unheard_of", "small"),
+        ("import json", "small"),
+        ("from json import decoder", "large"),
+        ("from json import dumps", "small"),
     ):
         assert sandbox.tier_of(Program(source)).name == tier
     assert sandbox.tier_of(Program("x = 1", tier="large")).name == "large"
@@ -215,7 +219,8 @@ def test_a_tier_has_what_it_names(sandbox):
 
 
 def test_imports_are_read_from_the_text_alone():
-    assert imported("import a.b as c, d\nfrom e.f import g\nif x:\n\timport h\nfrom . import i") == {"a", "d", "e", "h"}
+    text = "import a.b as c, d\nfrom e.f import g\nif x:\n\timport h\nfrom . import i"
+    assert imported(text) == {"a.b", "d", "e.f", "e.f.g", "h"}
     assert imported("(" * 10**6) == frozenset()
 
 

@@ -1,0 +1,1 @@
+"""Families of tasks, made with reference, tests and wrong solutions together."""

@@ -1,0 +1,90 @@
+"""One task: what is asked, a solution, and tests that judge any other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from qecforge.errors import ConfigurationError
+from qecforge.sandbox import Limits
+
+__all__ = ["Level", "Task"]
+
+Level: TypeAlias = Literal["basic", "intermediate", "difficult"]
+
+TEST = re.compile(r"^def (test_\w+)\s*\(", re.MULTILINE)
+
+
+class Task(BaseModel):
+    """A task, as in our files; unknown keys are refused.
+
+    `tests` is a module of functions `test_...(program)`. They run in another process than the program: a call of
+    `program.NAME(...)` calls its function NAME, and what it returns is rebuilt from plain data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=200, description="Its name, such as `circuits/bell`.")
+    prompt: str = Field("", description="Python with imports, signature and docstring; a completion continues it.")
+    hard_prompt: str = Field(
+        "", description="Prose that names the function and what it takes and returns; a completion is the program."
+    )
+    entry_point: str = Field(pattern=r"^[A-Za-z_]\w*$", description="The function that is asked for.")
+    reference: str = Field(min_length=1, description="A whole program that passes.")
+    tests: str = Field(description="Functions `test_NAME(program)`, at least one.")
+    wrong: tuple[str, ...] = Field((), description="Whole programs, each of which fails a test.")
+    level: Level = Field("intermediate", description="basic, intermediate or difficult.")
+    tags: tuple[str, ...] = Field((), description="What it is about.")
+    limits: Mapping[str, Any] = Field({}, description="Fields of `qecforge.sandbox.Limits` that differ from its own.")
+    in_process: bool = Field(
+        False, description="Whether the tests need live objects and run in the program's process: they can be forged."
+    )
+
+    @field_validator("id")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.isprintable() or value != value.strip():
+            raise ValueError("it has characters that cannot be printed, or blanks around it; rename it")
+        return value
+
+    @field_validator("tests")
+    @classmethod
+    def _has_tests(cls, value: str) -> str:
+        if TEST.search(value) is None:
+            raise ValueError("no function begins with `def test_`: a task needs at least one test; write one")
+        return value
+
+    @field_validator("limits")
+    @classmethod
+    def _are_limits(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            Limits(**value)
+        except (TypeError, ConfigurationError) as error:
+            raise ValueError(str(error).removeprefix("Limits.__init__() ")) from error
+        return dict(value)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a task that asks nothing."""
+        if not (self.prompt.strip() or self.hard_prompt.strip()):
+            raise ValueError("prompt: neither `prompt` nor `hard_prompt` says what is asked; give one")
+
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """Of the tests, in order."""
+        return tuple(TEST.findall(self.tests))
+
+    @property
+    def own_limits(self) -> Limits:
+        """What a program of it may use."""
+        return Limits(**self.limits)
+
+    def asked(self, kind: Literal["standard", "hard"] = "standard") -> str:
+        """The prompt of a kind. Raises `ConfigurationError` where the task has none."""
+        text = self.prompt if kind == "standard" else self.hard_prompt
+        if not text.strip():
+            other = "hard" if kind == "standard" else "standard"
+            raise ConfigurationError(f"task {self.id} has no {kind} prompt; ask for the {other} one")
+        return text
