@@ -5,7 +5,7 @@ from __future__ import annotations
 from qecforge_td3.quantum.backends import AerBackend, Backend, NumbaBackend, SamplerBackend, make_backend
 from qecforge_td3.quantum.circuits import Circuit, PaperCircuit
 from qecforge_td3.quantum.devices import depolarizing, fake_backend
-from qecforge_td3.quantum.gradients import circuits_of_shifts
+from qecforge_td3.quantum.gradients import Agreement, agreement, circuits_of_shifts, expectation_gradient
 from qecforge_td3.quantum.initialization import CircuitStatistics, circuit_statistics, spread_pairs
 from qecforge_td3.quantum.kernels import amplitudes, marginals, marginals_vjp, peak_register, sample_bits
 from qecforge_td3.quantum.layer import QuantumLayer
@@ -14,6 +14,7 @@ from qecforge_td3.quantum.tangential import TangentialNetwork
 
 __all__ = [
     "AerBackend",
+    "Agreement",
     "Backend",
     "Circuit",
     "CircuitStatistics",
@@ -23,10 +24,12 @@ __all__ = [
     "QuantumLayer",
     "SamplerBackend",
     "TangentialNetwork",
+    "agreement",
     "amplitudes",
     "circuit_statistics",
     "circuits_of_shifts",
     "depolarizing",
+    "expectation_gradient",
     "fake_backend",
     "make_backend",
     "marginals",
