@@ -116,6 +116,11 @@ class BaseEnvironment(ABC):
         """Codes found since the last call, oldest first. Environments that find none keep this default."""
         return ()
 
+    def circumstances(self) -> Mapping[str, Any]:
+        """What results depend on besides configuration, seed and versions, such as how a sandbox isolates programs on
+        this machine: plain data for JSON. Filed with each run that uses the environment; empty by default."""
+        return {}
+
     def close_extras(self, **kwargs: Any) -> None:  # noqa: B027
         """Stop what the environment has started, such as processes; subclasses override it. Called once, by `close`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +60,10 @@ class CompiledReward(ABC):
         What failed for want of infrastructure is tried again here, as often as makes sense, then marked in
         `RewardBuffers.valid`.
         """
+
+    def circumstances(self) -> Mapping[str, Any]:
+        """For `BaseEnvironment.circumstances` of the environment that compiled it; empty by default."""
+        return {}
 
     def close(self) -> None:  # noqa: B027
         """End what scoring has running, such as processes; by default nothing is. Called by whoever compiled it, the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from qecforge.machine.cores import available_cores
 from qecforge.machine.threads import torch_threads
 from qecforge.runs.attempt import Attempt, file_discovery
 from qecforge.runs.evaluation_context import RunEvaluation
-from qecforge.runs.policies import fitted_files, opened_environment
+from qecforge.runs.policies import file_circumstances, fitted_files, opened_environment
 
 if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
@@ -97,12 +97,17 @@ def evaluate(
         done(spec.name)
 
 
-def _environment(attempt: Attempt, num_envs: int | None = None) -> AbstractContextManager[Environment]:
+@contextmanager
+def _environment(attempt: Attempt, num_envs: int | None = None) -> Iterator[Environment]:
     """A fresh one: where the training left its own is not known to an attempt that finds the training done."""
     plan = attempt.plan
     with attempt.answering():
         fitted = fitted_files(attempt.store, attempt.run_id)
-    return opened_environment(plan, plan.agent.spec.make(plan.agent.config), num_envs=num_envs, fitted=fitted)
+    agent = plan.agent.spec.make(plan.agent.config)
+    with opened_environment(plan, agent, num_envs=num_envs, fitted=fitted) as env:
+        with attempt.answering():
+            file_circumstances(attempt.store, attempt.run_id, env)
+        yield env
 
 
 def _decision_fidelity(

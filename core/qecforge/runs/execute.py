@@ -24,7 +24,14 @@ from qecforge.runs.checkpoints import checkpoint_step
 from qecforge.runs.evaluating import evaluate, missing_evaluations
 from qecforge.runs.listener import RunListener, RunOptions, RunOutcome
 from qecforge.runs.lock import RunLocks, alone
-from qecforge.runs.policies import file_fitted, fill_policy, kept_files, opened_environment, policy_files
+from qecforge.runs.policies import (
+    file_circumstances,
+    file_fitted,
+    fill_policy,
+    kept_files,
+    opened_environment,
+    policy_files,
+)
 from qecforge.runs.quantizing import quantized_policy, teacher_policy
 from qecforge.runs.training import RunContext
 from qecforge.runs.workspace import Workspace, checkpoint_path, local_workspace
@@ -360,6 +367,8 @@ def _trained(attempt: Attempt, restored: Mapping[str, Any] | None) -> Any:
                 return fill_policy(agent.build_policy(env), trained)
         attempt.listener.on_phase(plan, "train")
         with attempt.plugin_code(restores=restored is not None):
+            with attempt.answering():
+                file_circumstances(store, attempt.run_id, env)
             context = RunContext(attempt, env, agent, seed=plan.seed, budget=plan.budget, restored=restored)
             with context:
                 with context.restoring():

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from qecforge.store import Run, Store
 
 __all__ = [
+    "CIRCUMSTANCES",
     "FITTED_KIND",
     "QUANTIZED_ARTIFACT",
     "build_environment",
+    "file_circumstances",
     "file_fitted",
     "fill_policy",
     "fitted_files",
@@ -46,6 +48,17 @@ P = TypeVar("P", bound=SavedPolicy)
 QUANTIZED_ARTIFACT = "quantized.safetensors"
 FITTED_KIND, _FITTED = "environment", "fitted.safetensors"
 """Kind and name of the artifact that keeps what an environment has fitted."""
+
+CIRCUMSTANCES = "circumstances"
+"""Kind of the event with what results depend on besides the plan."""
+
+
+class Circumstanced(Protocol):
+    """An environment, or what judges in place of one."""
+
+    def circumstances(self) -> Mapping[str, Any]:
+        """See `BaseEnvironment.circumstances`."""
+        ...
 
 
 def build_environment(
@@ -104,6 +117,14 @@ def opened_environment(
     with closing(env, f"environment {plan.environment.spec.name}"):
         _load_fitted(env, fitted)
         yield env
+
+
+def file_circumstances(store: Store, run_id: str, of: Circumstanced) -> None:
+    """File what a run's results depend on besides its plan, if anything, as an event; not where that is filed last."""
+    if found := dict(of.circumstances()):
+        filed = store.events(run_id, kind=CIRCUMSTANCES)
+        if not filed or filed[-1].payload != found:
+            store.add_event(run_id, CIRCUMSTANCES, found)
 
 
 def file_fitted(store: Store, run_id: str, env: BaseEnvironment) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
 from qecforge.sandbox import Profile, SandboxConfig, Tier
 from qecforge_qiskit_tasks.tasks.loading import SHIPPED
 
-__all__ = ["TYPES", "sandbox_config", "tiers"]
+__all__ = ["TYPES", "sandbox_config", "sandbox_report", "tiers"]
 
 TYPES = ("qecforge_qiskit_tasks.codec_types",)
 QISKIT = (
@@ -73,3 +78,14 @@ def sandbox_config(cells: int | None = None, profile: str = Profile.BUBBLEWRAP) 
         environment=ENVIRONMENT,
         profile=chosen,
     )
+
+
+@cache
+def sandbox_report(profile: str) -> Mapping[str, Any]:
+    """What `qecforge sandbox check` finds of a profile on this machine, asked once by a process: `profile`, `holds`,
+    and `layers`, each with `layer`, `state`, `probe`, `remedy`."""
+    from qecforge.sandbox.checking import check_layers, sandbox_works
+
+    layers = check_layers(Profile(profile))
+    rows = [{**asdict(each), "state": each.state.value} for each in layers]
+    return {"profile": str(profile), "holds": sandbox_works(layers), "layers": rows}

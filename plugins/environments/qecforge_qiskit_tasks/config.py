@@ -8,7 +8,14 @@ from pydantic import Field, model_validator
 
 from qecforge.contracts import PluginConfig
 
-__all__ = ["QiskitTasksConfig"]
+__all__ = ["GeneratorChoice", "QiskitTasksConfig"]
+
+
+class GeneratorChoice(PluginConfig):
+    """Tasks that are composed anew; their pairs of operations in `test` are never together in `train`."""
+
+    count: int = Field(2000, ge=1, le=50_000, description="Tasks of all splits together.")
+    seed: int = Field(0, ge=0, description="The same seed gives the same tasks.")
 
 
 class QiskitTasksConfig(PluginConfig):
@@ -16,6 +23,9 @@ class QiskitTasksConfig(PluginConfig):
 
     tasks: str = Field(
         "shipped", min_length=1, description="`shipped`, a file or folder of tasks, or a data set's id on a hub."
+    )
+    generator: GeneratorChoice | None = Field(
+        None, description="Composes tasks in place of those of `tasks`; null for none."
     )
     tasks_sha256: str | None = Field(
         None, description="SHA-256 of the tasks; filled in while the manifest is read, refused where they changed."
@@ -28,7 +38,10 @@ class QiskitTasksConfig(PluginConfig):
     )
     tags: tuple[str, ...] = Field((), description="Only tasks with one of these tags; none for all.")
     test_share: float = Field(
-        0.2, ge=0, lt=1, description="Share of the tasks in the split `test`, chosen by a hash of their ids."
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of the tasks in the split `test`, by a hash of their ids; not where they say their splits.",
     )
     cells: int | None = Field(None, ge=1, description="Programs at once; null for the cores that may be used.")
     profile: Literal["bubblewrap", "landlock"] = Field(
@@ -41,6 +54,19 @@ class QiskitTasksConfig(PluginConfig):
     transcripts: str | None = Field(
         None, description="File of what was run before, which is not run again; null for none."
     )
+
+    @property
+    def source(self) -> str:
+        """Where the tasks are from, as messages name it."""
+        return "the generator" if self.generator is not None else self.tasks
+
+    @model_validator(mode="after")
+    def _one_source(self) -> QiskitTasksConfig:
+        if self.generator is not None and self.tasks != "shipped":
+            raise ValueError(
+                f"generator: stands beside tasks {self.tasks}, and only one gives the tasks; leave one of the two out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tags_once(self) -> QiskitTasksConfig:

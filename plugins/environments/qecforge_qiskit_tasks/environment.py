@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -19,11 +20,11 @@ from qecforge.contracts import (
     TextSubject,
 )
 from qecforge.errors import ConfigurationError, InfrastructureError, SandboxUnavailable
-from qecforge_qiskit_tasks.config import QiskitTasksConfig
+from qecforge_qiskit_tasks.config import GeneratorChoice, QiskitTasksConfig
 from qecforge_qiskit_tasks.judging import JudgeConfig, JudgedCompletion, TaskJudge
 from qecforge_qiskit_tasks.tasks import Task, load_tasks
 
-__all__ = ["QiskitTasks", "chosen_tasks", "judge_all", "outcome_of", "pin_tasks"]
+__all__ = ["QiskitTasks", "chosen_tasks", "judge_all", "outcome_of", "pin_tasks", "splits_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class QiskitTasks(TextEnvironment):
         self.num_envs, self.config = num_envs, config
         tasks = chosen_tasks(config)
         self.tasks: Mapping[str, Task] = MappingProxyType({task.id: task for task in tasks})
-        self._splits = MappingProxyType(_split([*self.tasks], config.test_share))
+        self._splits = MappingProxyType(splits_of(tasks, config.test_share))
         self._judge: TaskJudge | None = None
         self._reward: CompiledTextReward | None = None
         if reward is None:
@@ -73,6 +74,13 @@ class QiskitTasks(TextEnvironment):
             rows = slice(at, at + self.num_envs)
             outcomes += self._reward.judge(TextBatch(task_ids[rows], completions[rows]))
         return outcomes
+
+    def circumstances(self) -> Mapping[str, Any]:
+        """What each layer of the sandbox does on this machine."""
+        if self._judge is not None:
+            return self._judge.circumstances()
+        assert self._reward is not None
+        return self._reward.circumstances()
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the sandbox, or what the reward has running."""
@@ -137,7 +145,7 @@ def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     Raises:
         ConfigurationError: there is none, one has no prompt of the kind, or its verdict could be forged.
     """
-    every = load_tasks(config.tasks)
+    every = load_tasks(config.tasks) if config.generator is None else _generated(config.generator)
     tasks = [
         task
         for task in every
@@ -147,12 +155,12 @@ def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     ]
     if not tasks:
         raise ConfigurationError(
-            f"tasks: {config.tasks} has {len(every)}, and none of these levels and tags; ask for less"
+            f"tasks: {config.source} has {len(every)}, and none of these levels and tags; ask for less"
         )
     forged = [task.id for task in tasks if task.in_process]
     if forged and not config.in_process:
         raise ConfigurationError(
-            f"tasks: {len(forged)} of {config.tasks}, such as {forged[0]}, are tested in the program's process, "
+            f"tasks: {len(forged)} of {config.source}, such as {forged[0]}, are tested in the program's process, "
             "where a verdict can be forged; leave them out, or set in_process: true"
         )
     return tasks
@@ -164,18 +172,40 @@ def pin_tasks(config: QiskitTasksConfig) -> QiskitTasksConfig:
     found = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     if config.tasks_sha256 not in (None, found):
         raise ValueError(
-            f"tasks_sha256: the tasks of {config.tasks} are of {found[:12]}..., not of {config.tasks_sha256[:12]}...: "
+            f"tasks_sha256: the tasks of {config.source} are of {found[:12]}..., not of {config.tasks_sha256[:12]}...: "
             "restore them, or remove the hash for a new run"
         )
     return config.model_copy(update={"tasks_sha256": found})
 
 
-def _split(ids: list[str], test_share: float) -> dict[str, tuple[str, ...]]:
-    """By a hash of the ids, so that a task stays in its split when others come."""
+@lru_cache(maxsize=2)
+def _generated(choice: GeneratorChoice) -> Sequence[Task]:
+    from qecforge_qiskit_tasks.generator import GeneratorConfig, generate_tasks
+
+    return tuple(generate_tasks(GeneratorConfig(count=choice.count, seed=choice.seed)).tasks)
+
+
+def splits_of(tasks: Sequence[Task], test_share: float) -> dict[str, tuple[str, ...]]:
+    """Ids by split: as the tasks say, where one of them does; else by a hash of the ids, so that a task stays in its
+    split when others come.
+
+    Raises:
+        ConfigurationError: none is in `train`.
+    """
+    if any("split" in task.model_fields_set for task in tasks):
+        names = ("train", *sorted({task.split for task in tasks} - {"train"}))
+        splits = {name: tuple(task.id for task in tasks if task.split == name) for name in names}
+        if not splits["train"]:
+            raise ConfigurationError(
+                f"tasks: all {len(tasks)} say that they are in the split {names[1]}, and none is in `train`; "
+                "ask for other levels and tags, or add some"
+            )
+        return {"train": splits.pop("train"), "test": splits.pop("test", ()), **splits}
 
     def drawn(task_id: str) -> float:
         return int.from_bytes(hashlib.sha256(task_id.encode()).digest()[:8], "big") / 2**64
 
+    ids = [task.id for task in tasks]
     test = [each for each in ids if drawn(each) < test_share]
     if len(test) == len(ids):
         test = test[1:]

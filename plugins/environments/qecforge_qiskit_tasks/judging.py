@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Any
 
 from qecforge.errors import ConfigurationError, did_you_mean
 from qecforge.sandbox import Limits, Outcome, Profile, Program, Sandbox, TestResult, Verdict
-from qecforge_qiskit_tasks.cells import sandbox_config
+from qecforge_qiskit_tasks.cells import sandbox_config, sandbox_report
 from qecforge_qiskit_tasks.completions import LARGEST, PromptKind, program_of
 from qecforge_qiskit_tasks.tasks.task import Task
 from qecforge_qiskit_tasks.transcripts import Transcript, Transcripts, asked_of, key_of
@@ -27,6 +27,8 @@ __all__ = ["COMPONENTS", "JudgeConfig", "JudgedCompletion", "TaskJudge"]
 COMPONENTS = ("parses", "imports", "runs", "tests_passed", "constraints", "gates", "depth")
 """Numbers for the log, each 0..1 but for `gates` and `depth`, which are those of the reference's circuits over those of
 the program's: 1 for as many, 2 for half as many, 0 where there is nothing to compare."""
+BATCH = 32
+"""Programs whose outcomes are filed together: what an interruption may cost."""
 CONSTRAINTS = frozenset({"fits_target", "at_most", "fidelity_under_noise"})
 """Checks whose tests are constraints; so are tests named `test_constraint...`."""
 NO_PARSE = re.compile(r"(line \d+: )?(SyntaxError|IndentationError|TabError)\b")
@@ -159,6 +161,15 @@ class TaskJudge:
             self._sandbox = Sandbox(sandbox_config(self.config.cells, self.config.profile))
         return self._sandbox
 
+    @property
+    def ran(self) -> bool:
+        """Whether anything was run, or all was known."""
+        return self._sandbox is not None
+
+    def circumstances(self) -> Mapping[str, Any]:
+        """See `qecforge.contracts.BaseEnvironment.circumstances`."""
+        return {"sandbox": sandbox_report(self.config.profile)}
+
     def program_of(self, task_id: str, completion: str) -> str:
         """The whole program that a completion is read as. Raises `ConfigurationError` for an unknown task."""
         return program_of(self._task(task_id), completion, self.config.prompt)
@@ -205,12 +216,12 @@ class TaskJudge:
         for i, key in enumerate(keys):
             if key not in known:
                 waiting.setdefault(key or f"#{i}", i)
-        outcomes = self.sandbox.run([programs[i] for i in waiting.values()]) if waiting else []
-        fresh = dict(zip(waiting, outcomes, strict=True))
-        if self._transcripts:
-            self._transcripts.add(
-                [Transcript(key, tasks[i].id, asked[i], fresh[key]) for key, i in waiting.items() if keys[i]]
-            )
+        fresh: dict[str, Outcome] = {}
+        for some in _chunks(waiting, BATCH if self._transcripts else len(waiting)):
+            fresh |= zip(some, self.sandbox.run([programs[waiting[each]] for each in some]), strict=True)
+            if self._transcripts:
+                run = [(each, waiting[each]) for each in some if keys[waiting[each]]]
+                self._transcripts.add([Transcript(key, tasks[i].id, asked[i], fresh[key]) for key, i in run])
         return [
             _Ran(key, known[key], True) if key in known else _Ran(key, fresh[key or f"#{i}"], False)
             for i, key in enumerate(keys)
@@ -242,6 +253,12 @@ class TaskJudge:
             hint = did_you_mean(str(task_id), self.tasks) or f" There are {len(self.tasks)}."
             raise ConfigurationError(f"there is no task {str(task_id)[:60]!r}.{hint}")
         return self.tasks[task_id]
+
+
+def _chunks(keys: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = list(keys)
+    for start in range(0, len(rest), max(1, size)):
+        yield rest[start : start + size]
 
 
 def _key(asked: Mapping[str, Any], program: Program) -> str:

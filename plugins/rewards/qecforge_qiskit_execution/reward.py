@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qecforge.contracts import CompiledTextReward, Reward, TextBatch, TextOutcome, TextSubject
@@ -48,6 +48,10 @@ class _Compiled(CompiledTextReward):
         """One outcome for each completion; what could not be judged says so."""
         judged = judge_all(self._judge, batch.task_ids, batch.completions)
         return [outcome_of(each, fraction=self._fraction) for each in judged]
+
+    def circumstances(self) -> Mapping[str, Any]:
+        """What each layer of the sandbox does on this machine."""
+        return self._judge.circumstances()
 
     def close(self) -> None:
         """End the sandbox."""

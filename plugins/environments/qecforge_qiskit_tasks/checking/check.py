@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from qecforge.errors import ConfigurationError, one_line
 from qecforge.sandbox import Limits, Verdict
@@ -31,6 +32,7 @@ class CheckConfig:
         least: Mutation score that the set needs.
         cells: Programs at once; None for the cores that may be used.
         profile: Of the sandbox.
+        transcripts, read_transcripts: As of `JudgeConfig`: what was run before is not run again.
     """
 
     repeats: int = 20
@@ -38,6 +40,8 @@ class CheckConfig:
     least: float = LEAST_SCORE
     cells: int | None = None
     profile: str = "bubblewrap"
+    transcripts: str | Path | None = None
+    read_transcripts: bool = True
 
 
 def check_tasks(
@@ -60,7 +64,14 @@ def check_tasks(
     config = config or CheckConfig()
     if judge is not None:
         return _Checking(tasks, config, judge).run(progress)
-    with TaskJudge([], JudgeConfig(cells=config.cells, profile=config.profile, compare=False)) as own:
+    judging = JudgeConfig(
+        cells=config.cells,
+        profile=config.profile,
+        compare=False,
+        transcripts=config.transcripts,
+        read_transcripts=config.read_transcripts,
+    )
+    with TaskJudge([], judging) as own:
         return _Checking(tasks, config, own).run(progress)
 
 
@@ -84,7 +95,8 @@ class _Checking:
                 done += 1
                 if progress is not None:
                     progress(done, len(self.tasks))
-        return SetCheck(tasks=list(self.checks.values()), least=self.config.least)
+        sandbox = self.judge.circumstances()["sandbox"] if self.judge.ran else None
+        return SetCheck(tasks=list(self.checks.values()), least=self.config.least, sandbox=sandbox)
 
     def _references(self, tasks: Sequence[Task]) -> dict[str, JudgedCompletion]:
         """Run references with one seed after another, and once the other way; first outcomes of those that pass."""

@@ -58,10 +58,12 @@ class SetCheck:
 
     Attributes:
         least: Mutation score that the set needs.
+        sandbox: What its layers do on this machine, where anything was run anew.
     """
 
     tasks: Sequence[TaskCheck]
     least: float = LEAST_SCORE
+    sandbox: Mapping[str, Any] | None = None
 
     @property
     def problems(self) -> Sequence[str]:

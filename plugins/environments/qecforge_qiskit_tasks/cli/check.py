@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qecforge.cli._output import Format, FormatOption, emit, emit_json, say
+from qecforge_qiskit_tasks.cli._transcripts import TRANSCRIPTS, TranscriptsOption
 
 if TYPE_CHECKING:
     from qecforge_qiskit_tasks.checking.report import SetCheck, TaskCheck
@@ -44,11 +45,15 @@ def check(
     profile: Annotated[
         ProfileName, typer.Option("--profile", help="landlock: without namespaces, weaker.")
     ] = ProfileName.BUBBLEWRAP,
+    transcripts: TranscriptsOption = TRANSCRIPTS,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run programs again that were run before.")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Prove a set of tasks: references pass, wrong solutions and a program that does nothing fail, tests kill mutants.
 
-    Survivors and problems are listed. Exit code 2 where there is a problem, or the score is below --least-score."""
+    Survivors and problems are listed. What was run is kept: the same command goes on where it was interrupted.
+
+    Exit code 2 where there is a problem, or the score is below --least-score."""
     from qecforge.errors import ConfigurationError
     from qecforge_qiskit_tasks.checking.check import CheckConfig, check_tasks
     from qecforge_qiskit_tasks.tasks import load_tasks
@@ -56,14 +61,22 @@ def check(
     chosen = [task for task in load_tasks(tasks) if only is None or only in task.id]
     if not chosen:
         raise ConfigurationError(f"--only: no id of {tasks} has {only!r} in it")
-    config = CheckConfig(mutants=mutants, repeats=repeats, least=least, cells=cells, profile=profile.value)
+    config = CheckConfig(
+        mutants=mutants,
+        repeats=repeats,
+        least=least,
+        cells=cells,
+        profile=profile.value,
+        transcripts=transcripts,
+        read_transcripts=not no_cache,
+    )
     found = check_tasks(chosen, config, progress=_progress())
     if form is Format.JSON:
         from qecforge.reporting.tables import to_json_object
 
         emit_json(to_json_object(_document(found, profile.value)))
     else:
-        emit(_table(found), form)
+        emit(_table(found, profile.value), form)
         _tell(found, form)
     if not found.holds:
         raise typer.Exit(NOT_PROVEN)
@@ -87,17 +100,18 @@ def _document(found: SetCheck, profile: str) -> dict[str, Any]:
         "score": found.score,
         "least_score": found.least,
         "profile": profile,
+        "sandbox": found.sandbox,
         **found.totals,
         "problems": list(found.problems),
         "tasks": [each.as_row() for each in found.tasks],
     }
 
 
-def _table(found: SetCheck) -> Any:
+def _table(found: SetCheck, profile: str) -> Any:
     from qecforge.reporting.tables import Column, Table
 
-    names = ("task", "reference", "wrong", "mutants", "killed", "equivalent", "score", "judged", "problems")
-    return Table(tuple(Column(each) for each in names), [_row(each) for each in found.tasks])
+    names = ("task", "reference", "wrong", "mutants", "killed", "equivalent", "score", "judged", "profile", "problems")
+    return Table(tuple(Column(each) for each in names), [{**_row(each), "profile": profile} for each in found.tasks])
 
 
 def _row(task: TaskCheck) -> dict[str, Any]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qecforge.cli._output import Format, FormatOption, emit, say
 from qecforge.reporting.tables import Column, Table
+from qecforge_qiskit_tasks.cli._transcripts import TRANSCRIPTS, TranscriptsOption
 
 __all__ = ["register"]
 
 OTHER = 1
-TRANSCRIPTS = Path("transcripts.db")
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     key: Annotated[str, typer.Argument(help="Key of a transcript, or how it begins.")],
-    transcripts: Annotated[Path, typer.Option("--transcripts", help="File of transcripts.")] = TRANSCRIPTS,
+    transcripts: TranscriptsOption = TRANSCRIPTS,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Run a program that was run before anew, and compare: verdict, tests and versions.

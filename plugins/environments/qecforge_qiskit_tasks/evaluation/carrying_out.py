@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from qecforge.errors import ConfigurationError
+from qecforge.runs.policies import file_circumstances
 from qecforge.store import Run, Store
 from qecforge_qiskit_tasks.evaluation.evaluating import Plan, evaluate
-from qecforge_qiskit_tasks.evaluation.filing import begin_evaluation, file_report, kept_verdicts, opened_journal
+from qecforge_qiskit_tasks.evaluation.filing import begin_evaluation, file_report, opened_journal
 from qecforge_qiskit_tasks.evaluation.journal import Drawn, Journal
 from qecforge_qiskit_tasks.evaluation.judges import JudgesOfTasks
 from qecforge_qiskit_tasks.evaluation.models import ModelName, Sampling, open_model
 from qecforge_qiskit_tasks.evaluation.report import Report
 from qecforge_qiskit_tasks.judging import JudgeConfig, TaskJudge
 
-__all__ = ["carry_out"]
+__all__ = ["TRANSCRIPTS", "carry_out"]
+
+TRANSCRIPTS = "transcripts.db"
+"""In the store's folder: what was run before, for all evaluations of the store."""
 
 
 def carry_out(
@@ -62,10 +67,12 @@ def carry_out(
             store.mark_run(run.id, "running")
         if given is not None:
             _keep(journal, given)
-        judge = stack.enter_context(TaskJudge(plan.tasks, config))
-        judges = kept_verdicts(store, run, JudgesOfTasks(judge), plan.tasks, used=cached)
-        report = evaluate(plan, model, identity, sampling, journal, judges, progress)
-        file_report(store, run, journal, report, judges.content())
+        known = replace(config, transcripts=store.directory / TRANSCRIPTS, read_transcripts=cached)
+        judge = stack.enter_context(TaskJudge(plan.tasks, known))
+        report = evaluate(plan, model, identity, sampling, journal, JudgesOfTasks(judge), progress)
+        if judge.ran:
+            file_circumstances(store, run.id, judge)
+        file_report(store, run, journal, report)
     return store.run(run.id), report
 
 

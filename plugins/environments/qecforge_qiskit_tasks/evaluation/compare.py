@@ -53,6 +53,8 @@ def comparison_table(first: Report, second: Report, names: tuple[str, str]) -> T
     if left_out:
         title += f"; {left_out} results left out, whose tasks the other has not, or has otherwise"
     ks = sorted({figure.k for figure in first.figures} | {figure.k for figure in second.figures})
+    if {first.profile, second.profile} != {"bubblewrap"}:
+        title += f"; sandbox profiles {first.profile} and {second.profile}"
     return Table(COLUMNS, list(_rows(same, ks)), title)
 
 

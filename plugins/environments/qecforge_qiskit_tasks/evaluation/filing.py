@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,22 +18,19 @@ from qecforge.errors import Interrupted, QecforgeError, StoreError, one_line
 from qecforge.machine.provenance import provenance
 from qecforge.runs.lock import RunLocks, alone
 from qecforge.store import Run, Store
-from qecforge_qiskit_tasks.evaluation.evaluating import Judges, sha256_of
 from qecforge_qiskit_tasks.evaluation.journal import Journal, as_samples
 from qecforge_qiskit_tasks.evaluation.report import Report, parse_report
 from qecforge_qiskit_tasks.evaluation.tables import to_markdown_report
-from qecforge_qiskit_tasks.evaluation.verdicts import KeptVerdicts
-from qecforge_qiskit_tasks.tasks import Task
 
-__all__ = ["EVALUATION", "KIND", "begin_evaluation", "file_report", "kept_verdicts", "opened_journal", "report_of_run"]
+__all__ = ["EVALUATION", "KIND", "begin_evaluation", "file_report", "opened_journal", "report_of_run"]
 
 KIND = "evaluation"
-"""Of the artifacts: `completions.jsonl`, `verdicts.jsonl`, `report.json`, `report.md`."""
+"""Of the artifacts: `completions.jsonl`, `report.json`, `report.md`."""
 EVALUATION = "qiskit_tasks"
 """Name of the environment, and of the policy evaluation."""
 AGENT = "evaluated_model"
 """Stands where other runs have the agent that was trained."""
-COMPLETIONS, VERDICTS, REPORT, MARKDOWN = "completions.jsonl", "verdicts.jsonl", "report.json", "report.md"
+COMPLETIONS, REPORT, MARKDOWN = "completions.jsonl", "report.json", "report.md"
 
 
 def begin_evaluation(store: Store, identity: Mapping[str, Any], *, anew: bool = False) -> Run:
@@ -82,23 +79,9 @@ def opened_journal(store: Store, run: Run) -> Iterator[Journal]:
         shutil.rmtree(_folder(store, run), ignore_errors=True)
 
 
-def kept_verdicts(store: Store, run: Run, judges: Judges, tasks: Sequence[Task], *, used: bool = True) -> KeptVerdicts:
-    """The judges, which remember what they were asked in this evaluation.
-
-    Args:
-        used: Whether what is remembered counts; else everything is judged anew.
-    """
-    path = _folder(store, run) / VERDICTS
-    if not used:
-        path.unlink(missing_ok=True)
-    before = _filed(store, run).get(VERDICTS, b"") if used else b""
-    return KeptVerdicts(judges, {task.id: sha256_of(task) for task in tasks}, path, before)
-
-
-def file_report(store: Store, run: Run, journal: Journal, report: Report, verdicts: bytes = b"") -> None:
+def file_report(store: Store, run: Run, journal: Journal, report: Report) -> None:
     """Keep what was found. Nothing is written where the store has it already."""
     files = {
-        VERDICTS: verdicts,
         COMPLETIONS: as_samples(journal.completions),
         REPORT: report.to_json().encode(),
         MARKDOWN: to_markdown_report(report).encode(),

@@ -135,7 +135,8 @@ def write(path, *tasks):
     return str(path)
 
 
-def test_the_command_prints_a_row_for_each_task_and_fails_where_something_is_wrong(tmp_path):
+def test_the_command_prints_a_row_for_each_task_and_fails_where_something_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     file = write(tmp_path / "set.jsonl", TASKS[0], TASKS[5])
     given = ["tasks", "check", file, "--repeats", "2", "--cells", "1"]
     shown = CliRunner().invoke(_app.app, given)
@@ -148,6 +149,11 @@ def test_the_command_prints_a_row_for_each_task_and_fails_where_something_is_wro
     document = json.loads(proven.stdout)
     assert (document["holds"], document["mutants"], document["killed"]) == (True, 2, 2)
     assert document["tasks"][0]["id"] == "good"
+    assert document["sandbox"] is None, "all of it had been run before"
+    anew = CliRunner().invoke(_app.app, [*given, "--only", "good", "--format", "json", "--mutants", "2", "--no-cache"])
+    document = json.loads(anew.stdout)
+    assert (document["holds"], document["sandbox"]["profile"]) == (True, "bubblewrap")
+    assert {"seccomp", "judge"} <= {row["layer"].split()[0] for row in document["sandbox"]["layers"]}
 
 
 def test_bad_input_is_one_line(tmp_path):

@@ -89,6 +89,9 @@ def test_a_file_of_samples_judged_filed_and_compared(tasks, tmp_path):
     report = json.loads((tmp_path / "first" / "report.json").read_text())
     assert [(task["task_id"], task["passed"]) for task in report["by_task"]] == [("t/add", [2]), ("t/less", [1])]
     again = invoke("tasks", "eval", tasks, "--model", better, "--format", "json")
+    (tmp_path / "results.artifacts" / "transcripts.db").unlink()
+    anew = invoke("tasks", "eval", tasks, "--model", better, "--format", "json", "--no-cache")
+    assert anew.stdout == again.stdout
     assert again.stdout == (tmp_path / "first" / "report.json").read_text()
     worse = samples(tmp_path / "b.jsonl", add=["pass", "pass"], less=["return a - b", "pass"])
     options = ["--compare", "first/report.json", "--format", "json", "--out", "second"]

@@ -17,7 +17,6 @@ from qecforge_qiskit_tasks.evaluation.models import ModelName, Sampling
 from qecforge_qiskit_tasks.evaluation.models.server import Server
 from qecforge_qiskit_tasks.evaluation.report import Judged, parse_report
 from qecforge_qiskit_tasks.evaluation.tables import to_markdown_report
-from qecforge_qiskit_tasks.evaluation.verdicts import KeptVerdicts
 from qecforge_qiskit_tasks.tasks import Task
 
 TESTS = "def test_it(program):\n    assert program.f() == 1\n"
@@ -238,7 +237,7 @@ def test_the_store_has_the_numbers_and_the_files(tmp_path):
         other, _ = filed(store, {**SCRIPT, "a": ["good"] * 4}, seed=1)
         assert filing.report_of_run(store, run.id) == report
         names = {each.name for each in store.artifacts(run.id, kind=filing.KIND)}
-        assert names == {"completions.jsonl", "verdicts.jsonl", "report.json", "report.md"}
+        assert names == {"completions.jsonl", "report.json", "report.md"}
         (numbers,) = store.policy_evaluations(run.id)
         assert numbers.values["pass@1"] == pytest.approx(3 / 8)
         assert numbers.values["in_process_pass@2"] == 1.0
@@ -246,27 +245,6 @@ def test_the_store_has_the_numbers_and_the_files(tmp_path):
         assert compared.mean == pytest.approx((3 / 8 + 3 / 4) / 2)
         assert (run.environment, run.name) == ("qiskit_tasks", "toy by s")
         assert not (store.directory / "evaluations" / run.id).exists()
-
-
-def test_nothing_is_judged_twice(tmp_path):
-    judges, hashes = SaysPass(), {each.id: sha256_of(each) for each in TASKS}
-    path = tmp_path / "v.jsonl"
-    kept = KeptVerdicts(judges, hashes, path)
-    first = kept.judge(["a", "b", "a"], ["good", "\ud800\x00", "good"])
-    assert [each.passed for each in first] == [True, False, True]
-    assert judges.judged == 2
-    with path.open("ab") as file:
-        file.write(b'{"key": "torn')
-    for again in (KeptVerdicts(judges, hashes, path), KeptVerdicts(judges, hashes, tmp_path / "no", kept.content())):
-        assert again.judge(["a", "b", "a"], ["good", "\ud800\x00", "good"]) == first
-    assert judges.judged == 2
-    KeptVerdicts(judges, hashes, path).judge(["a"], ["other"])
-    KeptVerdicts(judges, hashes, path).judge(["a"], ["other"])
-    assert judges.judged == 3
-    KeptVerdicts(judges, {**hashes, "a": "another task"}, path).judge(["a"], ["good"])
-    judges.versions = {"qiskit": "3.0"}
-    KeptVerdicts(judges, hashes, path).judge(["a"], ["good"])
-    assert judges.judged == 5
 
 
 def test_filed_completions_are_samples(tmp_path):

@@ -1,0 +1,16 @@
+"""Where commands keep what was run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = ["TRANSCRIPTS", "TranscriptsOption"]
+
+TRANSCRIPTS = Path("results.artifacts/transcripts.db")
+"""In the folder of the store that commands have by default."""
+TranscriptsOption: TypeAlias = Annotated[
+    Path, typer.Option("--transcripts", help="File of what was run before, which is not run again.")
+]
