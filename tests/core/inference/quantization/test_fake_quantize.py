@@ -18,7 +18,6 @@ from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, hold
 from qecforge.inference.quantization.observers import levels_between
 from qecforge.inference.quantization.step_sizes import ActivationLevels, FakeQuantizedLinear, round_ste, scale_gradient
 from qecforge.inference.quantization.student import StudentPolicy
-from qecforge.learning.parameter_groups import adamw_of
 
 MODULES = {
     "tanh": nn.Tanh,
@@ -288,48 +287,6 @@ def test_layer_gradients_against_finite_differences():
                     found.append(loss())
                 flat[index] = kept
                 assert float(gradient[index]) == pytest.approx((found[0] - found[1]) / 2e-6, rel=1e-4, abs=1e-6)
-
-
-def test_pre_activations_have_a_width_of_their_own():
-    x = observations(64, 6)
-    wide, narrow = (fake(network(6, 5, 3), x, bits=3, preactivation_bits=bits) for bits in (8, 3))
-    assert [part.outputs.levels().bits for part in wide.parts()[:-1]] == [8]
-    assert [part.outputs.levels().bits for part in narrow.parts()[:-1]] == [3]
-    assert {part.inputs.bits for part in wide.parts()} == {3}
-    assert [layer.outputs.bits for layer in to_integer(wide, "test").layers[:-1]] == [8]
-
-
-def test_only_steps_have_a_group_of_their_own():
-    module = fake(network(6, 5, 3), observations(64, 6), step_learning_rate=2e-3, step_epsilon=1e-11)
-    (group,) = module.own_parameter_groups()
-    assert {id(each) for each in group.parameters} == {
-        id(each) for name, each in module.named_parameters() if name.endswith(("log_step", "log_weight_step"))
-    }
-    assert (group.learning_rate, group.epsilon) == (2e-3, 1e-11)
-
-
-def test_the_loss_falls_where_steps_alone_are_trained():
-    """Steps that are half of what they should be clip; learning widens them again."""
-    net = network(6, 16, 3)
-    x = observations(256, 6)
-    module = fake(net, x, bits=3, learn_weights=False)
-    for part in module.parts():
-        part.weight_unit *= 0.5
-    optimizer = adamw_of(module, learning_rate=1.0, epsilon=1e-5, weight_decay=0.5)
-    inputs = torch.as_tensor(x, dtype=torch.float32)
-    expected = net(inputs).detach()
-
-    def loss():
-        return (module(inputs) - expected).square().mean()
-
-    before = loss().item()
-    for _ in range(300):
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-    assert loss().item() < 0.8 * before
-    changes = module.step_changes()
-    assert 0.05 < changes["step_change_mean"] <= changes["step_change_largest"] < 1.0
 
 
 def test_only_what_is_learned_is_a_parameter():
