@@ -166,7 +166,7 @@ class QuantizerContract:
         assert mlp.bits == bits
         for layer in mlp.layers:
             assert np.abs(layer.weight.astype(int)).max() <= (1 << (bits - 1)) - 1
-            assert {levels.bits for levels in (layer.inputs, layer.outputs) if levels is not None} == {bits}
+            assert layer.inputs.bits == bits  # pre-activations may have more: a table follows
             if layer.table is not None:
                 assert layer.table[..., : 1 << bits].max() < 1 << bits
         expected = run_reference(mlp, states)

@@ -27,6 +27,7 @@ from qecforge.contracts import (
 )
 from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.inference.module_policy import ModulePolicy
+from qecforge.learning.parameter_groups import adamw_of, follow_learning_rate, shared_parameters
 from qecforge.learning.perceptrons import StackedMlp, entropy_of, masked_log_softmax, sample_actions
 from qecforge.learning.restoring import restored_int, restored_number, restored_parts, restoring
 from qecforge.learning.restoring_torch import check_networks, restored_optimizer
@@ -106,13 +107,12 @@ class _Training:
         self.device = torch_device(config.device)
         self.module = self.policy.module.to(self.device)
         self.reference = None if config.kl == 0 else _frozen(self.module)
-        self.parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=value_at(config.learning_rate, 0.0),
-            eps=config.adam_epsilon,
+        self.parameters = shared_parameters(self.module)
+        self.optimizer = adamw_of(
+            self.module,
+            learning_rate=value_at(config.learning_rate, 0.0),
+            epsilon=config.adam_epsilon,
             weight_decay=config.weight_decay,
-            fused=True,
         )
         self.steps = FilledSteps(env)
         self.step, self.updates, self.still = 0, 0, 0
@@ -158,8 +158,7 @@ class _Training:
         config = self.config
         progress = min(self.step / config.total_steps, 1.0)
         learning_rate = value_at(config.learning_rate, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        follow_learning_rate(self.optimizer, learning_rate)
         returns = torch.from_numpy(episodes.returns)
         if not bool(torch.isfinite(returns).all()):
             raise QecforgeError(

@@ -25,6 +25,7 @@ from qecforge.contracts import (
 )
 from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.learning.episodes import EpisodeStatistics
+from qecforge.learning.parameter_groups import adamw_of, follow_learning_rate, shared_parameters
 from qecforge.learning.perceptrons import entropy_of, masked_log_softmax, sample_actions
 from qecforge.learning.restoring import restoring
 from qecforge.learning.schedules import value_at
@@ -125,13 +126,12 @@ class _Training:
         if policy is not None:
             self.networks = _networks_for(policy, self.networks, self.shape)
         self.networks.to(self.device)
-        self.parameters = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=value_at(config.learning_rate, 0.0),
-            eps=config.adam_epsilon,
+        self.parameters = shared_parameters(self.networks)
+        self.optimizer = adamw_of(
+            self.networks,
+            learning_rate=value_at(config.learning_rate, 0.0),
+            epsilon=config.adam_epsilon,
             weight_decay=config.weight_decay,
-            fused=True,
         )
         self.episodes = EpisodeStatistics(env.num_envs)
         self.recent_return = np.full(config.num_agents, np.nan)
@@ -203,8 +203,7 @@ class _Training:
         ppo = config.algorithm == "ppo"
         progress = min(self.step / config.total_steps, 1.0)
         learning_rate = value_at(config.learning_rate, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        follow_learning_rate(self.optimizer, learning_rate)
 
         with torch.inference_mode():
             rows = rollout.inputs.transpose(0, 1).flatten(1, 2)

@@ -48,6 +48,7 @@ class ApqLoss:
             use the agent's.
         unquantized: From observations to the logits of the student's weights without quantisation, for
             `noise_against: unquantized`.
+        reports: What is said beside the terms (how far steps have moved).
         on_progress: Told the progress before each minibatch is judged (the end of the student's calibration).
 
     Attributes:
@@ -67,6 +68,7 @@ class ApqLoss:
         student_logits: Callable[[Tensor], Tensor] | None = None,
         unquantized: Callable[[Tensor], Tensor] | None = None,
         on_progress: Callable[[float], None] | None = None,
+        reports: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         self.config, self.env = config, env
         self._policy, self._teacher = teacher, _frozen(teacher.module)
@@ -77,6 +79,7 @@ class ApqLoss:
                 f"apq: {type(env).__name__} cannot look ahead, which safe: {config.safe} needs: set safe to none, or "
                 "residual_change to sensitivity with residual_component reward"
             )
+        self._reports = reports
         self._noise: Tensor | None = None
         self._budget: float | None = None
         self._unit = 1.0
@@ -119,6 +122,8 @@ class ApqLoss:
     def metrics(self) -> dict[str, float]:
         """As described above; empty before the first call."""
         found = {name: float(value) + 0.0 for name, value in self._latest.items()}  # no -0.0
+        if self._reports is not None:
+            found |= self._reports()
         if self._noise is not None:
             found["logit_noise"] = float(self._noise)
         if self._budget is not None:

@@ -50,9 +50,18 @@ class ArgmaxPreserving(LearnedStepSizes):
             return logits
 
         if self.apq.mode == "qat":
-            return ApqLoss(self.apq, teacher, env, unquantized=unquantized, on_progress=schedule.follow_progress)
+            return ApqLoss(
+                self.apq,
+                teacher,
+                env,
+                unquantized=unquantized,
+                on_progress=schedule.follow_progress,
+                reports=module.step_changes,
+            )
         # forward itself, past the hook
-        return ApqLoss(self.apq, teacher, env, unquantized=unquantized, student_logits=module.forward)
+        return ApqLoss(
+            self.apq, teacher, env, unquantized=unquantized, student_logits=module.forward, reports=module.step_changes
+        )
 
 
 def _without_gradient(_module: nn.Module, _inputs: Any, logits: Tensor) -> Tensor:

@@ -27,6 +27,26 @@ class LsqConfig(PluginConfig):
         description="First weight steps: minmax, the greatest weight is the highest level; mse, where the mean squared "
         "error is least [ours; LSQ: 2 <|v|> / sqrt(Qp), for few bits].",
     )
+    preactivation_bits: int = Field(
+        default=8,
+        ge=2,
+        le=8,
+        description="Bits of what goes into an activation function, which is a table of 256 entries whatever `bits` is "
+        "[ours; APQ paper: one width for all].",
+    )
+    step_learning_rate: float = Field(
+        default=1e-3,
+        gt=0,
+        allow_inf_nan=False,
+        description="Adam's step size for the logarithms of step sizes, constant through the fine-tuning [ours; LSQ: "
+        "the weights' rate, with gradients scaled by 1/sqrt(N Qp), for step sizes themselves under SGD].",
+    )
+    step_epsilon: float = Field(
+        default=1e-12,
+        gt=0,
+        allow_inf_nan=False,
+        description="Adam's epsilon for them, below their gradients [ours; LSQ has none: it uses SGD].",
+    )
     calibration_states: int = Field(
         default=1024,
         ge=16,

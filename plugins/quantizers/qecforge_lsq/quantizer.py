@@ -23,7 +23,8 @@ __all__ = ["CalibrationSchedule", "LearnedStepSizes"]
 
 
 class CalibrationSchedule:
-    """The extra loss of plain LSQ, which is zero: it ends the student's on-policy calibration when it is time."""
+    """The extra loss of plain LSQ, which is zero: it ends the student's on-policy calibration when it is time, and
+    reports how far the steps have moved."""
 
     needs_states = False
 
@@ -34,6 +35,11 @@ class CalibrationSchedule:
         """Zero, with gradient zero."""
         self.follow_progress(batch.progress)
         return 0.0 * batch.logits.sum()
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """`step_change_mean` and `step_change_largest`: |change of log step| by learning so far."""
+        return self.student.module.step_changes()
 
     def follow_progress(self, progress: float) -> None:
         """End the calibration where the fraction `progress` of the fine-tuning is past `observe_until`."""
@@ -106,6 +112,9 @@ class LearnedStepSizes(Quantizer):
             momentum=config.momentum,
             rescale_above=config.outlier_factor,
             rescale_every=config.rescale_every,
+            preactivation_bits=config.preactivation_bits,
+            step_learning_rate=config.step_learning_rate,
+            step_epsilon=config.step_epsilon,
         )
         module.calibrate(states, weights=config.weight_range)
         value_module = copy.deepcopy(getattr(policy, "value_module", None))

@@ -15,6 +15,13 @@ class PtqConfig(PluginConfig):
     """What a manifest may say about `ptq`. "APQ paper" is the argmax-preserving quantization paper, section 5."""
 
     bits: int = Field(default=8, ge=2, le=8, description="Bits of weights and activations (APQ paper: INT8).")
+    preactivation_bits: int = Field(
+        default=8,
+        ge=2,
+        le=8,
+        description="Bits of what goes into an activation function, which is a table of 256 entries whatever `bits` is "
+        "[ours; APQ paper: one width for all].",
+    )
     granularity: Literal["per_tensor", "per_channel"] = Field(
         default="per_tensor",
         description="Weight steps: one for each layer (APQ paper's baseline: per-tensor), or one for each output. "

@@ -36,6 +36,7 @@ class PostTraining(Quantizer):
             granularity=config.granularity,
             takes_levels=holds_levels(calibration, config.bits),
             learn_weights=False,
+            preactivation_bits=config.preactivation_bits,
             learn_weight_steps=False,
             learn_activation_steps=False,
         )

@@ -32,6 +32,13 @@ class SmoothQuantConfig(PluginConfig):
         description="Migration strength: how much of an outlier goes from activations to weights (SmoothQuant: 0.5), "
         "or {search: [...]}.",
     )
+    preactivation_bits: int = Field(
+        default=8,
+        ge=2,
+        le=8,
+        description="Bits of what goes into an activation function, which is a table of 256 entries whatever `bits` is "
+        "[ours; APQ paper: one width for all].",
+    )
     granularity: Literal["per_tensor", "per_channel"] = Field(
         default="per_tensor",
         description="Weight steps: one for each layer (SmoothQuant, table 2), or one for each output. Activations "

@@ -27,6 +27,7 @@ from qecforge.inference.integer import Levels
 from qecforge.inference.network import LinearSpec, MlpSpec, activation_function, activation_minimum
 from qecforge.inference.quantization.observers import Range, checked_calibration, make_observer
 from qecforge.inference.quantization.step_sizes import ActivationLevels, FakeQuantizedLinear, Granularity, divides
+from qecforge.learning.parameter_groups import ParameterGroup
 
 __all__ = ["FakeQuantizedMlp", "holds_levels"]
 
@@ -40,7 +41,7 @@ class FakeQuantizedMlp(nn.Module):
 
     Args:
         spec: The float network; copied.
-        bits: Of weights and activations, 2..8.
+        bits: Of weights and of what goes into layers, 2..8.
         granularity: Of weight steps.
         takes_levels: Observations are whole numbers 0..2^bits - 1, themselves the levels (step 1, zero point 0).
         learn_weights: Weights and biases are parameters; else they are fixed.
@@ -51,6 +52,9 @@ class FakeQuantizedMlp(nn.Module):
             multiplied: an equal network with fewer outliers, paid for with a table for each output [ours].
             None: never.
         rescale_every: In forward passes.
+        preactivation_bits: Of what goes into an activation function, 2..8: the table behind it has 256 entries
+            whatever the width of weights and activations.
+        step_learning_rate, step_epsilon: Adam's, for the logarithms of step sizes.
 
     Attributes:
         layers: First to last.
@@ -74,11 +78,15 @@ class FakeQuantizedMlp(nn.Module):
         momentum: float = 0.99,
         rescale_above: float | None = None,
         rescale_every: int = 100,
+        preactivation_bits: int = 8,
+        step_learning_rate: float = 1e-3,
+        step_epsilon: float = 1e-12,
     ) -> None:
         super().__init__()
         if not 2 <= bits <= 8:
             raise ConfigurationError(f"quantizer: got {bits} bits, expected 2 to 8: set bits to 8")
         self.bits, self.activations, self.takes_levels = bits, spec.activations, takes_levels
+        self.step_learning_rate, self.step_epsilon = step_learning_rate, step_epsilon
         self.momentum, self.rescale_above, self.rescale_every = momentum, rescale_above, rescale_every
         layers = []
         for number, layer in enumerate(spec.layers):
@@ -87,7 +95,9 @@ class FakeQuantizedMlp(nn.Module):
             inputs = ActivationLevels(bits, features_in, learned=learned, anchored=number > 0)
             outputs = None
             if number < len(spec.activations):
-                outputs = ActivationLevels(bits, features_out, learned=learn_activation_steps, anchored=False)
+                outputs = ActivationLevels(
+                    preactivation_bits, features_out, learned=learn_activation_steps, anchored=False
+                )
             layers.append(
                 FakeQuantizedLinear(
                     layer.weight,
@@ -109,6 +119,24 @@ class FakeQuantizedMlp(nn.Module):
     def parts(self) -> list[FakeQuantizedLinear]:
         """`layers`, typed."""
         return [part for part in self.layers if isinstance(part, FakeQuantizedLinear)]
+
+    def log_steps(self) -> list[nn.Parameter]:
+        """The logarithms of the learned step sizes over the calibrated ones, layer by layer."""
+        names = ("log_weight_step", "log_step")
+        return [each for name, each in self.named_parameters() if name.rsplit(".", 1)[-1] in names]
+
+    def own_parameter_groups(self) -> list[ParameterGroup]:
+        """Step sizes, with rate and epsilon of their own (see `qecforge.learning.parameter_groups`)."""
+        return [ParameterGroup(tuple(self.log_steps()), self.step_learning_rate, self.step_epsilon)]
+
+    def step_changes(self) -> dict[str, float]:
+        """How far learning has moved the step sizes: mean and largest |change of log step|; empty where none is
+        learned."""
+        steps = self.log_steps()
+        if not steps:
+            return {}
+        moved = torch.cat([each.detach().abs().flatten() for each in steps])
+        return {"step_change_mean": float(moved.mean()), "step_change_largest": float(moved.max())}
 
     def spec(self) -> MlpSpec:
         """The float network as it stands: copies of weights and biases."""
@@ -158,7 +186,7 @@ class FakeQuantizedMlp(nn.Module):
         def calibrate(levels: ActivationLevels, values: Tensor) -> None:
             observer = make_observer(activations, percentile=percentile)
             observer.observe(values)
-            levels.calibrate(values, observer.levels(self.bits))
+            levels.calibrate(values, observer.levels(levels.bits))
 
         x = torch.from_numpy(np.ascontiguousarray(array)).to(parts[0].weight)
         for part, (inputs, outputs) in zip(parts, self.spec().hidden(x), strict=True):

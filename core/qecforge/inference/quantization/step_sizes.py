@@ -6,14 +6,14 @@ and Qp is held as s round(clip(v / s, -Qn, Qp)). Rounding passes the gradient st
     d/ds = round(v / s) - v / s there, -Qn below, Qp above,                        eq. (3)
 which is the derivative of the surrogate s clip(v / s + r, ...) whose r = round(v / s) - v / s is held fixed.
 
-Step sizes are learned by their logarithm: s = unit exp(theta), theta = 0 at calibration, and theta's gradient is scaled
-by 1 / sqrt(N Qp) (section 2.2). So a step stays positive, weight decay pulls it to its calibrated value instead of to
-zero, and Adam, whose steps do not scale with the gradient, changes it by a fraction of itself [ours].
+Step sizes are learned by their logarithm: s = unit exp(theta), theta = 0 at calibration. So a step stays positive, and
+Adam, whose steps do not scale with the gradient, changes it by a fraction of itself [ours]. LSQ scales the gradient of
+s by 1 / sqrt(N Qp) (section 2.2), so that SGD changes steps and weights by like fractions. Here the logarithm does
+that: the factor on top of it left gradients of 1e-8, below Adam's usual epsilon, and steps that stood still.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -113,7 +113,7 @@ class ActivationLevels(nn.Module):
     """The levels of a tensor of activations: one step, and a zero point that follows from it.
 
     Args:
-        features: N of the gradient scale 1 / sqrt(N Qp).
+        features: N.
         learned: Whether the step is a parameter.
         anchored: The zero point is kept where the lower end stays at `low` as the step changes (values with a known
             minimum); else it stays as calibrated.
@@ -131,7 +131,6 @@ class ActivationLevels(nn.Module):
         super().__init__()
         self.bits, self.anchored = bits, anchored
         self.top = (1 << bits) - 1
-        self.gradient_scale = 1.0 / math.sqrt(features * self.top)
         self.register_buffer("unit", torch.ones(()))
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("extent", torch.zeros(2))
@@ -180,7 +179,7 @@ class ActivationLevels(nn.Module):
         """(), the step size, with gradient where it is learned."""
         if self.log_step is None:
             return self.unit
-        return self.unit * scale_gradient(self.log_step, self.gradient_scale).exp()
+        return self.unit * self.log_step.exp()
 
     def zero_point(self, step: Tensor) -> Tensor:
         """(), the level of 0, a whole number in float; without gradient."""
@@ -228,7 +227,6 @@ class FakeQuantizedLinear(nn.Module):
         per_channel = granularity == "per_channel"
         self.bits, self.per_channel, self.inputs, self.outputs = bits, per_channel, inputs, outputs
         self.top = (1 << (bits - 1)) - 1
-        self.gradient_scale = 1.0 / math.sqrt((features_in if per_channel else weight.numel()) * self.top)
         if learn_weights:
             self.weight, self.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
         else:
@@ -270,7 +268,7 @@ class FakeQuantizedLinear(nn.Module):
         """(O,) or (1,): the step sizes, at least so large that the smoothed `bias` stays exact in float32."""
         step = self.weight_unit
         if self.log_weight_step is not None:
-            step = step * scale_gradient(self.log_weight_step, self.gradient_scale).exp()
+            step = step * self.log_weight_step.exp()
         least = bias.detach().abs() / (input_step.detach() * _LARGEST_BIAS)
         return torch.maximum(step, least if self.per_channel else least.amax().reshape(1))
 

@@ -29,7 +29,8 @@ _ORDER = ("apq", "lsq", "smoothquant", "ptq")
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Of one method and seed: top-1 agreement, tau-b, and flips in the lowest bucket, None where it has no state."""
+    """Of one method and seed: top-1 agreement, tau-b, and flips of distinct states in the lowest bucket,
+    None where it has none or they were not counted."""
 
     top1: float
     tau: float
@@ -54,7 +55,7 @@ def _by_experiment(results: Sequence[Result]) -> dict[str, dict[str, _BySeed]]:
     by_experiment: dict[str, dict[str, _BySeed]] = {}
     for (experiment, method), group in grouped(results).items():
         numbers = {
-            result.seed: _Numbers(found.top1, found.tau, lowest.rate if (lowest := found.buckets[0]).states else None)
+            result.seed: _Numbers(found.top1, found.tau, _flips_once(found.buckets[0]))
             for result in group
             if (found := result.fidelity) is not None
         }
@@ -67,6 +68,12 @@ def _by_experiment(results: Sequence[Result]) -> dict[str, dict[str, _BySeed]]:
         if shared:
             mean[method] = {seed: _mean([numbers[seed] for numbers in each]) for seed in shared}
     return {**by_experiment, MEAN: mean} if mean else by_experiment
+
+
+def _flips_once(bucket: MarginBucket) -> float | None:
+    """The rate over distinct states: a sharp policy visits the same states again and again."""
+    once = bucket.once
+    return once.rate if once is not None and once.states else None
 
 
 def _mean(numbers: Sequence[_Numbers]) -> _Numbers:
@@ -103,7 +110,7 @@ def _goals(experiment: str, apq: _BySeed) -> Iterator[Claim]:
         goal, lowest = percent(GOAL_FLIPS), MarginBucket(*MARGIN_BUCKETS[0], 0, 0).label
         yield Claim(
             part=experiment,
-            text=f"APQ: flips below {goal} at margins in {lowest}",
+            text=f"APQ: flips below {goal} of distinct states at margins in {lowest}",
             theirs=goal,
             ours=ours,
             criterion=at_most(GOAL_FLIPS, percent),

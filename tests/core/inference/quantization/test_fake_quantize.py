@@ -177,7 +177,6 @@ def test_holds_levels(array, bits, expected):
 def levels_with(step, zero_point, *, bits=4, features=1):
     found = ActivationLevels(bits, features, learned=True, anchored=False)
     found.calibrate(torch.zeros(1, features), Levels(step, zero_point, bits))
-    found.gradient_scale = 1.0
     return found.double()
 
 
@@ -250,7 +249,6 @@ def test_layer_gradients_against_finite_differences():
         learn_steps=True,
     )
     layer.calibrate_weights("mse")
-    layer.gradient_scale = 1.0
     layer = layer.double()
     x = torch.randn(40, 5, generator=generator, dtype=torch.float64)
     c = torch.randn(40, 3, generator=generator, dtype=torch.float64)
@@ -289,15 +287,6 @@ def test_layer_gradients_against_finite_differences():
                     found.append(loss())
                 flat[index] = kept
                 assert float(gradient[index]) == pytest.approx((found[0] - found[1]) / 2e-6, rel=1e-4, abs=1e-6)
-
-
-def test_gradient_scales_are_those_of_the_paper():
-    """1 / sqrt(N Qp): N weights of a step, or features of an activation (Esser et al., section 2.2)."""
-    spec = read_mlp(network(6, 5, 3))
-    by_channel, by_tensor = (FakeQuantizedMlp(spec, granularity=g) for g in ("per_channel", "per_tensor"))
-    assert by_channel.layers[0].gradient_scale == pytest.approx((6 * 127) ** -0.5)
-    assert by_tensor.layers[0].gradient_scale == pytest.approx((30 * 127) ** -0.5)
-    assert by_tensor.layers[1].inputs.gradient_scale == pytest.approx((5 * 255) ** -0.5)
 
 
 def test_only_what_is_learned_is_a_parameter():

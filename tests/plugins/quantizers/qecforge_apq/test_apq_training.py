@@ -88,9 +88,12 @@ def test_calibration_ends_when_it_is_time():
 
 def test_ptq_rank_trains_the_steps_alone():
     """Not a weight of the policy moves, nor the calibration."""
-    _, _, changed = fine_tune(apq(mode="ptq_rank", safe="none"), identity_teacher(), entropy=0.5)
+    student, extra, changed = fine_tune(apq(mode="ptq_rank", safe="none"), identity_teacher(), entropy=0.5)
     trained = {name for name in changed if name.startswith("policy.")}
     assert trained
+    moved = torch.cat([each.detach().abs().flatten() for each in student.module.log_steps()])
+    assert extra.metrics["step_change_mean"] == pytest.approx(float(moved.mean()))
+    assert extra.metrics["step_change_mean"] > 1e-3
     assert all("log_" in name and "step" in name for name in trained)
 
 

@@ -42,6 +42,12 @@ def test_fine_tuning_learns_and_becomes_integers():
     assert int(student.module.passes) > 0
     steps = [part.log_weight_step.detach() for part in student.module.parts()]
     assert all((step != 0).all() for step in steps)
+    changes = {name: value for name, value in context.advances[-1].metrics.items() if "step_change" in name}
+    assert changes.keys() == {"quantizer/step_change_mean", "quantizer/step_change_largest"}
+    assert changes["quantizer/step_change_mean"] > 0.02
+    assert changes["quantizer/step_change_largest"] == pytest.approx(
+        max(float(each.detach().abs().max()) for each in student.module.log_steps())
+    )
     states = np.eye(12, dtype=np.uint8)
     policy = quantizer.convert(student)
     np.testing.assert_array_equal(policy.act(states), np.arange(12))
