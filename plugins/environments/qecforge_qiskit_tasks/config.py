@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from qecforge.contracts import PluginConfig
+from qecforge_qiskit_tasks.generator.config import GeneratorConfig
 
 __all__ = ["QiskitTasksConfig"]
 
@@ -15,7 +16,19 @@ class QiskitTasksConfig(PluginConfig):
     """Tasks for models that write Qiskit; pass or fail, by tests in another process than the program."""
 
     tasks: str = Field(
-        "shipped", min_length=1, description="`shipped`, a file or folder of tasks, or a data set's id on a hub."
+        "shipped",
+        min_length=1,
+        description="`shipped`, `generated`, a file or folder of tasks, or a data set's id on a hub.",
+    )
+    generated: GeneratorConfig = Field(
+        GeneratorConfig(), description="How tasks are composed where `tasks` is `generated`."
+    )
+    outdated_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the demonstrations that use calls which Qiskit no longer has, of those tasks that have a "
+        "program with such calls among their wrong ones.",
     )
     tasks_sha256: str | None = Field(
         None, description="SHA-256 of the tasks; filled in while the manifest is read, refused where they changed."

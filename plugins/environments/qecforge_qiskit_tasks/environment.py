@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from random import Random
 from types import MappingProxyType
 from typing import Any
 
@@ -20,10 +22,12 @@ from qecforge.contracts import (
 )
 from qecforge.errors import ConfigurationError, InfrastructureError, SandboxUnavailable
 from qecforge_qiskit_tasks.config import QiskitTasksConfig
+from qecforge_qiskit_tasks.evaluation.removed_api import removed_names
+from qecforge_qiskit_tasks.generator import GeneratorConfig, generate_tasks
 from qecforge_qiskit_tasks.judging import JudgeConfig, JudgedCompletion, TaskJudge
 from qecforge_qiskit_tasks.tasks import Task, load_tasks
 
-__all__ = ["QiskitTasks", "chosen_tasks", "judge_all", "outcome_of", "pin_tasks"]
+__all__ = ["QiskitTasks", "chosen_tasks", "judge_all", "outcome_of", "pin_tasks", "shown"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ class QiskitTasks(TextEnvironment):
         self.num_envs, self.config = num_envs, config
         tasks = chosen_tasks(config)
         self.tasks: Mapping[str, Task] = MappingProxyType({task.id: task for task in tasks})
-        self._splits = MappingProxyType(_split([*self.tasks], config.test_share))
+        self._splits = MappingProxyType(_split(tasks, config.test_share))
         self._judge: TaskJudge | None = None
         self._reward: CompiledTextReward | None = None
         if reward is None:
@@ -55,8 +59,13 @@ class QiskitTasks(TextEnvironment):
 
     @property
     def splits(self) -> Mapping[str, Sequence[str]]:
-        """`train` and `test`, in the order of the tasks."""
+        """`train` and `test`, in the order of the tasks; where tasks say their splits, those."""
         return self._splits
+
+    def demonstrations(self, split: str = "train") -> Sequence[tuple[str, str]]:
+        """The reference of each task, or, for `outdated_share` of those that have one, a wrong program with removed
+        calls; without the prompt that it begins with."""
+        return [(task_id, shown(self.tasks[task_id], self.config)) for task_id in self._splits[split]]
 
     def prompt(self, task_id: str) -> Prompt:
         """One message with the task's prompt."""
@@ -131,13 +140,22 @@ def outcome_of(judged: JudgedCompletion | InfrastructureError, *, fraction: bool
     return TextOutcome(verdict=judged.verdict, score=score, detail=judged.detail, components=dict(judged.components))
 
 
+def shown(task: Task, config: QiskitTasksConfig) -> str:
+    """A completion of the task that demonstrates it; which one depends on its id and the share alone."""
+    program = task.reference
+    if Random(f"outdated {task.id}").random() < config.outdated_share:
+        program = next((each for each in task.wrong if removed_names(each)), program)
+    prompt = task.asked(config.prompt)
+    return program.removeprefix(prompt) if config.prompt == "standard" else program
+
+
 def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     """The tasks that a configuration asks for.
 
     Raises:
         ConfigurationError: there is none, one has no prompt of the kind, or its verdict could be forged.
     """
-    every = load_tasks(config.tasks)
+    every = _composed(config.generated) if config.tasks == "generated" else load_tasks(config.tasks)
     tasks = [
         task
         for task in every
@@ -158,6 +176,12 @@ def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     return tasks
 
 
+@lru_cache(maxsize=2)
+def _composed(config: GeneratorConfig) -> list[Task]:
+    """Kept, because a run asks for the tasks when it is planned and when it is trained."""
+    return [*generate_tasks(config).tasks]
+
+
 def pin_tasks(config: QiskitTasksConfig) -> QiskitTasksConfig:
     """With the hash of the tasks. Raises `ValueError` where they are not those of the hash that stands there."""
     rows = [task.model_dump(mode="json") for task in chosen_tasks(config)]
@@ -170,12 +194,18 @@ def pin_tasks(config: QiskitTasksConfig) -> QiskitTasksConfig:
     return config.model_copy(update={"tasks_sha256": found})
 
 
-def _split(ids: list[str], test_share: float) -> dict[str, tuple[str, ...]]:
-    """By a hash of the ids, so that a task stays in its split when others come."""
+def _split(tasks: Sequence[Task], test_share: float) -> dict[str, tuple[str, ...]]:
+    """As the tasks say; where they say nothing, by a hash of the ids, so that a task stays in its split when others
+    come."""
+    said = {task.split for task in tasks}
+    if said != {"train"} and "train" in said:
+        names = ["train", *sorted(said - {"train"})]
+        return {name: tuple(task.id for task in tasks if task.split == name) for name in names}
 
     def drawn(task_id: str) -> float:
         return int.from_bytes(hashlib.sha256(task_id.encode()).digest()[:8], "big") / 2**64
 
+    ids = [task.id for task in tasks]
     test = [each for each in ids if drawn(each) < test_share]
     if len(test) == len(ids):
         test = test[1:]
