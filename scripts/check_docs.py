@@ -46,6 +46,15 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
         " --set evaluation.logical_error_rate.shots=1000",
         "it trains for minutes",
     ),
+    "qecforge run examples/pendulum.yaml": (
+        "{} --set agent.total_steps=700 --set evaluation.returns.episodes=2"
+        " --set evaluation.quantum_backends.episodes=1",
+        "it trains for minutes",
+    ),
+    "qecforge reproduce hybrid --records": (
+        "{} --arms none --seeds 1 --set agent.total_steps=1500 --set evaluation.returns.episodes=2",
+        "it trains for days",
+    ),
     "qecforge run examples/steering/drift_d5.yaml": (
         "{} --set agent.total_epochs=300 --set agent.snapshots=13",
         "it trains for minutes",

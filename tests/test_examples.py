@@ -55,7 +55,7 @@ def test_qiskit_is_valid_and_measured_on_other_tasks(path):
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CONTROL])
 def test_control_is_solved(path, tmp_path):
     url = f"sqlite:///{tmp_path}/results.db"
-    (outcome,) = run_manifest(path, options=RunOptions(url))
+    (outcome,) = run_manifest(load_manifest(path, registry=Registry.load()), options=RunOptions(url))
     with Store(url) as store:
         found = {each.name: each.values for each in store.policy_evaluations(outcome.run_id)}
     assert found["returns"]["return_mean"] > -200

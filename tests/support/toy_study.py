@@ -100,6 +100,7 @@ def study(**changes):
             "measure": measure,
             "seeds": 3,
             "quick_seeds": 2,
+            "recorded": ("reward",),
             **changes,
         }
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from qecforge.contracts.options import CommandOption
     from qecforge.contracts.reproduction import PlannedRun, ReproductionSpec
     from qecforge.registry import Registered, Registry
+    from qecforge.runs.listener import RunOutcome
 
 __all__ = ["app"]
 
@@ -102,6 +104,7 @@ class _Asked:
     overrides: list[str] | None
     dry_run: bool
     tables_only: bool
+    records: Path | None = None
 
     def __post_init__(self) -> None:
         if self.dry_run and self.tables_only:
@@ -168,6 +171,7 @@ def _parameters(spec: ReproductionSpec, own: Sequence[CommandOption]) -> dict[st
             ],
             None,
         ),
+        **(_records() if spec.recorded is not None else {}),
         "overrides": (
             Annotated[
                 list[str] | None,
@@ -193,6 +197,12 @@ def _parameters(spec: ReproductionSpec, own: Sequence[CommandOption]) -> dict[st
             False,
         ),
     }
+
+
+def _records() -> dict[str, tuple[Any, Any]]:
+    """The option of a reproduction whose runs can be kept in a file."""
+    text = "File of finished runs: those in it are not repeated, and those that finish are added to it."
+    return {"records": (Annotated[Path | None, typer.Option("--records", metavar="FILE", help=text)], None)}
 
 
 def _parameter_of(option: CommandOption) -> str:
@@ -237,9 +247,7 @@ def _options(
 def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig, asked: _Asked) -> None:
     """Carry out what the store lacks, then print the tables and write the report."""
     from qecforge.contracts.reproduction import Order
-    from qecforge.reproduction.carry_out import carry_out, figures_of, report_of
-    from qecforge.reproduction.files import tables_of, write_files
-    from qecforge.reproduction.planning import finished, planned_runs, seeds_of
+    from qecforge.reproduction.planning import planned_runs, seeds_of
 
     order = Order(
         options=options,
@@ -249,26 +257,69 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
     )
     planned = planned_runs(spec, order, registry)
     if asked.dry_run:
-        _show_plans(planned, asked.store)
+        _show_plans(planned, registry, asked)
         return
-    outcomes = []
-    if not asked.tables_only:
-        if asked.out is not None:  # now, not after hours of runs
-            from qecforge.reporting.figures import make_folder
+    with _recording(spec, planned, registry, asked):
+        outcomes = _carried_out(spec, planned, registry, asked)
+    _tell(spec, planned, asked)
+    raise_failed(outcomes, asked.store)
 
-            make_folder(asked.out)
-        from qecforge.cli._progress import RunCount, show_progress
 
-        outcomes = carry_out(
-            spec,
-            planned,
-            registry,
-            store_url=asked.store,
-            executor="local",
-            workers=asked.workers,
-            listening=partial(show_progress, RunCount(each.plan for each in planned)),
-            measuring=lambda: working(f"measurements of {spec.name}"),
-        )
+@contextmanager
+def _recording(
+    spec: ReproductionSpec, planned: Sequence[PlannedRun], registry: Registry, asked: _Asked
+) -> Iterator[None]:
+    """Take what the file of records has into the store first, and what has finished, however the runs end, into it."""
+    if asked.records is None:
+        yield
+        return
+    from qecforge.reproduction.records import adopt_records, keep_records, read_records, records_of
+    from qecforge.store import Store
+
+    records = records_of(planned, read_records(asked.records), registry)
+    with Store(asked.store) as store:
+        adopted = adopt_records(store, planned, records)
+    if adopted:
+        say(f"{len(adopted)} of {len(planned)} runs are taken from {asked.records}")
+    try:
+        yield
+    finally:
+        with Store(asked.store) as store:
+            added = keep_records(asked.records, spec, store, planned, registry)
+        if added:
+            say(f"{added} of {len(planned)} runs are added to {asked.records}")
+
+
+def _carried_out(spec: ReproductionSpec, planned: Sequence[Any], registry: Registry, asked: _Asked) -> list[RunOutcome]:
+    """Outcomes of the runs that the store lacks, which are carried out now."""
+    from qecforge.reproduction.carry_out import carry_out
+
+    if asked.tables_only:
+        return []
+    if asked.out is not None:  # now, not after hours of runs
+        from qecforge.reporting.figures import make_folder
+
+        make_folder(asked.out)
+    from qecforge.cli._progress import RunCount, show_progress
+
+    return carry_out(
+        spec,
+        planned,
+        registry,
+        store_url=asked.store,
+        executor="local",
+        workers=asked.workers,
+        listening=partial(show_progress, RunCount(each.plan for each in planned)),
+        measuring=lambda: working(f"measurements of {spec.name}"),
+    )
+
+
+def _tell(spec: ReproductionSpec, planned: Sequence[PlannedRun], asked: _Asked) -> None:
+    """Print the tables of what is finished, and write the report where it is asked for."""
+    from qecforge.reproduction.carry_out import figures_of, report_of
+    from qecforge.reproduction.files import tables_of, write_files
+    from qecforge.reproduction.planning import finished
+
     notes = [f"{spec.summary.rstrip('.')}.", f"Source: {spec.source.rstrip('.')}."]
     with open_store(asked.store) as opened:
         report = report_of(spec, opened, planned)
@@ -283,7 +334,6 @@ def _reproduce(spec: ReproductionSpec, registry: Registry, options: PluginConfig
         title = f"Reproduction {spec.name}"
         written = write_files(tables, figures_of(spec, report), asked.out, title=title, notes=notes)
         say(f"{len(written)} files in {asked.out}")
-    raise_failed(outcomes, asked.store)
 
 
 def _show(tables: Mapping[str, Table]) -> None:
@@ -291,13 +341,17 @@ def _show(tables: Mapping[str, Table]) -> None:
         write(f"{to_text(table, terminal_width())}\n")
 
 
-def _show_plans(planned: Sequence[PlannedRun], store: str) -> None:
+def _show_plans(planned: Sequence[PlannedRun], registry: Registry, asked: _Asked) -> None:
     from qecforge.store.engine import parse_url
 
-    url, known = parse_url(store), {}
+    url, known = parse_url(asked.store), dict[str, str]()
+    if asked.records is not None:
+        from qecforge.reproduction.records import read_records, records_of
+
+        known = dict.fromkeys(records_of(planned, read_records(asked.records), registry), "recorded")
     if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
-        with open_store(store) as opened:
-            known = {run.identity: run.status for run in opened.runs()}
+        with open_store(asked.store) as opened:
+            known |= {run.identity: run.status for run in opened.runs()}
     rows: list[dict[str, Any]] = [
         {
             "run": each.plan.identity[:12],

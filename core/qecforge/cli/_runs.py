@@ -238,11 +238,13 @@ def export_policy(
         raise ConfigurationError(
             "--out: a policy is binary and is not written to a terminal: give a file, or redirect the output"
         )
+    from qecforge.runs.policies import left_no_policy
+
     with open_store(store) as opened:
         record = opened.run(run)
         found = opened.artifacts(record.id, kind="quantized") or opened.artifacts(record.id, kind="policy")
         if not found:
-            raise StoreError(f"run {record.id} ({record.status}) has no policy: run its manifest to the end")
+            raise StoreError(left_no_policy(record))
         if form is PolicyFormat.FILES:
             contents = {each.name: opened.read_artifact(each) for each in found}
         else:

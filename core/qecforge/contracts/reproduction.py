@@ -162,6 +162,9 @@ class ReproductionSpec(Generic[C, P]):
         measure: `measure(store, planned, registry)` adds to the finished runs of a store what is measured once they are
             there, such as latencies of this machine, and leaves what is there.
         seeds, quick_seeds: How many seeds where the user does not say.
+        recorded: Metrics that the report reads of a run, where these and the numbers of its evaluations are all that it
+            reads: finished runs can then be kept in a file (`--records FILE`), which others go on from. None: it reads
+            more, such as codes or policies.
     """
 
     name: str
@@ -175,3 +178,4 @@ class ReproductionSpec(Generic[C, P]):
     measure: Callable[[Store, Sequence[P], Any], None] | None = None
     seeds: int = 5
     quick_seeds: int = 2
+    recorded: tuple[str, ...] | None = None

@@ -47,6 +47,7 @@ _RESERVED_OPTIONS = {
     "help",
     "out",
     "quick",
+    "records",
     "seeds",
     "set",
     "store",
@@ -137,6 +138,9 @@ def _check_reproduction(where: str, spec: ReproductionSpec) -> None:
         count = getattr(spec, field)
         if type(count) is not int or not 1 <= count <= MAX_SEEDS:
             raise PluginError(f"{where}: {field} is {_shown(count)}, expected a whole number from 1 to {MAX_SEEDS}.")
+    recorded: Any = spec.recorded
+    if recorded is not None and not (isinstance(recorded, tuple) and all(isinstance(name, str) for name in recorded)):
+        raise PluginError(f"{where}: recorded is {_shown(recorded)}, expected a tuple of metrics' names, or None.")
     _check_config(where, spec.options, _RESERVED_OPTIONS, "options")
     _check_options(where, spec.options)
 

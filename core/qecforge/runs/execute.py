@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from qecforge.manifest import RunPlan
     from qecforge.store import Run, Store
 
-__all__ = ["checkpoint_path", "delete_run", "evaluate_run", "execute", "file_lost"]
+__all__ = ["begin", "checkpoint_path", "delete_run", "evaluate_run", "execute", "file_lost"]
 
 
 def execute(
@@ -87,7 +87,7 @@ def file_lost(
     """
     with opened(options) as workspace:
         store = workspace.store
-        run_id = _begin(plan, store)
+        run_id = begin(plan, store)
         with suppress(RunBusy), alone(workspace.locks, run_id, lambda: False):
             run = store.run(run_id)
             if run.status == "finished":  # before the process was gone; or it was evaluated further, and stays so
@@ -115,7 +115,7 @@ def _execute(
     is finished."""
     started = time.monotonic()
     store, locks, waited = workspace.store, workspace.locks, False
-    run_id = _begin(plan, store)
+    run_id = begin(plan, store)
 
     def waiting() -> None:
         nonlocal waited
@@ -167,7 +167,15 @@ def delete_run(store: Store, run_id: str) -> None:
         checkpoint.remove()
 
 
-def _begin(plan: RunPlan, store: Store) -> str:
+def begin(plan: RunPlan, store: Store, made_with: Mapping[str, Any] | None = None) -> str:
+    """File a run as `pending`, where the store does not have it.
+
+    Args:
+        made_with: Its provenance; None for that of this process.
+
+    Returns:
+        Its id.
+    """
     return store.begin_run(
         plan.identity,
         name=plan.name,
@@ -178,7 +186,7 @@ def _begin(plan: RunPlan, store: Store) -> str:
         reward=plan.reward.spec.name if plan.reward else None,
         agent=plan.agent.spec.name,
         quantizer=plan.quantization.quantizer.spec.name if plan.quantization else None,
-        provenance=provenance(),
+        provenance=provenance() if made_with is None else made_with,
         sweep_point=plan.sweep_point,
     ).id
 

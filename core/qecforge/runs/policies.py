@@ -33,6 +33,7 @@ __all__ = [
     "fill_policy",
     "fitted_files",
     "kept_files",
+    "left_no_policy",
     "load_policy",
     "opened_environment",
     "plan_of_installed",
@@ -218,6 +219,12 @@ def policy_of_run(run: Run, files: Mapping[str, bytes], registry: Registry) -> A
         return described
 
 
+def left_no_policy(run: Run) -> str:
+    """What to say of a run without one. A finished run has none where it was taken from records."""
+    advice = "start the run anew with `force`" if run.status == "finished" else "run its manifest to the end"
+    return f"run {run.id} ({run.status}) left no policy: {advice}"
+
+
 def load_policy(
     store: Store,
     run_id: str,
@@ -248,7 +255,7 @@ def load_policy(
     quantized = store.artifacts(run.id, kind="quantized")
     files = kept_files(store, run.id) if run.quantizer is None else {}
     if not (files or quantized):
-        raise StoreError(f"run {run.id} ({run.status}) left no policy: run its manifest to the end")
+        raise StoreError(left_no_policy(run))
     plan = plan_of_installed(run, registry, environment=environment)
     agent = plan.agent.spec.make(plan.agent.config)
     env = build_environment(plan, agent, num_envs=num_envs)

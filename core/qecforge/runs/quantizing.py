@@ -23,6 +23,7 @@ from qecforge.runs.policies import (
     fill_policy,
     fitted_files,
     kept_files,
+    left_no_policy,
     opened_environment,
     plan_of_installed,
     policy_of_run,
@@ -144,7 +145,7 @@ def _stored_teacher(store: Store, run_id: str) -> Run:
             f"quantizer.teacher: run {run.id} is quantized itself (by {run.quantizer}): name a float run"
         )
     if not store.artifacts(run.id, kind="policy"):
-        raise StoreError(f"quantizer.teacher: run {run.id} ({run.status}) left no policy: run its manifest to the end")
+        raise StoreError(f"quantizer.teacher: {left_no_policy(run)}")
     return run
 
 

@@ -27,6 +27,7 @@ from qecforge.reporting.tables import to_csv, to_json, to_markdown
 from qecforge.reproduction.carry_out import carry_out, figures_of, report_of
 from qecforge.reproduction.files import tables_of, write_files
 from qecforge.reproduction.planning import planned_runs, stages
+from qecforge.reproduction.records import adopt_records, keep_records, read_records, records_of
 from qecforge.store import Store
 
 __all__ = ["ReproductionContract"]
@@ -118,6 +119,24 @@ class ReproductionContract:
         order = Order(options=self.chosen(), seeds=(0,), quick=True, overrides=tuple(self.overrides))
         first = {each.plan.identity for each in planned_runs(self.spec, order, _installed())}
         assert first < {each.plan.identity for each in self.small()}
+
+    def test_records_say_what_the_store_says(self, tmp_path: Path) -> None:
+        """Where finished runs can be kept in a file, a store that is filled from it gives the same report."""
+        if self.spec.recorded is None:
+            pytest.skip("its report reads more than records hold")
+        planned = self.small()
+        said = []
+        for name in ("trained", "recorded"):
+            with Store(tmp_path / f"{name}.db") as store:
+                if name == "trained":
+                    self.fill(store, planned)
+                    keep_records(tmp_path / "runs.jsonl", self.spec, store, planned, _installed())
+                else:
+                    records = records_of(planned, read_records(tmp_path / "runs.jsonl"), _installed())
+                    adopt_records(store, planned, records)
+                tables = tables_of(report_of(self.spec, store, planned))
+            said.append({name: to_json(each) for name, each in tables.items()})
+        assert said[0] == said[1]
 
     def test_an_empty_store_gives_no_rows(self, tmp_path: Path) -> None:
         """Neither a claim nor a row nor a figure, and no exception."""

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from qecforge.contracts import Agent, Environment, ExtraLoss, Policy, TrainingContext
 from qecforge.errors import ConfigurationError
@@ -21,7 +19,8 @@ from qecforge.learning.stepping import FilledSteps
 from qecforge.learning.torch_state import copied, seeded_generator, torch_device
 from qecforge.machine.threads import threads
 from qecforge_td3.config import TD3Config
-from qecforge_td3.networks import Networks
+from qecforge_td3.derivatives import make_derivatives, td_target
+from qecforge_td3.networks import Networks, fused_step
 from qecforge_td3.policy import HybridPolicy, spaces
 from qecforge_td3.progress import Progress
 from qecforge_td3.restored import check_networks, checked_optimizer
@@ -95,6 +94,7 @@ class _Training:
         self.networks = Networks(inputs, self.actions.size, config, self.generator, self.device)
         if policy is not None:
             self.networks.start_from(policy)
+        self.derivatives = make_derivatives(self.networks, config, self.device)
         self.policy = (
             policy
             if isinstance(policy, HybridPolicy)
@@ -183,42 +183,20 @@ class _Training:
                 batch["q_in"], batch["q_out"], self.drawing, fits=config.fits, tiny_batch=config.tiny_batch
             )
 
-        with torch.no_grad():  # (B2)
-            a_next = nets.target_actor.surrogate(s_next, self.drawing)
-            noise = config.target_noise * torch.randn(a_next.shape, generator=self.generator).to(self.device)
-            a_next = (a_next + noise.clamp_(-config.noise_clip, config.noise_clip)).clamp_(-1.0, 1.0)
-        q, q_next = self._values(s, a, s_next, a_next)
-        y = td_target(batch["r"], batch["discount"], q_next)
-        critic_loss = functional.mse_loss(q, y.expand_as(q), reduction="sum") / len(s)
-        nets.critic_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(critic_loss)
-        nets.critic_optimizer.step()
-        losses["critic_loss"], losses["q_mean"] = float(critic_loss.detach()), float(q.detach().mean())
+        a_next = self.derivatives.next_actions(s_next, self.drawing)  # (B2)
+        noise = config.target_noise * torch.randn(a_next.shape, generator=self.generator).to(self.device)
+        a_next = (a_next + noise.clamp_(-config.noise_clip, config.noise_clip)).clamp_(-1.0, 1.0)
+        losses["critic_loss"], losses["q_mean"] = self.derivatives.of_critics(
+            s, a, s_next, a_next, batch["r"], batch["discount"]
+        )
+        fused_step(nets.critic_optimizer)
 
         self.updates += 1
         if self.updates % config.policy_delay == 0:
-            nets.critic.eval()
-            actor_loss = -nets.critic.first(s, nets.actor.surrogate(s, self.drawing)).mean()  # (B3)
-            parameters = nets.actor_parameters
-            gradients = torch.autograd.grad(actor_loss, parameters, allow_unused=True)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
-            nets.actor_optimizer.step()
-            nets.critic.train()
-            losses["actor_loss"] = float(actor_loss.detach())
+            losses["actor_loss"] = self.derivatives.of_actor(s, self.drawing)  # (B3)
+            fused_step(nets.actor_optimizer)
             nets.update_targets(config.tau)  # (B4)
         self.progress.count_losses(self.step, losses)
-
-    def _values(self, s: Tensor, a: Tensor, s_next: Tensor, a_next: Tensor) -> tuple[Tensor, Tensor]:
-        """Q (2, B) with gradient, and the target's Q' (2, B) without. With batch renormalisation both come from one
-        batch of both, by the same networks (CrossQ)."""
-        nets = self.networks
-        if self.config.critic != "batch_renorm":
-            with torch.no_grad():
-                q_next = nets.target_critic(s_next, a_next)
-            return nets.critic(s, a), q_next
-        both = nets.critic(torch.cat([s, s_next]), torch.cat([a, a_next]))
-        return both[:, : len(s)], both[:, len(s) :].detach()
 
     def _test(self) -> None:
         """Play the policy without noise, in an environment of its own, where a test is due."""
@@ -277,14 +255,3 @@ class _Training:
             self.generator.set_state(found["generator"])
             self.acting, self.drawing = generators
             self.step, self.updates, self.observations = step, updates, observations.copy()
-
-
-def td_target(r: Tensor, discount: Tensor, q_next: Tensor) -> Tensor:
-    """(B2) y = r + discount min(Q'_1, Q'_2), (B,).
-
-    Args:
-        r: (B,) sums of n rewards.
-        discount: (B,) gamma^n, 0 where the episode terminated.
-        q_next: (2, B) of both critics at the smoothed target action.
-    """
-    return r + discount * q_next.min(0).values

@@ -17,7 +17,7 @@ from qecforge_td3.critics import TwinCritic
 from qecforge_td3.policy import HybridPolicy, Normalizer
 from qecforge_td3.quantum.tangential import TangentialNetwork
 
-__all__ = ["Networks"]
+__all__ = ["Networks", "fused_step"]
 
 
 class Networks(nn.Module):
@@ -99,3 +99,21 @@ class Networks(nn.Module):
         self.target_critic = copy.deepcopy(self.critic)
         self.target_actor.requires_grad_(False)
         self.target_critic.requires_grad_(False)
+
+
+@torch.no_grad()
+def fused_step(optimizer: torch.optim.Optimizer) -> None:
+    """`optimizer.step()` of a fused Adam, without what torch does around it: 0.3 ms of a step's ten."""
+    for group in optimizer.param_groups:
+        parameters = [each for each in group["params"] if each.grad is not None]
+        states = [optimizer.state[each] for each in parameters]
+        if not all(states):
+            optimizer.step()
+            return
+        firsts, seconds, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
+            parameters, [each.grad for each in parameters], firsts, seconds, [], steps, lr=group["lr"],
+            beta1=group["betas"][0], beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False,
+            maximize=False,
+        )  # fmt: skip

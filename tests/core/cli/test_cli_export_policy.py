@@ -126,7 +126,7 @@ def test_a_run_without_a_policy_says_so(folder, toys):
     assert invoke("run", "walk.yaml").exit_code == 1
     with Store("sqlite:///results.db") as store:
         (run,) = store.runs()
-    assert f"run {run.id} (failed) has no policy" in one_line(
+    assert f"run {run.id} (failed) left no policy" in one_line(
         invoke("runs", "export-policy", run.id, "--format", "onnx")
     )
 

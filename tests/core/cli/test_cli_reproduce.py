@@ -14,7 +14,7 @@ from toy_study import StudyOptions, study
 
 from qecforge import Store
 from qecforge.contracts import Order
-from qecforge.errors import CheckpointError
+from qecforge.errors import CheckpointError, Interrupted
 from qecforge.hookspecs import hookimpl
 from qecforge.registry import Registry
 from qecforge.reproduction.carry_out import carry_out
@@ -162,6 +162,40 @@ def test_tables_of_a_store_are_printed_and_written(studies, url, folder):
     assert "<h1>Reproduction study</h1>" in page
     assert "<p>Walks on rings of two sizes.</p>\n<p>Source: A book about walks.</p>\n<p>2 of 6 runs are not" in page
     assert "data:image/png;base64," in page
+
+
+def test_runs_that_a_file_records_are_not_repeated_and_others_are_added(studies, url, folder):
+    asked = ("reproduce", "study", "--records", "runs.jsonl", "--store")
+    fill(url, sizes=("5",))
+    first = invoke(*asked, url, "--tables-only", "--sizes", "5")
+    assert first.stderr.splitlines()[0] == "2 of 3 runs are added to runs.jsonl"
+    other = f"sqlite:///{folder}/other.db"
+    listed = [line.split()[3] for line in invoke(*asked, other, "--dry-run").stdout.splitlines()[2:]]
+    assert listed == ["recorded", "new"] * 2 + ["new"] * 2
+    assert not (folder / "other.db").exists()
+    second = invoke(*asked, other, "--tables-only", "--sizes", "5")
+    assert second.exit_code == 0, second.output
+    assert second.stderr.splitlines()[0] == "2 of 3 runs are taken from runs.jsonl"
+    assert second.stdout == first.stdout
+    with Store(other) as store:
+        assert [run.status for run in store.runs()] == ["finished"] * 2
+
+
+def test_what_finished_before_an_interruption_is_recorded(studies, url, folder, monkeypatch):
+    def stopped(*_, **__):
+        fill(url, sizes=("5",))
+        raise Interrupted("1 of 3 runs did not end")
+
+    monkeypatch.setattr("qecforge.reproduction.carry_out.carry_out", stopped)
+    result = invoke("reproduce", "study", "--sizes", "5", "--records", "runs.jsonl", "--store", url)
+    assert result.exit_code != 0
+    assert len((folder / "runs.jsonl").read_text().splitlines()) == 2
+
+
+def test_only_what_reads_no_more_than_records_has_the_option(install, url):
+    install("toy_plugin", [study(recorded=None)])
+    assert "--records" not in invoke("reproduce", "study", "--help").stdout
+    assert invoke("reproduce", "study", "--records", "runs.jsonl", "--store", url).exit_code == 2
 
 
 def test_nothing_finished_prints_and_writes_nothing(studies, url, folder):

@@ -259,6 +259,7 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("reproduction", "[reproduction(seeds=0)]", "seeds is 0, expected a whole number from 1 to 1000"),
         ("reproduction", "[reproduction(quick_seeds=True)]", "quick_seeds is True, expected a whole number"),
         ("reproduction", "[reproduction(options=Foreign)]", "options is <class 'registry_test"),
+        ("reproduction", "[reproduction(recorded='reward')]", "recorded is 'reward', expected a tuple of metrics"),
         ("reproduction", "[reproduction(options=Quick)]", "'quick', which is reserved"),
         ("reproduction", "[reproduction(options=Bare)]", "Bare.names has no description"),
         ("reproduction", "[reproduction(options=Needy)]", "Needy.names has no default"),

@@ -111,3 +111,8 @@ def test_rows_of_an_empty_store_fail(report, tmp_path):
 def test_a_report_that_says_too_little_fails(report, tmp_path):
     with pytest.raises(AssertionError):
         contract(report=report, given={"steps": 4}).test_the_report_of_a_filled_store(tmp_path)
+
+
+def test_a_report_that_reads_more_than_is_recorded_fails(tmp_path):
+    with pytest.raises(AssertionError):
+        contract(recorded=(), given={"steps": 4}).test_records_say_what_the_store_says(tmp_path)

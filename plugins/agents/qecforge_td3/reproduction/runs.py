@@ -23,11 +23,28 @@ if TYPE_CHECKING:
     from qecforge.registry import Registry
     from qecforge.store import Run, Series, Store
 
-__all__ = ["TEST_RETURN", "Experiment", "Planned", "Result", "arms", "collect", "experiments", "plan_runs"]
+__all__ = [
+    "TEST_RETURN",
+    "Experiment",
+    "Planned",
+    "Result",
+    "Training",
+    "UnderWay",
+    "arms",
+    "collect",
+    "collect_under_way",
+    "experiments",
+    "plan_runs",
+    "steps_of",
+]
 
 TEST_RETURN = "test_return"
 """The agent's metric: mean return of the episodes of a test while training."""
 
+BACKEND_EPISODES = 5
+"""On each backend of an experiment that names some: on a device's imitation every action is a circuit of its own."""
+
+_BACKENDS = "quantum_backends/"
 _FILES = Path(__file__).parent
 
 
@@ -41,6 +58,7 @@ class Experiment:
         seeds: At most so many are run.
         goal: The return that counts as reached.
         quick: What the smaller variant sets in the agent.
+        backends: As the evaluation `quantum_backends` takes them: where trained circuits are played.
     """
 
     name: str
@@ -50,6 +68,7 @@ class Experiment:
     seeds: int
     goal: float
     quick: Mapping[str, Any]
+    backends: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +81,11 @@ class Planned(PlannedRun):
 
 
 @dataclass(frozen=True)
-class Result:
-    """What the store knows of a finished training.
+class Training:
+    """What the store knows of a training.
 
     Attributes:
-        test_return: Mean return of the episodes after training; None where they were not played.
-        tests: Of the tests while training.
+        tests: Of the tests while training, by environment steps.
     """
 
     experiments: tuple[str, ...]
@@ -75,13 +93,29 @@ class Result:
     seed: int
     plan: RunPlan
     run: Run
-    test_return: float | None
     tests: Series
 
     @property
     def total_steps(self) -> int:
-        """Environment steps of the training."""
+        """Environment steps of the training, once it is finished."""
         return int(self.plan.agent.config.model_dump()["total_steps"])
+
+
+class UnderWay(Training):
+    """A training that has begun and is not finished; it has been tested once at least."""
+
+
+@dataclass(frozen=True)
+class Result(Training):
+    """A finished training.
+
+    Attributes:
+        test_return: Mean return of the episodes after training; None where they were not played.
+        backends: The same on each quantum backend, by its label.
+    """
+
+    test_return: float | None
+    backends: Mapping[str, float]
 
     def steps_to(self, goal: float) -> int | None:
         """Environment steps until a test's mean return was at least `goal`; None where none was."""
@@ -118,7 +152,8 @@ def plan_runs(
     registry: Registry,
     overrides: Sequence[str] = (),
 ) -> list[Planned]:
-    """One training for each experiment, arm and seed, in this order. What two experiments share is planned once.
+    """One training for each seed, experiment and arm, in this order, so that arms have the same seeds but for the last
+    one whenever it stops. What two experiments share is planned once.
 
     Args:
         chosen: Names of `experiments()`.
@@ -151,7 +186,7 @@ def plan_runs(
             experiments=tuple(members[identity]),
             arm=of_arm[identity],
         )
-        for identity, plan in plans.items()
+        for identity, plan in sorted(plans.items(), key=lambda item: item[1].seed)
     ]
 
 
@@ -169,25 +204,55 @@ def _plans(
         f"name={experiment.manifest}_{arm}",
         *(f"agent.{name}={json.dumps(value)}" for name, value in settings.items()),
         *(["evaluation.returns.episodes=10"] if quick else []),
+        *_backends(experiment, settings, quick=quick),
         f"seeds={json.dumps(list(seeds))}",
         *overrides,
     ]
     return load_manifest(_FILES / f"{experiment.manifest}.yaml", registry=registry, overrides=texts).runs()
 
 
+def _backends(experiment: Experiment, settings: Mapping[str, Any], *, quick: bool) -> list[str]:
+    """Overrides by which an arm with a circuit is played on the experiment's backends."""
+    if not experiment.backends or settings["block"] != "pqc":
+        return []
+    given = {"backends": experiment.backends, "episodes": 1 if quick else BACKEND_EPISODES}
+    return [f"evaluation.quantum_backends={json.dumps(given)}"]
+
+
+def steps_of(experiment: Experiment, arm: str) -> int:
+    """Environment steps of an arm's trainings, where nothing is overridden."""
+    manifest: Any = plain(parse_yaml((_FILES / f"{experiment.manifest}.yaml").read_text(encoding="utf-8")))
+    return int(arms()[arm].get("total_steps", manifest["agent"]["total_steps"]))
+
+
 def collect(store: Store, planned: Iterable[Planned]) -> list[Result]:
     """What the store knows of those trainings that are finished, in the order of `planned`."""
-    return [_result(store, each, run) for each, run in finished(store, planned)]
+    found = []
+    for each, run in finished(store, planned):
+        returns = {other.name: other.values.get("return_mean") for other in store.policy_evaluations(run.id)}
+        backends = {
+            name.removeprefix(_BACKENDS): value
+            for name, value in returns.items()
+            if name.startswith(_BACKENDS) and value is not None
+        }
+        found.append(Result(**_known(store, each, run), test_return=returns.get("returns"), backends=backends))
+    return found
 
 
-def _result(store: Store, planned: Planned, run: Run) -> Result:
-    returns = {each.name: each.values for each in store.policy_evaluations(run.id)}.get("returns", {})
-    return Result(
-        experiments=planned.experiments,
-        arm=planned.arm,
-        seed=run.seed,
-        plan=planned.plan,
-        run=run,
-        test_return=returns.get("return_mean"),
-        tests=store.metrics(run.id, TEST_RETURN),
-    )
+def collect_under_way(store: Store, planned: Iterable[Planned]) -> list[UnderWay]:
+    """What the store knows of those that are not, and have been tested, in the order of `planned`."""
+    runs = {run.identity: run for run in store.runs() if run.status != "finished"}
+    begun = [(each, runs[each.plan.identity]) for each in planned if each.plan.identity in runs]
+    found = [UnderWay(**_known(store, each, run)) for each, run in begun]
+    return [each for each in found if len(each.tests)]
+
+
+def _known(store: Store, planned: Planned, run: Run) -> dict[str, Any]:
+    return {
+        "experiments": planned.experiments,
+        "arm": planned.arm,
+        "seed": run.seed,
+        "plan": planned.plan,
+        "run": run,
+        "tests": store.metrics(run.id, TEST_RETURN),
+    }

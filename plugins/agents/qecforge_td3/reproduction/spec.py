@@ -46,9 +46,9 @@ def _plan(order: Order[HybridOptions], registry: Registry) -> list[Planned]:
 
 def _report(store: Store, planned: Sequence[Planned]) -> Report:
     from qecforge_td3.reproduction.report import report_of
-    from qecforge_td3.reproduction.runs import collect
+    from qecforge_td3.reproduction.runs import collect, collect_under_way
 
-    return report_of(collect(store, planned))
+    return report_of(collect(store, planned), collect_under_way(store, planned))
 
 
 REPRODUCTION = ReproductionSpec(
@@ -62,4 +62,5 @@ REPRODUCTION = ReproductionSpec(
     report=_report,
     seeds=20,
     quick_seeds=2,
+    recorded=("test_return",),
 )

@@ -39,7 +39,7 @@ class TestHybrid(ContinuousAgentContract):
 @pytest.mark.slow
 class TestExact(ContinuousAgentContract):
     spec = qecforge_agents()[0]
-    settings = SMALL | CIRCUIT | {"gradient": "exact"}
+    settings = SMALL | CIRCUIT | {"gradient": "exact", "critic": "layer_norm"}
 
 
 @pytest.mark.slow
