@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from test_text_contract import MODEL, TestTiny
+import test_text_contract as contract
 
 from qecforge import Registry, load_manifest
 from qecforge.contracts import TextOutcome, Verdict
@@ -13,7 +13,7 @@ from qecforge.testing.text import DigitTask
 from qecforge_grpo.text.agent import TextGRPO
 from qecforge_grpo.text.config import TextGRPOConfig
 
-SHORT = {**TestTiny.settings, "warm_start": {"completions": 64, "batch": 32}}
+SHORT = {**contract.TestTiny.settings, "warm_start": {"completions": 64, "batch": 32}}
 
 
 def trained(env=None, *, stop_after=2, policy=None, extra_loss=None, **settings):
@@ -41,7 +41,7 @@ def test_a_context_shorter_than_a_prompt():
     with pytest.raises(
         ConfigurationError, match=r"agent.model.context: got 8, and the prompt of digit_0 has \d+ tokens"
     ):
-        trained(model={**MODEL, "vocabulary": 258, "context": 8})
+        trained(model={**contract.MODEL, "vocabulary": 258, "context": 8})
 
 
 def test_a_split_that_is_not_there():
