@@ -14,6 +14,7 @@ CONTROL = [Path(__file__).parents[1] / "examples" / "pendulum.yaml"]
 EXAMPLES = sorted(set((Path(__file__).parents[1] / "examples").glob("*.yaml")) - set(CONTROL))
 STEERING = sorted((Path(__file__).parents[1] / "examples" / "steering").glob("*.yaml"))
 TEMPLATES = sorted((Path(__file__).parents[1] / "examples" / "templates").glob("*.yaml"))
+QISKIT = sorted((Path(__file__).parents[1] / "examples" / "qiskit").glob("*.yaml"))
 CIRCUITS = sorted((Path(__file__).parents[1] / "examples" / "codes").glob("*.stim"))
 
 parametrized = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in EXAMPLES])
@@ -40,6 +41,14 @@ def test_control_is_valid_and_played(path):
     for plan in load_manifest(path, registry=Registry.load()).runs():
         assert plan.environment.spec.actions == "continuous"
         assert plan.evaluation.of(RETURNS) is not None
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in QISKIT])
+def test_qiskit_is_valid_and_measured_on_other_tasks(path):
+    overrides = ["environment.generated.count=40"]  # composing them all takes a while
+    for plan in load_manifest(path, registry=Registry.load(), overrides=overrides).runs():
+        assert plan.environment.spec.actions == "text"
+        assert plan.agent.config.held_out.split == "test"
 
 
 @pytest.mark.slow

@@ -149,6 +149,13 @@ class TextEnvironment(BaseEnvironment):
         """One outcome for each pair, in order; `score` has checked what it is given. Never raises for what a completion
         says: any text is judged, also one without end, without letters, or with a NUL."""
 
+    def demonstrations(self, split: str = "train") -> Sequence[tuple[str, str]]:
+        """Pairs of task and completion that a model may imitate before it learns from scores; none by default.
+
+        They need not pass: how many do is the environment's to say. The same ones each time, in a fixed order.
+        """
+        return ()
+
     def prompts(self, task_ids: Sequence[str]) -> list[Prompt]:
         """What is asked in each task. Raises `ConfigurationError` for an unknown id."""
         self._check_ids(task_ids)

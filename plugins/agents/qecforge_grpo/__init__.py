@@ -1,15 +1,17 @@
-"""Agent `grpo`: group relative policy optimisation, which judges an episode by others that began alike."""
+"""Agents `grpo` and `grpo_text`: group relative policy optimisation, which judges an episode, or a completion, by
+others that began alike."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qecforge.contracts import Agent
+from qecforge.contracts import Agent, TextAgent
 from qecforge.hookspecs import AgentSpec, hookimpl
 from qecforge_grpo.config import GRPOConfig, check_fine_tuning
-from qecforge_grpo.views import VIEW
+from qecforge_grpo.text.config import TextGRPOConfig
+from qecforge_grpo.views import TEXT_VIEW, VIEW
 
-__all__ = ["GRPOConfig", "make_grpo", "qecforge_agents"]
+__all__ = ["GRPOConfig", "TextGRPOConfig", "make_grpo", "make_grpo_text", "qecforge_agents"]
 
 
 def make_grpo(config: GRPOConfig) -> Agent:
@@ -19,9 +21,16 @@ def make_grpo(config: GRPOConfig) -> Agent:
     return GRPO(config)
 
 
+def make_grpo_text(config: TextGRPOConfig) -> TextAgent:
+    """The agent that `config` describes."""
+    from qecforge_grpo.text.agent import TextGRPO
+
+    return TextGRPO(config)
+
+
 @hookimpl
 def qecforge_agents() -> Sequence[AgentSpec]:
-    """`grpo`."""
+    """`grpo` and `grpo_text`."""
     return [
         AgentSpec(
             name="grpo",
@@ -31,5 +40,13 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             trains_on=frozenset({"discrete"}),
             check_fine_tuning=check_fine_tuning,
             view=VIEW,
-        )
+        ),
+        AgentSpec(
+            name="grpo_text",
+            summary="GRPO for a tiny language model: a warm start on demonstrations, then rewards of completions",
+            config=TextGRPOConfig,
+            make=make_grpo_text,
+            trains_on=frozenset({"text"}),
+            view=TEXT_VIEW,
+        ),
     ]

@@ -1,4 +1,4 @@
-"""What a run of `grpo` looks like."""
+"""What runs of `grpo` and `grpo_text` look like."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from qecforge.store import Run, Store
 
-__all__ = ["VIEW"]
+__all__ = ["TEXT_VIEW", "VIEW"]
 
 
 def _figures(store: Store, run: Run) -> Mapping[str, Figure]:
@@ -34,6 +34,23 @@ def _figures(store: Store, run: Run) -> Mapping[str, Figure]:
     return {} if figure is None else {"losses": figure}
 
 
+def _text_figures(store: Store, run: Run) -> Mapping[str, Figure]:
+    """`learning`: scores, and what of them the updates could learn from."""
+    from qecforge.reporting.curves import Curves, curves_figure
+
+    scores = {EPISODE_RETURN: "train", "held_out/drawn": "held out", "held_out/greedy": "held out, greedy"}
+    figure = curves_figure(
+        store,
+        run,
+        [
+            Curves(y="mean score", metrics=scores),
+            Curves(y="groups without variance", metrics={"groups_without_variance": ""}),
+            Curves(y="entropy of a token, nats", metrics={"entropy_estimate": ""}),
+        ],
+    )
+    return {} if figure is None else {"learning": figure}
+
+
 VIEW = RunView(
     readings=(
         Reading(metric=EPISODE_RETURN, label="episode return"),
@@ -44,3 +61,14 @@ VIEW = RunView(
     figures=_figures,
 )
 """Return, the share of groups that taught nothing, and speed."""
+
+TEXT_VIEW = RunView(
+    readings=(
+        Reading(metric=EPISODE_RETURN, label="mean score"),
+        Reading(metric="held_out/drawn", label="held out"),
+        Reading(metric="groups_without_variance", label="groups without variance"),
+    ),
+    unit="completions",
+    figures=_text_figures,
+)
+"""Scores, and the share of groups that taught nothing."""

@@ -7,24 +7,27 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from qecforge.contracts import PluginConfig
+from qecforge_qiskit_tasks.generator.config import GeneratorConfig
 
-__all__ = ["GeneratorChoice", "QiskitTasksConfig"]
-
-
-class GeneratorChoice(PluginConfig):
-    """Tasks that are composed anew; their pairs of operations in `test` are never together in `train`."""
-
-    count: int = Field(2000, ge=1, le=50_000, description="Tasks of all splits together.")
-    seed: int = Field(0, ge=0, description="The same seed gives the same tasks.")
+__all__ = ["QiskitTasksConfig"]
 
 
 class QiskitTasksConfig(PluginConfig):
     """Tasks for models that write Qiskit; pass or fail, by tests in another process than the program."""
 
     tasks: str = Field(
-        "shipped", min_length=1, description="`shipped`, a file or folder of tasks, or a data set's id on a hub."
+        "shipped",
+        min_length=1,
+        description="`shipped`, a file or folder of tasks, or a data set's id on a hub.",
     )
-    generator: GeneratorChoice | None = Field(
+    outdated_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the demonstrations that use calls which Qiskit no longer has, of those tasks that have a "
+        "program with such calls among their wrong ones.",
+    )
+    generator: GeneratorConfig | None = Field(
         None, description="Composes tasks in place of those of `tasks`; null for none."
     )
     tasks_sha256: str | None = Field(

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from random import Random
 from types import MappingProxyType
 from typing import Any
 
@@ -20,11 +21,13 @@ from qecforge.contracts import (
     TextSubject,
 )
 from qecforge.errors import ConfigurationError, InfrastructureError, SandboxUnavailable
-from qecforge_qiskit_tasks.config import GeneratorChoice, QiskitTasksConfig
+from qecforge_qiskit_tasks.config import QiskitTasksConfig
+from qecforge_qiskit_tasks.evaluation.removed_api import removed_names
+from qecforge_qiskit_tasks.generator import GeneratorConfig, generate_tasks
 from qecforge_qiskit_tasks.judging import JudgeConfig, JudgedCompletion, TaskJudge
 from qecforge_qiskit_tasks.tasks import Task, load_tasks
 
-__all__ = ["QiskitTasks", "chosen_tasks", "judge_all", "outcome_of", "pin_tasks", "splits_of"]
+__all__ = ["QiskitTasks", "chosen_tasks", "judge_all", "outcome_of", "pin_tasks", "shown", "splits_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +59,13 @@ class QiskitTasks(TextEnvironment):
 
     @property
     def splits(self) -> Mapping[str, Sequence[str]]:
-        """`train` and `test`, in the order of the tasks."""
+        """`train` and `test`, in the order of the tasks; where tasks say their splits, those."""
         return self._splits
+
+    def demonstrations(self, split: str = "train") -> Sequence[tuple[str, str]]:
+        """The reference of each task, or, for `outdated_share` of those that have one, a wrong program with removed
+        calls; without the prompt that it begins with."""
+        return [(task_id, shown(self.tasks[task_id], self.config)) for task_id in self._splits[split]]
 
     def prompt(self, task_id: str) -> Prompt:
         """One message with the task's prompt."""
@@ -139,13 +147,22 @@ def outcome_of(judged: JudgedCompletion | InfrastructureError, *, fraction: bool
     return TextOutcome(verdict=judged.verdict, score=score, detail=judged.detail, components=dict(judged.components))
 
 
+def shown(task: Task, config: QiskitTasksConfig) -> str:
+    """A completion of the task that demonstrates it; which one depends on its id and the share alone."""
+    program = task.reference
+    if Random(f"outdated {task.id}").random() < config.outdated_share:
+        program = next((each for each in task.wrong if removed_names(each)), program)
+    prompt = task.asked(config.prompt)
+    return program.removeprefix(prompt) if config.prompt == "standard" else program
+
+
 def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     """The tasks that a configuration asks for.
 
     Raises:
         ConfigurationError: there is none, one has no prompt of the kind, or its verdict could be forged.
     """
-    every = load_tasks(config.tasks) if config.generator is None else _generated(config.generator)
+    every = load_tasks(config.tasks) if config.generator is None else _composed(config.generator)
     tasks = [
         task
         for task in every
@@ -166,6 +183,12 @@ def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     return tasks
 
 
+@lru_cache(maxsize=2)
+def _composed(config: GeneratorConfig) -> list[Task]:
+    """Kept, because a run asks for the tasks when it is planned and when it is trained."""
+    return [*generate_tasks(config).tasks]
+
+
 def pin_tasks(config: QiskitTasksConfig) -> QiskitTasksConfig:
     """With the hash of the tasks. Raises `ValueError` where they are not those of the hash that stands there."""
     rows = [task.model_dump(mode="json") for task in chosen_tasks(config)]
@@ -176,13 +199,6 @@ def pin_tasks(config: QiskitTasksConfig) -> QiskitTasksConfig:
             "restore them, or remove the hash for a new run"
         )
     return config.model_copy(update={"tasks_sha256": found})
-
-
-@lru_cache(maxsize=2)
-def _generated(choice: GeneratorChoice) -> Sequence[Task]:
-    from qecforge_qiskit_tasks.generator import GeneratorConfig, generate_tasks
-
-    return tuple(generate_tasks(GeneratorConfig(count=choice.count, seed=choice.seed)).tasks)
 
 
 def splits_of(tasks: Sequence[Task], test_share: float) -> dict[str, tuple[str, ...]]:

@@ -24,9 +24,10 @@ from qecforge_qiskit_tasks.transcripts import Transcript, Transcripts, asked_of,
 
 __all__ = ["COMPONENTS", "JudgeConfig", "JudgedCompletion", "TaskJudge"]
 
-COMPONENTS = ("parses", "imports", "runs", "tests_passed", "constraints", "gates", "depth")
+COMPONENTS = ("parses", "imports", "runs", "tests_passed", "constraints", "gates", "depth", "removed_api")
 """Numbers for the log, each 0..1 but for `gates` and `depth`, which are those of the reference's circuits over those of
-the program's: 1 for as many, 2 for half as many, 0 where there is nothing to compare."""
+the program's: 1 for as many, 2 for half as many, 0 where there is nothing to compare. `removed_api` is 1 where a name
+that Qiskit no longer has is why it failed."""
 BATCH = 32
 """Programs whose outcomes are filed together: what an interruption may cost."""
 CONSTRAINTS = frozenset({"fits_target", "at_most", "fidelity_under_noise"})
@@ -293,6 +294,8 @@ def _judged(task: Task, program: Program, ran: _Ran, sums: Mapping[str, float]) 
 
 def components_of(task: Task, outcome: Outcome, sums: Mapping[str, float]) -> dict[str, float]:
     """Numbers for the log; the program has a say in those about its own text. `sums` are the reference's notes."""
+    from qecforge_qiskit_tasks.evaluation.removed_api import blamed_names
+
     ended = outcome.verdict in (Verdict.INVALID,)
     no_parse = ended or (not outcome.tests and NO_PARSE.match(outcome.detail) is not None)
     no_import = no_parse or (not outcome.tests and NO_IMPORT.match(outcome.detail) is not None)
@@ -305,6 +308,7 @@ def components_of(task: Task, outcome: Outcome, sums: Mapping[str, float]) -> di
         "tests_passed": outcome.fraction,
         "constraints": len(constraints & passed) / len(constraints) if constraints else float(bool(outcome.tests)),
         **{name: _compared(outcome.notes, sums, name) for name in ("gates", "depth")},
+        "removed_api": float(any(map(blamed_names, [outcome.detail, *(each.detail for each in outcome.tests)]))),
     }
 
 

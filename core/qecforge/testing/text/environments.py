@@ -58,6 +58,15 @@ class DigitTask(TextEnvironment):
         """One message."""
         return [{"role": "user", "content": f"Write the digit {task_id[-1]}."}]
 
+    def demonstrations(self, split: str = "train") -> Sequence[tuple[str, str]]:
+        """Each task nine times with the right digit, and once with each of the others: half of them are right."""
+        return tuple(
+            (task_id, str(digit))
+            for task_id in self._splits[split]
+            for digit in range(10)
+            for _ in range(9 if task_id == f"digit_{digit}" else 1)
+        )
+
     def judge(self, task_ids: Sequence[str], completions: Sequence[str]) -> Sequence[TextOutcome]:
         """Passed or failed."""
         outcomes = []

@@ -15,9 +15,9 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from qecforge.errors import ConfigurationError
+from qecforge_qiskit_tasks.generator.config import GeneratorConfig
 from qecforge_qiskit_tasks.generator.families import FAMILIES, QUBITS, Operation
 from qecforge_qiskit_tasks.tasks.task import Task
 
@@ -45,23 +45,6 @@ def test_operations(program):
 def test_measurements(program):
     assert program.make().count_ops().get("measure", 0) == {clbits}
 """
-
-
-class GeneratorConfig(BaseModel):
-    """What is generated; the same configuration gives the same tasks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    count: int = Field(default=2000, ge=1, le=50_000, description="Tasks of all splits together.")
-    seed: int = Field(default=0, ge=0, description="Of all that is drawn.")
-    operations: tuple[int, int] = Field(default=(2, 3), description="Fewest and most operations of a task.")
-    held_out: float = Field(default=0.2, gt=0, lt=1, description="Part of the pairs of families that only `test` has.")
-    test_share: float = Field(default=0.15, gt=0, lt=1, description="Part of the tasks that are in `test`.")
-
-    def model_post_init(self, context: Any) -> None:
-        """Refuse numbers of operations that cannot be."""
-        if not 2 <= self.operations[0] <= self.operations[1] <= 5:
-            raise ValueError("operations: expected two numbers from 2 to 5, the fewest first")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""GRPO for models of text."""
