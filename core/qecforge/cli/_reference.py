@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 from qecforge.reporting.tables import Table
 
@@ -19,13 +19,16 @@ __all__ = ["PAGES", "cli_page", "settings_page"]
 
 
 def cli_page() -> str:
-    """Every command with its arguments and options, in Markdown. Commands of plugins are left out."""
+    """Every command with its arguments and options, in Markdown; of plugins those that come with qecforge."""
     from qecforge.cli._app import app
+    from qecforge.registry import Registry
 
-    root = get_command(app)
+    extension = typer.Typer(add_completion=False, rich_markup_mode=None)
+    Registry.load().extend_cli(extension, "qecforge")
     lines = ["# Command line", "", *_GENERATED, "", *_EXIT_CODES]
-    for path, command in _commands(root, "qecforge"):
-        lines += ["", *_command(path, command)]
+    for root in (get_command(app), get_group(extension)):
+        for path, command in _commands(root, "qecforge"):
+            lines += ["", *_command(path, command)]
     return "\n".join(lines) + "\n"
 
 

@@ -258,8 +258,11 @@ class Registry:
         """(kind, registered) of every usable plugin, by kind and name."""
         return ((kind, each) for kind, of_kind in self._of_kind.items() for each in of_kind.values())
 
-    def extend_cli(self, app: Any) -> tuple[BrokenPlugin, ...]:
+    def extend_cli(self, app: Any, distribution: str | None = None) -> tuple[BrokenPlugin, ...]:
         """Let each plugin add its commands to a typer application.
+
+        Args:
+            distribution: Only plugins that come with this one; None for all.
 
         Returns:
             Those that failed to; they are added to `broken` too.
@@ -267,6 +270,8 @@ class Registry:
         failed: list[BrokenPlugin] = []
         for implementation in self._manager.hook.qecforge_cli.get_hookimpls():
             source = _source_of(self._manager, implementation.plugin)
+            if distribution not in (None, source.distribution):
+                continue
             try:
                 with isolated(_who(source)):
                     _call_alone(self._manager, "qecforge_cli", implementation.plugin, app=app)

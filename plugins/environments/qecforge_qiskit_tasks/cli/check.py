@@ -34,8 +34,12 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    tasks: Annotated[str, typer.Argument(help="A file or folder of tasks, `shipped`, or a data set's id.")],
-    mutants: Annotated[int | None, typer.Option("--mutants", min=1, help="At most so many of a task.")] = None,
+    tasks: Annotated[
+        str, typer.Argument(metavar="TASKS", help="A file or folder of tasks, `shipped`, or a data set's id.")
+    ],
+    mutants: Annotated[
+        int | None, typer.Option("--mutants", min=1, help="At most this many mutants of each task.")
+    ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often each reference must pass.")] = 20,
     least: Annotated[
         float, typer.Option("--least-score", min=0.0, max=1.0, help="Part of the mutants that tests must kill.")

@@ -67,11 +67,11 @@ def register(app: typer.Typer) -> None:
 
 def evaluate_tasks(
     tasks: Annotated[
-        str | None, typer.Argument(metavar="[TASKS]", help="A file or folder of tasks, `shipped`, or a data set's id.")
+        str | None, typer.Argument(metavar="TASKS", help="A file or folder of tasks, `shipped`, or a data set's id.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="http://HOST:PORT/v1#NAME, hf:PATH, run:ID or file:SAMPLES.jsonl."),
+        typer.Option("--model", help="http://HOST:PORT/v1#NAME, hf:PATH, run:ID or file:SAMPLES.jsonl."),
     ] = None,
     samples: Annotated[
         int | None, typer.Option("-n", help=f"Completions of each task; {SAMPLES}, or as many as the file has.")

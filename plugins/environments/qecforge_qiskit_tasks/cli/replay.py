@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    key: Annotated[str, typer.Argument(help="Key of a transcript, or how it begins.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key of a transcript, or how it begins.")],
     transcripts: TranscriptsOption = TRANSCRIPTS,
     form: FormatOption = Format.TABLE,
 ) -> None:
