@@ -45,7 +45,7 @@ def test_control_is_valid_and_played(path):
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in QISKIT])
 def test_qiskit_is_valid_and_measured_on_other_tasks(path):
-    overrides = ["environment.generated.count=40"]  # composing them all takes a while
+    overrides = ["environment.generator.count=40"]  # composing them all takes a while
     for plan in load_manifest(path, registry=Registry.load(), overrides=overrides).runs():
         assert plan.environment.spec.actions == "text"
         assert plan.agent.config.held_out.split == "test"

@@ -27,8 +27,13 @@ from qecforge.errors import (
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPERS = ("environments/qecforge_code_discovery", "environments/qecforge_surface_steering", "quantizers/qecforge_apq")
-OF_COMMANDS = {"core/qecforge/contracts/options.py", *(f"plugins/{kind}/reproduction/spec.py" for kind in PAPERS)}
-"""What makes options of fields, and the help of such options."""
+EVALUATION = "plugins/environments/qecforge_qiskit_tasks/evaluation"
+OF_COMMANDS = {
+    "core/qecforge/contracts/options.py",
+    *(f"plugins/{kind}/reproduction/spec.py" for kind in PAPERS),
+    *(file.relative_to(ROOT).as_posix() for file in (ROOT / EVALUATION).rglob("*.py")),
+}
+"""What makes options of fields, and the help of such options; what one command alone uses."""
 
 OF_OTHERS = {f"core/qecforge/sandbox/{name}.py" for name in ("bubblewrap", "checking")}
 """What gives options to other programs: bubblewrap, and in remedies Docker and systemd."""
