@@ -21,6 +21,7 @@ from qecforge.contracts import (
     TrainingContext,
 )
 from qecforge.errors import ConfigurationError, QecforgeError
+from qecforge.learning.optimizers import apply_gradients, spare_compiler
 from qecforge.learning.restoring import restored_int, restored_number, restored_parts, restoring
 from qecforge.learning.restoring_torch import check_networks, restored_optimizer
 from qecforge.learning.schedules import value_at
@@ -128,6 +129,7 @@ class _Training:
         return [(task_id, self.policy.tokenizer.encode(text)) for task_id, text in given]
 
     def _fresh_optimizer(self) -> torch.optim.Optimizer:
+        spare_compiler()
         config = self.config
         return torch.optim.AdamW(
             self.model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
@@ -181,7 +183,7 @@ class _Training:
         torch.autograd.backward(loss)
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm, foreach=True)
-        self.optimizer.step()
+        apply_gradients(self.optimizer)
 
     def update(self) -> None:
         """Complete prompts in groups, have the completions scored, and learn from how they differ."""

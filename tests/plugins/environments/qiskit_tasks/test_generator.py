@@ -60,8 +60,9 @@ def test_every_task_of_test_has_a_pair_that_train_never_has(generated):
     assert all(pairs_of([task]) - seen for task in by_split["test"])
 
 
-def test_references_pass_and_wrong_solutions_fail_from_outside(generated):
-    sample = Random(1).sample(generated.tasks, 20)
+@pytest.mark.parametrize("number", [4, pytest.param(30, marks=pytest.mark.slow)])
+def test_references_pass_and_wrong_solutions_fail_from_outside(generated, number):
+    sample = Random(1).sample(generated.tasks, number)
     ids = [task.id for task in sample for _ in (task.reference, *task.wrong)]
     programs = [program for task in sample for program in (task.reference, *task.wrong)]
     right = [program is task.reference for task in sample for program in (task.reference, *task.wrong)]
