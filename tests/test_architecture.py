@@ -50,8 +50,9 @@ METRICS = {
 its contracts (`episode_return`, `cost`), its loops (`epochs_per_second`), its evaluations (`steps_per_second`) and its
 sentences (`entropy`, `learning_rate`, `budget`, `step_size`)."""
 
-OWN_WORDS = {"logical_error_rate", "decision_fidelity", "search", "returns", "discovery", "auto"}
-"""Evaluations of the core's own; and words of its language (`Discovery`, `decoder: auto`) that name plugins too."""
+OWN_WORDS = {"logical_error_rate", "decision_fidelity", "search", "returns", "discovery", "auto", "qiskit"}
+"""Evaluations of the core's own; and words of its language (`Discovery`, `decoder: auto`, the library qiskit) that
+name plugins too."""
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,8 @@ def plan_runs(
 
 
 def _settings(arm: str, *, quick: bool) -> list[str]:
-    agent: Any = plain(parse_yaml((_FILES / "tiny.yaml").read_text(encoding="utf-8")))["agent"]
+    content: Any = plain(parse_yaml((_FILES / "tiny.yaml").read_text(encoding="utf-8")))
+    agent = content["agent"]
     shown, drawn = agent["warm_start"]["completions"], agent["total_steps"]
     if quick:
         drawn //= 2

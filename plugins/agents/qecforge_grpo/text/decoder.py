@@ -155,5 +155,5 @@ class Decoder(nn.Module):
 
 def _turned(states: Tensor, turns: Tensor) -> Tensor:
     """(B, S, 2, H, D) with each two neighbouring numbers turned by the angles of their column, (S, 1, 1, D / 2)."""
-    pairs = torch.view_as_complex(states.unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(states.reshape(*states.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2)
