@@ -126,7 +126,8 @@ class Sandbox:
                     )
             if limits.processes and self.config.profile is Profile.LANDLOCK:
                 raise ConfigurationError(
-                    "limits: processes need a process space of their own, which the profile landlock has not; set 0"
+                    "limits: processes need a process space of their own, which the profile landlock does not "
+                    "have; set 0"
                 )
 
     def _one(self, program: Program) -> Outcome:
