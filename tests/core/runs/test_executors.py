@@ -94,7 +94,7 @@ def test_local_carries_out_each_seed_and_skips_what_is_finished(folder):
         assert {seed: run.status for seed, run in runs(folder).items()} == {0: "finished", 1: "finished"}
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_local_saves_and_ends_at_ctrl_c_however_often_it_is_pressed(folder, times):
     long = ["--executor", "local", "--set", "agent.total_steps=100_000_000", "--set", "seeds=[0]"]
     with start(folder, *long) as process:
@@ -106,7 +106,7 @@ def test_local_saves_and_ends_at_ctrl_c_however_often_it_is_pressed(folder, time
         interrupt(process, 1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_to_processes_that_sample_leaves_the_run_resumable(folder, number):
     (folder / "five.yaml").write_text(MANIFEST.replace("2000", "1_000_000") + ERROR_RATES)
     with start(folder, "--workers", "2", "--set", "seeds=[0]") as process:

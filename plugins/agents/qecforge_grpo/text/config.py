@@ -44,7 +44,10 @@ class WarmStartConfig(PluginConfig):
         description="AdamW's step size, or a schedule over the warm start.",
     )
     report_every: int = Field(
-        default=100, ge=1, description="Gradient steps after which the run may stop and a checkpoint may be written."
+        default=100,
+        ge=1,
+        description="Gradient steps after which the run may stop and a checkpoint may be written. Their demonstrations "
+        "are drawn together, and those of like length are shown together.",
     )
 
 
@@ -53,9 +56,13 @@ class HeldOutConfig(PluginConfig):
 
     split: str = Field(default="test", min_length=1, description="Split of the environment that is measured.")
     every: int = Field(
-        default=10, ge=1, description="Updates between two measurements; the first is made before any update."
+        default=10,
+        ge=1,
+        description="Updates between two measurements; one is after the warm start, one after all updates.",
     )
-    samples: int = Field(default=128, ge=1, description="Tasks of each measurement, drawn anew; one completion each.")
+    samples: int = Field(
+        default=128, ge=1, description="Tasks of each measurement, always the same; one completion each."
+    )
 
 
 class TextGRPOConfig(PluginConfig):
