@@ -1,6 +1,7 @@
 """Qiskit's values through the codec: equal ones come back, and what is not ours is refused."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -33,8 +34,9 @@ from qiskit.result import Counts
 from qiskit.transpiler import CouplingMap
 
 from qecforge.sandbox.inside.codec import Codec, CodecError
+from qecforge_qiskit_tasks import warming
 from qecforge_qiskit_tasks.codec.circuits import flatten_circuit, rebuild_circuit
-from qecforge_qiskit_tasks.codec_types import CODEC_TYPES
+from qecforge_qiskit_tasks.codec_types import CODEC_TYPES, notes
 
 CODEC = Codec(CODEC_TYPES)
 
@@ -323,3 +325,11 @@ def test_single_operations_come_back():
     assert through(RXGate(0.3)) == RXGate(0.3)
     prepared = through(StatePreparation(2, 2))
     assert np.allclose(np.abs(Operator(prepared).data[:, 0]), [0, 0, 1, 0])
+
+
+def test_what_fork_servers_use_once_is_not_counted():
+    """Nor does it leave a thread, without which none could fork."""
+    before = threading.active_count()
+    warming.use_once()
+    assert set(notes().values()) == {0.0}
+    assert threading.active_count() <= before
