@@ -16,7 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core" / "qecforge"
 PLUGINS = {path.name: path for path in sorted(ROOT.glob("plugins/*/qecforge_*"))}
 EXAMPLES = ROOT / "examples"
-DECLARED = {("qecforge_apq", "qecforge_lsq"), ("qecforge_qiskit_execution", "qecforge_qiskit_tasks")}
+DECLARED = {
+    ("qecforge_apq", "qecforge_lsq"),
+    ("qecforge_distil", "qecforge_ptq"),
+    ("qecforge_qiskit_execution", "qecforge_qiskit_tasks"),
+}
 """Plugins that build on another one, by its public face."""
 
 LONG = {"plugins/environments/qecforge_code_discovery/_kernels.py"}
@@ -46,8 +50,9 @@ METRICS = {
 its contracts (`episode_return`, `cost`), its loops (`epochs_per_second`), its evaluations (`steps_per_second`) and its
 sentences (`entropy`, `learning_rate`, `budget`, `step_size`)."""
 
-OWN_WORDS = {"logical_error_rate", "decision_fidelity", "search", "returns", "discovery"}
-"""Evaluations of the core's own; and a word of its language (`Discovery`) that a reproduction is named by too."""
+OWN_WORDS = {"logical_error_rate", "decision_fidelity", "search", "returns", "discovery", "auto", "qiskit"}
+"""Evaluations of the core's own; and words of its language (`Discovery`, `decoder: auto`, the library qiskit) that
+name plugins too."""
 
 
 @pytest.fixture(scope="module")

@@ -160,6 +160,9 @@ class AgentSpec(Generic[C]):
 class QuantizerSpec(Generic[C]):
     """A quantizer. `make(config)` -> `Quantizer`; `quantizes` holds the kinds of action whose policies it can take.
 
+    `kind` says which of its methods a run calls: post_training `quantize`; training_aware `prepare`, `extra_loss` and,
+    after the agent has fine-tuned the student, `convert`; distillation `distil`, which trains without the agent.
+
     `check(components, config)` is given `Reward.components` of the run's reward, None where that is the environment's
     own, and the quantizer's configuration, while a manifest is read, and raises `ValueError` or a `UserError` where
     they do not fit together.
@@ -174,7 +177,7 @@ class QuantizerSpec(Generic[C]):
     summary: str
     config: type[C]
     make: Callable[[C], Quantizer]
-    kind: Literal["post_training", "training_aware"]
+    kind: Literal["post_training", "training_aware", "distillation"]
     quantizes: frozenset[ActionKind] = frozenset({"discrete"})
     check: Callable[[Sequence[str] | None, C], None] | None = None
     needs_lookahead: Callable[[C], str | None] | None = None

@@ -14,7 +14,7 @@ from qecforge_apq.reproduction.runs import Planned, plan_runs
 
 MAIN = ("fp32", "ptq", "smoothquant", "lsq", "apq")
 ABLATIONS = ("apq_no_ranking", "apq_no_safe", "apq_listwise", "ptq_rank")
-TOP1 = {"ptq": 0.90, "smoothquant": 0.94, "lsq": 0.96, "apq": 0.99} | dict.fromkeys(ABLATIONS, 0.95)
+TOP1 = {"ptq": 0.90, "smoothquant": 0.94, "lsq": 0.96, "apq": 0.99} | dict.fromkeys((*ABLATIONS, "distil"), 0.95)
 
 
 def planned_runs(experiments=("e1",), methods=MAIN, seeds=2) -> list[Planned]:
@@ -50,6 +50,8 @@ def file_run(store: Store, planned: Planned, *, errors: int = 180, latency: bool
     if method.quantizer is not None:
         found = made_fidelity(TOP1[method.name] + 0.002 * plan.seed)
         store.add_policy_evaluation(run.id, "decision_fidelity", found.values(), payload=found.to_payload())
+        trained = {"step_change_mean": 0.1, "held_out_top1": 0.8 + 0.01 * plan.seed} if method.name == "distil" else {}
+        store.add_metrics(run.id, [(f"quantizer/{name}", 50, value, 7.0) for name, value in trained.items()])
     speed = 1000.0 if method.quantizer is None else 2000.0
     search = {
         "success_rate": 0.5,

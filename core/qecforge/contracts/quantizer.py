@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from qecforge.contracts.agent import ExtraLoss
+    from qecforge.contracts.agent import ExtraLoss, TrainingContext
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
 
@@ -29,16 +29,26 @@ class Quantizer(ABC):
 
     @abstractmethod
     def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:
-        """Post-training: a `QuantizedPolicy`, from (N, *observation_shape) calibration observations."""
+        """A `QuantizedPolicy` without any training, from (N, *observation_shape) calibration observations: the result
+        of post-training quantization, and what the others start from."""
+
+    def distil(self, teacher: Policy, env: Environment, context: TrainingContext) -> Policy:
+        """Distillation: a `QuantizedPolicy` that has learned from the frozen teacher, without the agent and its reward.
+
+        The loop is the quantizer's own. It reports to `context.advance`, in steps of its own and metrics called
+        `quantizer/NAME` (`time/NAME` for clocks), what an agent would, its state included: a resumed distillation
+        equals the uninterrupted one, bit for bit. It plays in `env`, whose state is not needed to go on.
+        """
+        raise NotImplementedError(f"{type(self).__name__} distils nothing")
 
     def prepare(self, policy: Policy, env: Environment) -> Policy:
         """Training-aware: a student with fake quantisation, started from `policy`, the frozen teacher."""
-        raise NotImplementedError(f"{type(self).__name__} is a post-training quantizer")
+        raise NotImplementedError(f"{type(self).__name__} trains no student by an agent")
 
     def extra_loss(self, teacher: Policy, student: Policy, env: Environment) -> ExtraLoss:
         """Training-aware: what is added to the agent's objective while it fine-tunes the student."""
-        raise NotImplementedError(f"{type(self).__name__} is a post-training quantizer")
+        raise NotImplementedError(f"{type(self).__name__} trains no student by an agent")
 
     def convert(self, student: Policy) -> Policy:
         """Training-aware: the trained student as a `QuantizedPolicy`."""
-        raise NotImplementedError(f"{type(self).__name__} is a post-training quantizer")
+        raise NotImplementedError(f"{type(self).__name__} trains no student by an agent")

@@ -163,8 +163,9 @@ class ReproductionSpec(Generic[C, P]):
             there, such as latencies of this machine, and leaves what is there.
         seeds, quick_seeds: How many seeds where the user does not say.
         recorded: Metrics that the report reads of a run, where these and the numbers of its evaluations are all that it
-            reads: finished runs can then be kept in a file (`--records FILE`), which others go on from. None: it reads
-            more, such as codes or policies.
+            reads: finished runs can then be kept in a file (`--records FILE`), which others go on from. Of what else it
+            reads, such as codes, it says nothing for runs that come from a file. None: it cannot do without.
+        recorded_payloads: Evaluations whose payloads it reads too.
     """
 
     name: str
@@ -179,3 +180,4 @@ class ReproductionSpec(Generic[C, P]):
     seeds: int = 5
     quick_seeds: int = 2
     recorded: tuple[str, ...] | None = None
+    recorded_payloads: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from qecforge.evaluation.policies.config import DecisionFidelityConfig, ReturnsC
 
 if TYPE_CHECKING:
     from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
+    from qecforge.evaluation.error_rates.events import RecordedEvents, read_events, read_observables
     from qecforge.evaluation.error_rates.fault_draws import effective_share
     from qecforge.evaluation.error_rates.measure import PlannedTask, measure_error_rates, plan_error_rates
     from qecforge.evaluation.error_rates.paired import paired_error_rates
@@ -54,6 +55,7 @@ __all__ = [
     "MarginBucket",
     "PairedRates",
     "PlannedTask",
+    "RecordedEvents",
     "ReturnsConfig",
     "SearchConfig",
     "SlopeFit",
@@ -74,6 +76,8 @@ __all__ = [
     "paired_error_rates",
     "plan_error_rates",
     "policy_logits",
+    "read_events",
+    "read_observables",
     "wilson_interval",
 ]
 
@@ -88,6 +92,7 @@ _LAZY = {
         "kendall_tau",
         "policy_logits",
     ),
+    "error_rates.events": ("RecordedEvents", "read_events", "read_observables"),
     "error_rates.fault_draws": ("effective_share",),
     "error_rates.paired": ("paired_error_rates",),
     "error_rates.paired_rates": ("PairedRates",),

@@ -15,7 +15,8 @@ from torch import nn
 
 from qecforge.errors import CheckpointError, one_line
 from qecforge.inference.module_policy import ModulePolicy
-from qecforge.inference.network import NETWORK, activation_module
+from qecforge.inference.network import NETWORK
+from qecforge.learning.activations import activation_module
 
 __all__ = ["described_policy"]
 

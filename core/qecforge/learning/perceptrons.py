@@ -9,29 +9,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from qecforge.learning.activations import activation_function, activation_module
 
 __all__ = ["StackedMlp", "entropy_of", "masked_log_softmax", "sample_actions"]
 
 _MASKED = -1e9
 """Logit of a forbidden action: its probability is exactly 0 in float32, its contribution p log p to the entropy too."""
-
-_FUNCTIONS = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": functional.gelu,
-    "silu": functional.silu,
-    "elu": functional.elu,
-    "leaky_relu": functional.leaky_relu,
-}
-_MODULES: dict[str, type[nn.Module]] = {
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "elu": nn.ELU,
-    "leaky_relu": nn.LeakyReLU,
-}
 
 
 def masked_log_softmax(logits: Tensor, mask: Tensor | None) -> Tensor:
@@ -92,7 +76,7 @@ class StackedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(A, M, sizes[0]) -> (A, M, sizes[-1])."""
-        function = _FUNCTIONS[self.activation]
+        function = activation_function(self.activation)
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, x, weight)
@@ -111,5 +95,5 @@ class StackedMlp(nn.Module):
                 linear.bias.copy_(bias[agent, 0])
             modules.append(linear)
             if layer < last or self.final_activation:
-                modules.append(_MODULES[self.activation]())
+                modules.append(activation_module(self.activation))
         return modules

@@ -321,7 +321,8 @@ def _fine_tuning(
     path = ("quantizer", "fine_tune")
     if not trains:
         raise entry.key_place.error(
-            f"quantizer {quantizer.spec.name} is {quantizer.spec.kind}, it trains nothing: remove it", ".".join(path)
+            f"quantizer {quantizer.spec.name} is {quantizer.spec.kind}, the agent trains nothing for it: remove it",
+            ".".join(path),
         )
     changes = entry.node
     if not isinstance(changes.value, dict):

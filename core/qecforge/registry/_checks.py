@@ -112,8 +112,10 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
             raise PluginError(
                 f"{where}: quantizes holds text: policies that answer prompts are not quantized. Remove it."
             )
-        if spec.kind not in ("post_training", "training_aware"):
-            raise PluginError(f"{where}: kind is {spec.kind!r}, expected post_training or training_aware.")
+        if spec.kind not in ("post_training", "training_aware", "distillation"):
+            raise PluginError(
+                f"{where}: kind is {spec.kind!r}, expected post_training, training_aware or distillation."
+            )
         _check_check(where, "check", spec.check)
         _check_check(where, "needs_lookahead", spec.needs_lookahead)
 

@@ -58,6 +58,7 @@ class RunRecord(_Line):
         identity: Of the run when it was trained; `labels` as it was planned then. For people.
         manifest: Content of its canonical manifest, by which it is found.
         evaluations: Numbers of each evaluation by name.
+        payloads: Of those evaluations that the reproduction names.
         seconds: That were spent on it.
         provenance: Of the store's record, without the command.
     """
@@ -68,6 +69,7 @@ class RunRecord(_Line):
     labels: dict[str, str]
     manifest: dict[str, Any]
     evaluations: dict[str, dict[str, float]]
+    payloads: dict[str, dict[str, Any]] = Field(default_factory=dict)
     metrics: dict[str, RecordedSeries]
     seconds: float | None
     provenance: dict[str, Any]
@@ -125,6 +127,8 @@ def _plan(planned: PlannedRun) -> RunPlan:
 def adopt_records(store: Store, planned: Sequence[PlannedRun], records: Mapping[str, RunRecord]) -> list[str]:
     """File those planned runs as finished that have a record, and that the store has not begun.
 
+    A run that another one waits for, which neither has, is left out: its policy is wanted, and records have none.
+
     Args:
         records: As `records_of` gives them.
 
@@ -132,10 +136,12 @@ def adopt_records(store: Store, planned: Sequence[PlannedRun], records: Mapping[
         Ids of the runs that were filed now.
     """
     begun = {run.identity for run in store.runs() if not (run.status == "pending" and run.started_at is None)}
+    there = begun.union(records)
+    wanted = {other for each in planned if each.plan.identity not in there for other in each.after}
     return [
         _adopt(store, each, records[each.plan.identity])
         for each in planned
-        if each.plan.identity in records and each.plan.identity not in begun
+        if each.plan.identity in records and each.plan.identity not in begun | wanted
     ]
 
 
@@ -147,7 +153,7 @@ def _adopt(store: Store, planned: PlannedRun, record: RunRecord) -> str:
         rows = zip(series.step, values, series.wall_time, strict=True)
         store.add_metrics(run_id, [(name, step, value, wall_time) for step, value, wall_time in rows])
     for name, numbers in record.evaluations.items():
-        store.add_policy_evaluation(run_id, name, numbers)
+        store.add_policy_evaluation(run_id, name, numbers, payload=record.payloads.get(name))
     store.add_event(run_id, "recorded", {"provenance": record.provenance})
     store.mark_run(run_id, "finished", spent=record.seconds)
     return run_id
@@ -179,7 +185,7 @@ def keep_records(
 
 
 def _line(record: RunRecord) -> str:
-    return canonical_json(record.model_dump())
+    return canonical_json(record.model_dump(exclude=None if record.payloads else {"payloads"}))
 
 
 def _record(spec: ReproductionSpec, store: Store, planned: PlannedRun, run: Run) -> RunRecord:
@@ -191,13 +197,19 @@ def _record(spec: ReproductionSpec, store: Store, planned: PlannedRun, run: Run)
             value=[None if value != value else value for value in series.value.tolist()],
             wall_time=series.wall_time.tolist(),
         )
+    evaluations = store.policy_evaluations(run.id)
     return RunRecord(
         identity=run.identity,
         name=run.name,
         seed=run.seed,
         labels=dict(planned.labels),
         manifest=json.loads(run.manifest),
-        evaluations={each.name: dict(each.values) for each in store.policy_evaluations(run.id)},
+        evaluations={each.name: dict(each.values) for each in evaluations},
+        payloads={
+            each.name: dict(each.payload)
+            for each in evaluations
+            if each.name in spec.recorded_payloads and each.payload is not None
+        },
         metrics=metrics,
         seconds=run.seconds,
         provenance={name: value for name, value in run.provenance.items() if name not in _UNTOLD},

@@ -95,6 +95,9 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
             attempt.begin_phase("quantize")
             with attempt.plugin_code(), torch_threads(1):
                 converted = quantizer.convert(student)
+        elif choice.spec.kind == "distillation":
+            converted = _distilled(attempt, quantizer, teacher, restored)
+            attempt.begin_phase("quantize")
         else:
             attempt.begin_phase("quantize")
             attempt.stop_if_cancelled()
@@ -175,6 +178,25 @@ def _fine_tuned(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restore
     attempt.trained(context.step)
     attempt.store.add_artifact(attempt.run_id, "student", "student.safetensors", weights)
     return student
+
+
+def _distilled(attempt: Attempt, quantizer: Quantizer, teacher: Policy, restored: Mapping[str, Any] | None) -> Policy:
+    """What the quantizer has taught by itself; resumed where it was cut off."""
+    plan, fitted = attempt.plan, fitted_files(attempt.store, attempt.run_id)
+    with ExitStack() as opened, attempt.plugin_code(restores=restored is not None):
+        agent = plan.agent.spec.make(plan.agent.config)
+        with attempt.answering():
+            attempt.begin_phase("fine_tune")
+        env = opened.enter_context(opened_environment(plan, agent, fitted=fitted))
+        budget = plan.budget.model_copy(update={"stop_at_first_code": False})
+        context = opened.enter_context(
+            RunContext(attempt, env, agent, seed=attempt.seed("fine-tuning"), budget=budget, restored=restored)
+        )
+        with context.restoring(), torch_threads(1):
+            policy: Policy = quantizer.distil(teacher, env, context)
+        context.flush()
+    attempt.trained(0)
+    return policy
 
 
 def _post_training(attempt: Attempt, quantizer: Quantizer, teacher: Policy) -> Policy:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import gymnasium
@@ -23,13 +24,14 @@ from torch import Tensor, nn
 from qecforge.contracts.agent import TrainingBatch
 from qecforge.contracts.policy import Policy
 from qecforge.contracts.quantizer import Quantizer
-from qecforge.errors import CheckpointError, ConfigurationError
+from qecforge.errors import CheckpointError, ConfigurationError, Interrupted
 from qecforge.hookspecs import QuantizerSpec
 from qecforge.inference.integer import run_reference
 from qecforge.inference.module_policy import ModulePolicy
 from qecforge.inference.policy import QuantizedPolicy
 from qecforge.inference.runtimes.base import RUNTIMES
 from qecforge.testing.agents import IdentityEnvironment
+from qecforge.testing.contexts import RecordingContext
 
 __all__ = ["PerceptronPolicy", "QuantizerContract"]
 
@@ -106,6 +108,11 @@ class QuantizerContract:
         """Skip for post-training quantizers."""
         if self.spec.kind != "training_aware":
             pytest.skip("a post-training quantizer")
+
+    def only_distillation(self) -> None:
+        """Skip for others."""
+        if self.spec.kind != "distillation":
+            pytest.skip("it distils nothing")
 
     def test_spec(self) -> None:
         """The spec names a quantizer of discrete policies whose settings are valid and described."""
@@ -315,15 +322,56 @@ class QuantizerContract:
         assert any(bool((gradient != 0).any()) for gradient in gradients)
         assert all(parameter.grad is None for parameter in teacher.module.parameters())
 
+    def test_distillation_leaves_the_teacher_and_gives_the_same_integers_again(self) -> None:
+        """The result is in integers and a function of teacher, environment and seed."""
+        self.only_distillation()
+        found = []
+        for _ in range(2):
+            env, teacher = IdentityEnvironment(16, num_actions=_ACTIONS, start=2), PerceptronPolicy(start=2)
+            weights = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+            context = RecordingContext(env, 3)
+            policy = self.make().distil(teacher, env, context)
+            assert isinstance(policy, QuantizedPolicy)
+            assert policy.start == 2
+            assert all(name.startswith(("quantizer/", "time/")) for name in context.metrics)
+            assert not context.advances or context.advances[-1].step == context.advances[-1].total
+            _assert_same(teacher.state_dict(), weights)
+            found.append(policy.mlp.tensors())
+        for name, array in found[0].items():
+            np.testing.assert_array_equal(array, found[1][name], err_msg=name)
+
+    def test_resumed_distillation_equals_the_uninterrupted(self) -> None:
+        """It is cut off at its second report, where it has one, and goes on from the checkpoint."""
+        self.only_distillation()
+        env, teacher = IdentityEnvironment(16, num_actions=_ACTIONS), PerceptronPolicy()
+        whole = self.make().distil(teacher, env, RecordingContext(env, 3))
+        first = RecordingContext(env, 3, interrupt_after=2)
+        try:
+            self.make().distil(teacher, env, first)
+        except Interrupted:
+            second = RecordingContext(env, 3, checkpoint=first.checkpoint)
+            resumed = self.make().distil(teacher, env, second)
+            theirs = _integers(resumed)
+            for name, array in _integers(whole).items():
+                np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+            with pytest.raises(CheckpointError):
+                self.make().distil(
+                    teacher, env, RecordingContext(env, 3, checkpoint={**(first.checkpoint or {}), "agent": {"x": 1}})
+                )
+
     def test_other_actions_are_refused(self) -> None:
         """A student for continuous actions is refused in one line, unless the quantizer says that it takes them."""
-        self.only_training_aware()
+        if self.spec.kind == "post_training":
+            pytest.skip("a post-training quantizer")
         if "continuous" in self.spec.quantizes:
             pytest.skip("it quantizes continuous policies")
         env = IdentityEnvironment(16, num_actions=_ACTIONS)
         env.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+        quantizer = self.make()
+        distils = self.spec.kind == "distillation"
+        start = partial(quantizer.distil, context=RecordingContext(env)) if distils else quantizer.prepare
         with pytest.raises(ConfigurationError, match="expected Discrete") as refusal:
-            self.make().prepare(PerceptronPolicy(), env)
+            start(PerceptronPolicy(), env)
         assert "\n" not in str(refusal.value)
 
     def fine_tune(

@@ -36,6 +36,7 @@ __all__ = [
     "TaggedCircuit",
     "color_code",
     "make",
+    "qecforge_cli",
     "qecforge_environments",
     "qecforge_reproductions",
     "surface_code",
@@ -165,6 +166,14 @@ def qecforge_environments() -> Sequence[EnvironmentSpec]:
             view=DECODER_STEERING,
         ),
     ]
+
+
+@hookimpl
+def qecforge_cli(app: Any) -> None:
+    """Add `qecforge decoders fit` and `qecforge steering tag`."""
+    from qecforge_surface_steering.cli import register
+
+    register(app)
 
 
 @hookimpl

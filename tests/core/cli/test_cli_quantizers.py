@@ -12,7 +12,7 @@ from torch import nn
 from qecforge import Store
 from qecforge.registry import Registry
 
-QUANTIZERS = ("apq", "lsq", "ptq", "smoothquant")
+QUANTIZERS = ("apq", "distil", "lsq", "ptq", "smoothquant")
 
 MANIFEST = """\
 qecforge: 1
@@ -102,6 +102,24 @@ def test_a_policy_without_a_network(quantizers, name):
 def test_a_policy_without_a_linear_layer(quantizers, monkeypatch, name):
     network(monkeypatch, nn.Flatten(), nn.GELU())
     assert "the policy network (Sequential) has no linear layer to quantize" in refused(MANIFEST, name)
+
+
+@pytest.mark.parametrize("rate", ["step_learning_rate", "step_epsilon"])
+@pytest.mark.parametrize("name", ["apq", "distil", "lsq"])
+def test_rates_of_zero_for_steps(quantizers, name, rate):
+    Path("m.yaml").write_text(MANIFEST.replace("plugin: ptq", f"plugin: {name}, {rate}: 0"))
+    for command in ("validate", "run"):
+        line = one_line(invoke(command, "m.yaml"))
+        assert line.startswith("m.yaml:5:")
+        assert f"quantizer.{rate}: got 0, expected more than 0" in line
+
+
+@pytest.mark.parametrize("name", ["distil", "auto"])
+def test_the_agent_fine_tunes_nothing_for_distillation(quantizers, name):
+    Path("m.yaml").write_text(MANIFEST.replace("plugin: ptq", f"plugin: {name}, fine_tune: {{total_steps: 9}}"))
+    assert f"quantizer {name} is distillation, the agent trains nothing for it: remove it" in one_line(
+        invoke("validate", "m.yaml")
+    )
 
 
 def test_observations_with_nan_end_the_teacher(quantizers, monkeypatch):

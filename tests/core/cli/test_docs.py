@@ -217,9 +217,8 @@ def test_shell_lines_name_commands_and_options_that_exist(path):
     reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     shell = "".join(text for _, text in blocks(path, "bash"))
     text = shell + "\n".join(re.findall(r"`(qecforge [^`]*)`", path.read_text(encoding="utf-8")))
-    for command in re.findall(
-        r"qecforge ((?:plugins|runs|codes|reproduce|examples|sandbox|tasks) [a-z-]+|[a-z]+)\b", text
-    ):
+    groups = {group for group, _ in re.findall(r"^## qecforge ([a-z-]+) ([a-z-]+)$", reference, re.MULTILINE)}
+    for command in re.findall(rf"qecforge ((?:{'|'.join(groups)}) [a-z-]+|[a-z]+)\b", text):
         assert f"## qecforge {command}\n" in reference, command
     for option in re.findall(r"qecforge [^\n`]*?(--[a-z-]+)", text):
         assert f"`{option}" in reference, option

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from qecforge.errors import ConfigurationError
-from qecforge.inference.network import ACTIVATIONS, activation_function, activation_minimum, read_mlp
+from qecforge.inference.network import read_mlp
+from qecforge.learning.activations import ACTIVATIONS, activation_function, activation_minimum
 
 
 def test_reads_layers_and_activations():

@@ -106,7 +106,7 @@ CASES = [
     ("seeds", "quantizer: {plugin: round, teacher: x}\nseeds", "10:37 quantizer.teacher: got 'x', expected a mapping"),
     ("seeds", "quantizer: {plugin: round, bits: 5}\nseeds", "10:34 quantizer.bits: got 5, expected 4 or 8"),
     ("seeds", "quantizer: {plugin: round, fine_tune: {}}\nseeds", "10:28 quantizer.fine_tune: quantizer round is post_"
-        "training, it trains nothing: remove it"),
+        "training, the agent trains nothing for it: remove it"),
     ("seeds", "quantizer: {plugin: steps, fine_tune: 3}\nseeds", "10:39 quantizer.fine_tune: got 3, expected settings"),
     ("seeds", "quantizer: {plugin: steps, fine_tune: {total_step: 3}}\nseeds", "10:40 quantizer.fine_tune.total_step: "
         "unknown key. Did you mean 'total_steps'"),

@@ -235,7 +235,7 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("environment", "[environment(evaluations=(evaluation(name='logical_error_rate'),))]", "is taken"),
         ("reward", "[reward(name='native')]", "reserved"),
         ("reward", "[reward(scores='')]", "expected what environments show"),
-        ("quantizer", "[quantizer(kind='magic')]", "post_training or training_aware"),
+        ("quantizer", "[quantizer(kind='magic')]", "post_training, training_aware or distillation"),
         ("quantizer", "[quantizer(quantizes=frozenset({'jumping'}))]", "expected some of discrete"),
         ("quantizer", "[quantizer(quantizes=frozenset({'discrete', 'text'}))]", "policies that answer prompts are not"),
         ("quantizer", "[quantizer(check='no')]", "check is 'no', expected a function"),

@@ -29,7 +29,9 @@ seeds: [3]
 TRAINED = {
     name: f"{{plugin: {name}, fine_tune: {{total_steps: 1024, learning_rate: 1e-3}}}}" for name in ("lsq", "apq")
 }
-ALL = {"ptq": "ptq", "smoothquant": "smoothquant", **TRAINED}
+DISTILLED = "{plugin: distil, bits: 6, states: 600, updates: 120, minibatch_size: 64, held_out_states: 100}"
+ALL = {"ptq": "ptq", "smoothquant": "smoothquant", **TRAINED, "distil": DISTILLED}
+CUTS = [(name, *cut) for name in TRAINED for cut in (("real-teacher", 1024), ("real", 256), ("real", 768))]
 
 
 def plan_of(quantizer, text=MANIFEST):
@@ -77,8 +79,7 @@ def test_the_result_is_integers_that_decide_much_like_the_teacher(finished, name
     assert evaluations["search"].values["success_rate"] > 0
 
 
-@pytest.mark.parametrize("name", TRAINED)
-@pytest.mark.parametrize(("stage", "step"), [("real-teacher", 1024), ("real", 256), ("real", 768)])
+@pytest.mark.parametrize(("name", "stage", "step"), [*CUTS, ("distil", "real", 50)])
 def test_cut_off_in_either_stage_and_resumed_equals_uninterrupted(finished, tmp_path, name, stage, step):
     plan = plan_of(ALL[name])
     url = f"sqlite:///{tmp_path}/parts.db"

@@ -24,9 +24,10 @@ from torch.nn import functional
 
 from qecforge.errors import ConfigurationError
 from qecforge.inference.integer import Levels
-from qecforge.inference.network import LinearSpec, MlpSpec, activation_function, activation_minimum
+from qecforge.inference.network import LinearSpec, MlpSpec
 from qecforge.inference.quantization.observers import Range, checked_calibration, make_observer
 from qecforge.inference.quantization.step_sizes import ActivationLevels, FakeQuantizedLinear, Granularity, divides
+from qecforge.learning.activations import activation_function, activation_minimum
 from qecforge.learning.parameter_groups import ParameterGroup
 
 __all__ = ["FakeQuantizedMlp", "holds_levels"]

@@ -33,7 +33,7 @@ from qecforge_surface_steering.device.faults import FaultTable
 from qecforge_surface_steering.device.regions import fixed_faults
 from qecforge_surface_steering.device.tagged import TaggedCircuit
 
-__all__ = ["GateErrorInference", "ParityCounts", "nominal_errors"]
+__all__ = ["GateErrorInference", "ParityCounts", "nominal_by_arity", "nominal_errors"]
 
 FloatArray = NDArray[np.float64]
 
@@ -51,7 +51,12 @@ def nominal_errors(config: SurfaceSteeringConfig, arity: ArrayLike) -> FloatArra
         config: Its `floor`, whose spread and exceptions are not looked at: they are the device's secret.
         arity: (G,) qubits of each gate.
     """
-    return np.where(np.asarray(arity) == 1, config.floor.single_qubit, config.floor.two_qubit)
+    return nominal_by_arity(arity, one_qubit=config.floor.single_qubit, two_qubit=config.floor.two_qubit)
+
+
+def nominal_by_arity(arity: ArrayLike, *, one_qubit: float, two_qubit: float) -> FloatArray:
+    """(G,) one error for gates of one qubit, one for those of two."""
+    return np.where(np.asarray(arity) == 1, one_qubit, two_qubit)
 
 
 @dataclass(frozen=True, eq=False)

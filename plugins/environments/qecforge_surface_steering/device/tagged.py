@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qecforge.errors import ConfigurationError
 
-__all__ = ["ATTENUATION", "SATURATION", "Gate", "Slot", "TaggedCircuit"]
+__all__ = ["ATTENUATION", "SATURATION", "Gate", "Slot", "TaggedCircuit", "drives"]
 
 SATURATION = {1: 3 / 4, 2: 15 / 16}
 """Error probability at which a gate of that many qubits depolarizes them completely."""
@@ -253,12 +253,10 @@ def _collect(instruction: stim.CircuitInstruction, found: dict[str, Gate]) -> No
 
 def _uses(instruction: stim.CircuitInstruction) -> list[tuple[str, tuple[int, ...]]]:
     """Name and qubits of each use of a gate; none where no qubits are driven, as under classical control alone."""
-    if not (stim.gate_data(instruction.name).is_unitary or instruction.name in _PRODUCTS):
+    if not drives(instruction):
         return []
     groups = instruction.target_groups()
     driven = [group for group in groups if not any(_is_classical(target) for target in group)]
-    if not driven:
-        return []
     where = str(_untagged(instruction, driven[0]))
     if not instruction.tag:
         raise ConfigurationError(
@@ -271,6 +269,13 @@ def _uses(instruction: stim.CircuitInstruction) -> list[tuple[str, tuple[int, ..
         )
     pairs = [tuple(target.value for target in group) for group in driven]
     return [(instruction.tag.replace("{}", "-".join(map(str, pair))), pair) for pair in pairs]
+
+
+def drives(instruction: stim.CircuitInstruction) -> bool:
+    """Whether it is unitary and no classical control alone: a gate, which needs a tag."""
+    if not (stim.gate_data(instruction.name).is_unitary or instruction.name in _PRODUCTS):
+        return False
+    return any(not any(_is_classical(target) for target in group) for group in instruction.target_groups())
 
 
 def _is_classical(target: stim.GateTarget) -> bool:

@@ -53,7 +53,7 @@ def claims(results: Sequence[Result]) -> list[Claim]:
 def _by_experiment(results: Sequence[Result]) -> dict[str, dict[str, _BySeed]]:
     """By experiment and method; `mean` has the seeds of which all of the paper's experiments are there."""
     by_experiment: dict[str, dict[str, _BySeed]] = {}
-    for (experiment, method), group in grouped(results).items():
+    for (experiment, method), group in grouped([each for each in results if each.task == each.experiment]).items():
         numbers = {
             result.seed: _Numbers(found.top1, found.tau, _flips_once(found.buckets[0]))
             for result in group

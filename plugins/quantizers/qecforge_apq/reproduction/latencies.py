@@ -18,10 +18,14 @@ __all__ = ["add_latency", "measure_latencies"]
 
 
 def measure_latencies(store: Store, planned: Sequence[Planned], registry: Registry) -> None:
-    """Of one policy of each experiment and method, where the store has it not from this CPU: no seed changes it."""
+    """Of one policy of each experiment and method, where the store has it not from this CPU: no seed changes it.
+    Runs that come from a file of records have no policy."""
     for group in grouped(collect(store, planned)).values():
-        if all(result.latency.get("cpu") != cpu_model() for result in group):
-            add_latency(store, group[0].run.id, registry)
+        if any(result.latency.get("cpu") == cpu_model() for result in group):
+            continue
+        ids = (result.run.id for result in group)
+        if with_policy := next((each for each in ids if store.artifacts(each)), None):
+            add_latency(store, with_policy, registry)
 
 
 def add_latency(store: Store, run_id: str, registry: Registry, *, budget: float = 0.3) -> None:

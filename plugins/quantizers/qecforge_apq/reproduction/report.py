@@ -17,6 +17,7 @@ from qecforge_apq.reproduction.codes import codes_table, once_each
 from qecforge_apq.reproduction.details import flips_table, latency_table, noise_table, search_table
 from qecforge_apq.reproduction.runs import Result
 from qecforge_apq.reproduction.tables import ablation_table, decision_table, grouped
+from qecforge_apq.reproduction.widths import width_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +34,7 @@ def report_of(results: Sequence[Result]) -> Report:
         tables={
             "table2": decision_table(results),
             "table3": ablation_table(results),
+            "widths": width_table(results),
             "codes": codes_table(results),
             "flips": flips_table(results),
             "noise": noise_table(results),

@@ -31,6 +31,8 @@ __all__ = [
     "EXPERIMENTS",
     "LATENCY",
     "MAIN_EXPERIMENTS",
+    "PAPER_EXPERIMENTS",
+    "RECORDED",
     "Method",
     "Paper",
     "Planned",
@@ -43,24 +45,41 @@ __all__ = [
 FIDELITY = "decision_fidelity"
 SEARCH = "search"
 LATENCY = "latency"
+RECORDED = (
+    "quantizer/step_change_mean",
+    "quantizer/step_change_largest",
+    "quantizer/held_out_top1",
+    "time/cpu_seconds",
+)
+"""Metrics of a student's training that the report reads, the last value of each."""
 
 _FILES = Path(__file__).parent
 _DEEP = "agent.policy={hidden_sizes: [512, 512, 512, 256], activation: gelu, value: mirror}"
 _FIDELITY = "evaluation.decision_fidelity={states: 10000, rollouts: both}"
 
-EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+PAPER_EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "e1": ("paper_e1.yaml", ()),
     "e2": ("paper_e2.yaml", ()),
     "e3": ("paper_e3.yaml", ()),
-    "e1_deep": ("paper_e1.yaml", ("name=paper_e1_deep", _DEEP)),
+    "e1_deep": ("paper_e1.yaml", (_DEEP,)),
 }
 """By name: the manifest, and what is set in it. `e1_deep` is the paper's four-layer variant."""
+WIDTHS = (6, 5, 4, 3, 2)
+"""Bits below the paper's 8."""
+MAIN_EXPERIMENTS = ("e1", "e2", "e3")
+"""Those that the paper's tables 2 and 3 are means over."""
+EXPERIMENTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    **PAPER_EXPERIMENTS,
+    **{
+        f"{name}_{bits}bits": (PAPER_EXPERIMENTS[name][0], (f"quantizer.bits={bits}",))
+        for bits in WIDTHS
+        for name in MAIN_EXPERIMENTS
+    },
+}
+"""The paper's, and its first three at other widths, with the same teachers."""
 
 _PREFERRED = ("ml_lookup", "tesseract", "pymatching", "bposd", "bplsd")
 """Decoders, the most accurate first; others come after them."""
-
-MAIN_EXPERIMENTS = ("e1", "e2", "e3")
-"""Those that the paper's tables 2 and 3 are means over."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +105,12 @@ class Paper:
 
 @dataclass(frozen=True)
 class Method:
-    """One row of the tables. Without a quantizer it is the float policy, the others' teacher."""
+    """One row of the tables. Without a quantizer it is the float policy, the others' teacher; `ours` are methods that
+    the paper does not have, in the table of widths alone."""
 
     name: str
     label: str
-    table: Literal["main", "ablation"]
+    table: Literal["main", "ablation", "ours"]
     quantizer: Mapping[str, Any] | None
     paper: Paper
 
@@ -121,6 +141,8 @@ class Result:
             keeps of each code when its shortest encoder was found, so that this is an upper bound.
         search: Numbers of the evaluation `search`, and `successes_per_hour`, episodes that reached the target.
         latency: Payload of the evaluation `latency`, empty where it was not measured.
+        training: Of a student's training, where there was one: `seconds` (with the playing of states), `cpu_seconds`,
+            `step_change_mean`, `step_change_largest` and `held_out_top1`, as far as they were recorded.
     """
 
     experiment: str
@@ -134,6 +156,18 @@ class Result:
     seconds_to_code: float | None = None
     search: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> int:
+        """Of the integers; 32 for the float policy."""
+        quantization = None if self.method.quantizer is None else json.loads(self.run.manifest).get("quantizer")
+        return 32 if quantization is None else int(quantization["bits"])
+
+    @property
+    def task(self) -> str:
+        """The paper's experiment that it is, whatever the width: `e1` of `e1_4bits`."""
+        return self.experiment.partition("_")[0] if self.experiment.endswith("bits") else self.experiment
 
     def rate_at(self, p: float) -> ErrorRate | None:
         """The rate measured at exactly this p."""
@@ -158,8 +192,8 @@ def plan_runs(
     registry: Registry,
     overrides: Sequence[str] = (),
 ) -> list[Planned]:
-    """The runs of these experiments and methods, one for each seed, in this order; those with a quantizer after their
-    teachers.
+    """The runs of these experiments and methods, one for each seed, in this order, each once; those with a quantizer
+    after their teachers.
 
     Args:
         experiments: Of `EXPERIMENTS`.
@@ -179,11 +213,14 @@ def plan_runs(
         file, settings = EXPERIMENTS[experiment]
         for method in (methods()[name] for name in dict.fromkeys(chosen)):
             label = f"name={experiment}_{method.name}"
-            texts = [*settings, label, f"seeds={json.dumps(list(seeds))}", *method.overrides]
-            texts += [text for text in overrides if _concerns(method, text)]
+            texts = [label, f"seeds={json.dumps(list(seeds))}", *method.overrides]
+            texts += [text for text in (*settings, *overrides) if _concerns(method, text)]
             manifest = load_manifest(_FILES / file, registry=registry, overrides=texts)
             found += [(experiment, method, plan) for plan in manifest.runs()]
     identities = {plan.identity for _, _, plan in found}
+    once: dict[str, tuple[str, Method, RunPlan]] = {}
+    for each in found:  # a teacher is the same run whatever becomes of it
+        once.setdefault(each[2].identity, each)
     return [
         Planned(
             plan=plan,
@@ -192,7 +229,7 @@ def plan_runs(
             experiment=experiment,
             method=method,
         )
-        for experiment, method, plan in found
+        for experiment, method, plan in once.values()
     ]
 
 
@@ -235,7 +272,18 @@ def _result(store: Store, planned: Planned, run: Run) -> Result:
         seconds_to_code=_seconds_to_code(store, run.id),
         search=_search(evaluations[SEARCH]) if SEARCH in evaluations else {},
         latency=(evaluations[LATENCY].payload or {}) if LATENCY in evaluations else {},
+        training=_training(store, run.id) if planned.method.quantizer is not None else {},
     )
+
+
+def _training(store: Store, run_id: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for metric in RECORDED:
+        series = store.metrics(run_id, metric)
+        if len(series):
+            found[metric.partition("/")[2]] = float(series.value[-1])
+            found["seconds"] = max(float(series.wall_time[-1]), found.get("seconds", 0.0))
+    return found
 
 
 def _seconds_to_code(store: Store, run_id: str) -> float | None:

@@ -22,21 +22,26 @@ class ApqOptions(PluginConfig):
     """Which part of the paper."""
 
     experiments: tuple[str, ...] | None = Field(
-        None, description="Experiments among e1,e2,e3,e1_deep. Default: all; e1 with --quick."
+        None,
+        description="Experiments among e1,e2,e3,e1_deep and e1_6bits,e1_5bits,..,e3_2bits. Default: the paper's, which "
+        "are the first four; e1 with --quick.",
     )
     methods: tuple[str, ...] | None = Field(
-        None, description="Methods, such as fp32,ptq,apq. Default: all; those of table 2 with --quick."
+        None,
+        description="Methods, such as fp32,ptq,apq, or ours, ptq_best and distil. Default: the paper's; those of table "
+        "2 with --quick.",
     )
 
 
 def _plan(order: Order[ApqOptions], registry: Registry) -> list[Planned]:
     """The float policies of all experiments first: in this order they stand in the tables."""
-    from qecforge_apq.reproduction.runs import EXPERIMENTS, methods, plan_runs
+    from qecforge_apq.reproduction.runs import PAPER_EXPERIMENTS, methods, plan_runs
 
-    quick_methods = [name for name, method in methods().items() if method.table == "main"]
+    papers = [name for name, method in methods().items() if method.table != "ours"]
+    quick_methods = [name for name in papers if methods()[name].table == "main"]
     planned = plan_runs(
-        order.options.experiments or (["e1"] if order.quick else list(EXPERIMENTS)),
-        order.options.methods or (quick_methods if order.quick else list(methods())),
+        order.options.experiments or (["e1"] if order.quick else list(PAPER_EXPERIMENTS)),
+        order.options.methods or (quick_methods if order.quick else papers),
         seeds=order.seeds,
         registry=registry,
         overrides=order.overrides,
@@ -70,9 +75,17 @@ REPRODUCTION = ReproductionSpec(
         "quantizer.smoothquant",
         "quantizer.lsq",
         "quantizer.apq",
+        "quantizer.distil",
     ),
     options=ApqOptions,
     plan=_plan,
     report=_report,
     measure=_measure,
+    recorded=(
+        "quantizer/step_change_mean",
+        "quantizer/step_change_largest",
+        "quantizer/held_out_top1",
+        "time/cpu_seconds",
+    ),
+    recorded_payloads=("decision_fidelity", "decision_fidelity_student", "search"),
 )

@@ -71,7 +71,8 @@ def _rows(results: Sequence[Result], table: str) -> list[dict[str, Any]]:
     chosen = [
         result
         for result in results
-        if result.method.table == table or (table == "ablation" and result.method.name == "apq")
+        if result.experiment == result.task
+        and (result.method.table == table or (table == "ablation" and result.method.name == "apq"))
     ]
     if table == "ablation" and not any(result.method.table == table for result in chosen):
         return []

@@ -12,12 +12,13 @@ from torch import nn
 
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.inference.integer import Levels, run_reference
-from qecforge.inference.network import ACTIVATIONS, read_mlp
+from qecforge.inference.network import read_mlp
 from qecforge.inference.quantization.convert import to_integer
 from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
 from qecforge.inference.quantization.observers import levels_between
 from qecforge.inference.quantization.step_sizes import ActivationLevels, FakeQuantizedLinear, round_ste, scale_gradient
 from qecforge.inference.quantization.student import StudentPolicy
+from qecforge.learning.activations import ACTIVATIONS
 
 MODULES = {
     "tanh": nn.Tanh,

@@ -1,0 +1,151 @@
+"""Distillation into integers, and the choice by width."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gymnasium
+from numpy.typing import NDArray
+
+from qecforge.contracts import Environment, Policy, Quantizer, TrainingContext
+from qecforge.errors import ConfigurationError
+from qecforge.inference.network import read_mlp
+from qecforge.inference.policy import QuantizedPolicy
+from qecforge.inference.quantization.calibration import rollout_states, space_holds_levels
+from qecforge.inference.quantization.convert import to_integer
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
+from qecforge.learning.generators import seed_for
+from qecforge.learning.restoring import restored_number, restored_parts
+from qecforge_distil.config import AutoConfig, DistilConfig
+from qecforge_distil.states import TeacherStates, held_out_states, teacher_states
+from qecforge_distil.training import Distillation, agreement
+from qecforge_ptq import PtqConfig, make_ptq
+
+__all__ = ["Automatic", "Distilling"]
+
+_REPORTS = 20
+"""How often the held-out states are judged, beside the beginning."""
+_BETWEEN = 50
+"""Updates between two reports to the run, which can be stopped there."""
+
+
+class Distilling(Quantizer):
+    """Weights, biases and step sizes learn the frozen teacher's logits, up to a constant, on states that it visits.
+
+    Args:
+        method: What integer policies say that made them.
+    """
+
+    def __init__(self, config: DistilConfig, *, method: str = "distil") -> None:
+        self.config, self.method = config, method
+        self.calibration_states = config.calibration_states
+
+    def quantize(self, policy: Policy, calibration: NDArray[Any]) -> QuantizedPolicy:
+        """The integers that the distillation starts from: ranges of least squared error, weights per channel.
+
+        Raises:
+            ConfigurationError: The policy is not a perceptron, or the calibration states cannot be used.
+        """
+        student = self._student(policy, calibration, takes_levels=holds_levels(calibration, self.config.bits))
+        return QuantizedPolicy(to_integer(student, self.method), start=policy.start)
+
+    def distil(self, teacher: Policy, env: Environment, context: TrainingContext) -> QuantizedPolicy:
+        """The integers that have learned from `teacher`. Reports to the context, by steps of the optimizer, the metrics
+        `quantizer/loss` (mean over the updates since the last report), `quantizer/held_out_top1`,
+        `quantizer/step_change_mean`, `quantizer/step_change_largest`, `time/cpu_seconds` (of the process, the playing
+        included) and, once, `quantizer/distinct_states` and `quantizer/held_out_states`.
+
+        Raises:
+            ConfigurationError: The teacher is not a perceptron, or the environment's actions are not discrete.
+        """
+        config, started, before = self.config, time.process_time(), 0.0
+        _check_discrete(env, self.method)
+        read_mlp(teacher.module)
+        levels = space_holds_levels(env.single_observation_space, config.bits)
+        student = self._student(teacher, rollout_states(teacher, env, config.calibration_states), takes_levels=levels)
+        states = teacher_states(env, teacher, config.states, config.temperatures, seed=seed_for(context.seed, "states"))
+        held_out = held_out_states(
+            env, teacher, config.held_out_states, states, seed=seed_for(context.seed, "held-out states")
+        )
+        training = Distillation(config, student, states, seed=seed_for(context.seed, "minibatches"))
+        metrics: dict[str, float] = {}
+        if context.restored is None:
+            metrics = {"quantizer/distinct_states": len(states), "quantizer/held_out_states": len(held_out)}
+            metrics |= _judged(student, held_out)
+        else:
+            training.load_state_dict(context.restored)
+            before = restored_number(
+                restored_parts(context.restored, ("cpu_seconds",), "distil")["cpu_seconds"], "distil"
+            )
+
+        def state() -> dict[str, Any]:
+            return {**training.state_dict(), "cpu_seconds": before + time.process_time() - started}
+
+        judged_every = max(1, config.updates // _REPORTS)
+        while context.advance(training.updates, config.updates, metrics, state):
+            losses = []
+            stop = min(training.updates - training.updates % _BETWEEN + _BETWEEN, config.updates)
+            due = training.updates // judged_every < stop // judged_every
+            while training.updates < stop:
+                losses.append(training.update())
+            metrics = {"quantizer/loss": sum(losses) / len(losses), **_moved(student)}
+            metrics["time/cpu_seconds"] = before + time.process_time() - started
+            if due or stop == config.updates:
+                metrics |= _judged(student, held_out)
+        return QuantizedPolicy(to_integer(student, self.method), start=teacher.start)
+
+    def _student(self, policy: Policy, states: NDArray[Any], *, takes_levels: bool) -> FakeQuantizedMlp:
+        config = self.config
+        student = FakeQuantizedMlp(
+            read_mlp(policy.module),
+            bits=config.bits,
+            takes_levels=takes_levels,
+            preactivation_bits=config.preactivation_bits,
+            step_learning_rate=config.step_learning_rate,
+            step_epsilon=config.step_epsilon,
+        )
+        student.calibrate(states, activations="mse", weights="mse")
+        return student
+
+
+class Automatic(Quantizer):
+    """Ranges of a post-training quantizer with 8 bits, distillation with fewer."""
+
+    def __init__(self, config: AutoConfig) -> None:
+        self._ranges: Quantizer | None = None
+        self._distilling = Distilling(DistilConfig(bits=config.bits))
+        if config.bits == 8:
+            self._ranges = make_ptq(PtqConfig(granularity="per_channel", range="mse"))
+        self.calibration_states = (self._ranges or self._distilling).calibration_states
+
+    def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:
+        """See `Quantizer.quantize`: with 8 bits that is all there is to do."""
+        return (self._ranges or self._distilling).quantize(policy, calibration)
+
+    def distil(self, teacher: Policy, env: Environment, context: TrainingContext) -> Policy:
+        """See `Quantizer.distil`; with 8 bits nothing is trained.
+
+        Raises:
+            ConfigurationError: The teacher is not a perceptron, or the environment's actions are not discrete.
+        """
+        if self._ranges is None:
+            return self._distilling.distil(teacher, env, context)
+        _check_discrete(env, "auto")
+        return self._ranges.quantize(teacher, rollout_states(teacher, env, self.calibration_states))
+
+
+def _check_discrete(env: Environment, method: str) -> None:
+    if not isinstance(env.single_action_space, gymnasium.spaces.Discrete):
+        raise ConfigurationError(
+            f"{method}: the action space is {env.single_action_space}, expected Discrete: leave the quantizer out for "
+            "continuous actions"
+        )
+
+
+def _judged(student: FakeQuantizedMlp, held_out: TeacherStates) -> dict[str, float]:
+    return {"quantizer/held_out_top1": agreement(student, held_out)} if len(held_out) else {}
+
+
+def _moved(student: FakeQuantizedMlp) -> dict[str, float]:
+    return {f"quantizer/{name}": value for name, value in student.step_changes().items()}
