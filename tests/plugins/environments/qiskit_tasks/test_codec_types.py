@@ -296,7 +296,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(CODEC_TYPES), PLAIN)
 def test_anything_else_gives_one_kind_of_error(kind, flat):
     frame = frame_of(kind.name, flat)
@@ -306,7 +306,7 @@ def test_anything_else_gives_one_kind_of_error(kind, flat):
         return
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(sorted(circuit_flat())), PLAIN)
 def test_a_circuit_with_anything_in_a_place_is_one_or_refused(key, flat):
     frame = frame_of("qiskit.circuit", {**circuit_flat(), key: flat})
