@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from qecforge.learning.optimizers import spare_compiler
+
 __all__ = ["HasOwnParameterGroups", "ParameterGroup", "adamw_of", "follow_learning_rate", "shared_parameters"]
 
 
@@ -48,6 +50,7 @@ def shared_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 def adamw_of(module: nn.Module, *, learning_rate: float, epsilon: float, weight_decay: float) -> torch.optim.AdamW:
     """Fused AdamW: the agent's settings in the first group, then the groups that parts of `module` ask for."""
+    spare_compiler()
     groups = [{"params": shared_parameters(module)}]
     for group in _own_groups(module):
         own = {"params": list(group.parameters), "lr": group.learning_rate, "eps": group.epsilon, "weight_decay": 0.0}

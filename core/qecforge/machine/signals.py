@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 __all__ = ["PATIENCE_SECONDS", "STOP_SIGNALS", "GaveUp", "children_ignore_sigint", "stop_signals", "stop_signals_held"]
@@ -69,6 +70,8 @@ def children_ignore_sigint() -> Iterator[None]:
 
     In this thread a SIGINT that comes meanwhile waits for the end of the block.
     """
+    # `multiprocessing` starts this helper with its first process, and unblocks the signal as it does.
+    resource_tracker.ensure_running()
     with _held((signal.SIGINT,)):
         yield
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from qecforge.errors import ConfigurationError
 from qecforge.sandbox.cell import CellFailed
-from qecforge.sandbox.inside.codec import Codec, CodecError
+from qecforge.sandbox.inside.codec import Bounds, Codec, CodecError
 from qecforge.sandbox.outcome import CallResult, Outcome, TestResult, Verdict
 from qecforge.sandbox.program import Limits, Program
 
@@ -17,6 +17,8 @@ __all__ = ["Killed", "Starved", "read_outcome"]
 
 LOADED = {each.value: each for each in (Verdict.PASSED, Verdict.ERROR, Verdict.MEMORY, Verdict.FORBIDDEN)}
 """What a program may say of itself."""
+LONGEST = 2000
+"""Characters of a name or a detail."""
 
 
 class Killed(Exception):
@@ -61,7 +63,7 @@ def read_outcome(
     if judge_ended is not None:
         verdict, detail = ended or judge_ended
         return Outcome(verdict=verdict, detail=detail if ended else f"the tests: {detail}", **common)
-    report = _report(judged["report"], codec)
+    report = _report(judged["report"], codec.bounds)
     if report is None:
         raise CellFailed("the judge gave no verdict")
     return _tested(program, report, ended, codec, common)
@@ -99,12 +101,13 @@ def _ended(result: Mapping[str, Any], limits: Limits, used_up: bool, last: bool)
     return Verdict.ERROR, f"it was ended by {signal.Signals(number).name}"
 
 
-def _report(content: bytes, codec: Codec) -> dict[str, Any] | None:
-    """What a process reported in a frame; None where that is none."""
+def _report(content: bytes, bounds: Bounds) -> dict[str, Any] | None:
+    """What a process reported in a frame; None where that is none. Of built-in types alone: a program that is not
+    judged wrote it itself, and none of the registered types is rebuilt of that here."""
     try:
         if int.from_bytes(content[:4], "little") != len(content) - 4:
             return None
-        report = codec.decode(content[4:])
+        report = Codec(bounds=bounds).decode(content[4:])
     except CodecError:
         return None
     return report if isinstance(report, dict) else None
@@ -116,12 +119,11 @@ def _alone(
     """Of a program without a judge: what it claims, where nothing else speaks against it."""
     if ended is not None:
         return Outcome(verdict=ended[0], detail=ended[1], **common)
-    report = _report(result["report"], codec)
+    report = _report(result["report"], codec.bounds)
     if report is not None and program.in_process and "tests" in report:
-        try:
+        if _is_well_formed(report, program):
             return _tested(program, report, None, codec, common)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            report = None
+        report = None
     verdict, detail = (report or {}).get("verdict"), (report or {}).get("detail")
     if isinstance(verdict, str) and verdict in LOADED and isinstance(detail, str) and not program.in_process:
         return Outcome(verdict=LOADED[verdict], detail=detail, **common)
@@ -129,6 +131,33 @@ def _alone(
         return Outcome(verdict=LOADED[verdict], detail=detail, **common)
     status = os.waitstatus_to_exitcode(result["status"])
     return Outcome(verdict=Verdict.ERROR, detail=f"it left before its end, with status {status}", **common)
+
+
+def _is_well_formed(report: Mapping[str, Any], program: Program) -> bool:
+    """Whether what a program says of tests in its own process is at least of the form of such a report."""
+    if set(report) - {"notes"} != {"load", "tests", "calls", "broken"} or report["load"] is not None:
+        return False
+    tests, calls = report["tests"], report["calls"]
+    return (
+        type(report["broken"]) is str
+        and type(tests) is type(calls) is list
+        and len(calls) == (0 if report["broken"] else len(program.calls))
+        and all(map(_is_row_of_a_test, tests))
+        and all(type(each) is list and len(each) == 2 and each[0] in ("value", "error") for each in calls)
+        and all(type(each[1]) is (bytes if each[0] == "value" else str) for each in calls)
+    )
+
+
+def _is_row_of_a_test(row: Any) -> bool:
+    fields = {"name": str, "status": str, "detail": str, "cpu": float}
+    return (
+        type(row) is dict
+        and set(row) == set(fields)
+        and all(type(row[name]) is kind for name, kind in fields.items())
+        and row["status"] in ("passed", "failed", "error")
+        and len(row["name"]) <= LONGEST
+        and len(row["detail"]) <= LONGEST
+    )
 
 
 def _tested(
@@ -139,6 +168,8 @@ def _tested(
     common: dict[str, Any],
 ) -> Outcome:
     if report["broken"]:
+        if not program.judged:  # the program may have said so, and must not end the work of others
+            return Outcome(verdict=Verdict.ERROR, detail=f"tests: {report['broken'][:LONGEST]}", **common)
         raise ConfigurationError(f"tests: {report['broken']}")
     tests = tuple(TestResult(each["name"], each["status"], each["detail"], each["cpu"]) for each in report["tests"])
     calls = tuple(_call(each, codec) for each in report["calls"])

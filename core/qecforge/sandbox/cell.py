@@ -18,7 +18,7 @@ from qecforge.sandbox.bubblewrap import PACKAGES, WORK, bwrap_command, readable_
 from qecforge.sandbox.cgroups import ControlGroup, make_group
 from qecforge.sandbox.config import Profile, SandboxConfig, Tier
 from qecforge.sandbox.inside.codec import Codec, CodecError
-from qecforge.sandbox.inside.frames import HEADER, FrameError, receive_frame, send_frame
+from qecforge.sandbox.inside.frames import HEADER, FrameError, receive_bytes, receive_frame, send_frame
 from qecforge.sandbox.program import parse_size
 
 __all__ = ["Cell", "CellFailed"]
@@ -150,8 +150,11 @@ class Cell:
 
     def send(self, request: Mapping[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         """Begin with a program. Raises `CellFailed`."""
+        head = {name: request[name] for name in ("role", "limits") if name in request}
+        rest = {name: value for name, value in request.items() if name not in head}
         try:
-            send_frame(self._control, self._codec.encode(request), descriptors)
+            told = self._codec.encode(head)
+            send_frame(self._control, HEADER.pack(len(told)) + told + self._codec.encode(rest), descriptors)
         except (OSError, CodecError) as error:
             raise CellFailed(f"the fork server takes no program ({error}) {self._said()}".rstrip()) from error
 
@@ -175,14 +178,21 @@ class Cell:
         return self._control.fileno()
 
     def result(self, seconds: float) -> dict[str, Any]:
-        """Wait for the result. Raises `CellFailed`."""
-        return self._receive(seconds)
+        """Wait for the result: a dict, `output` and `report` in it bytes. Raises `CellFailed`."""
+        found = self._receive(seconds)
+        try:
+            for name in ("output", "report"):
+                if name in found:
+                    found[name] = bytes(receive_bytes(self._control, found[name]))
+        except (FrameError, OSError) as error:
+            raise CellFailed(f"the fork server gave no answer ({error}) {self._said()}".rstrip()) from error
+        return found
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         self._control.settimeout(seconds)
         try:
             content, _ = receive_frame(self._control)
-            found = self._codec.decode(content)
+            found = self._codec.decode(bytes(content))
         except (FrameError, CodecError, OSError) as error:
             raise CellFailed(f"the fork server gave no answer ({error}) {self._said()}".rstrip()) from error
         finally:

@@ -84,6 +84,7 @@ import threading, time
 for _ in range(200):
     threading.Thread(target=time.sleep, args=(9,), daemon=True).start()
 """
+BLOCK = "bytearray(1 << 32)"
 FILL = """
 with open("f", "wb") as file:
     for _ in range(64):
@@ -261,7 +262,7 @@ class _Probes:
 
     def limits(self) -> Layer:
         threads = self.run(THREADS, threads=8)
-        memory = self.run("bytearray(1 << 32)", memory="64 MiB")
+        memory = self.run(BLOCK, memory="64 MiB")
         loop = self.run("while True: pass", cpu_seconds=0.1)
         found = (threads.verdict, memory.verdict, loop.verdict)
         holds = found == (Verdict.ERROR, Verdict.MEMORY, Verdict.TIMEOUT)

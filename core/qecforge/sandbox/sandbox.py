@@ -198,7 +198,7 @@ class _Slot:
             cell.close()
 
     def run(self, program: Program, owner: Sandbox, *, last: bool) -> Outcome:
-        """Raises `CellFailed`, `Killed` or `Starved` after the cells have been given up."""
+        """Raises `Killed`, or `CellFailed` or `Starved` after the cells have been given up."""
         with self._given_up_on_failure():
             cell = self.cell(PROGRAM, owner.tier_of(program))
             kills = cell.group.kills() if cell.group is not None else 0
@@ -217,7 +217,7 @@ class _Slot:
     def _given_up_on_failure(self) -> Iterator[None]:
         try:
             yield
-        except (CellFailed, Killed, Starved):
+        except (CellFailed, Starved):  # after a program that was killed they are in order
             self.close()
             raise
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qecforge.contracts import Agent, TextAgent
-from qecforge.hookspecs import AgentSpec, hookimpl
+from qecforge.hookspecs import AgentSpec, ReproductionSpec, hookimpl
 from qecforge_grpo.config import GRPOConfig, check_fine_tuning
+from qecforge_grpo.reproduction.spec import REPRODUCTION
 from qecforge_grpo.text.config import TextGRPOConfig
 from qecforge_grpo.views import TEXT_VIEW, VIEW
 
-__all__ = ["GRPOConfig", "TextGRPOConfig", "make_grpo", "make_grpo_text", "qecforge_agents"]
+__all__ = ["GRPOConfig", "TextGRPOConfig", "make_grpo", "make_grpo_text", "qecforge_agents", "qecforge_reproductions"]
 
 
 def make_grpo(config: GRPOConfig) -> Agent:
@@ -50,3 +51,9 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             view=TEXT_VIEW,
         ),
     ]
+
+
+@hookimpl
+def qecforge_reproductions() -> Sequence[ReproductionSpec]:
+    """The tiny model that learns Qiskit from execution."""
+    return [REPRODUCTION]

@@ -27,6 +27,7 @@ from qecforge.contracts import (
 )
 from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.inference.module_policy import ModulePolicy
+from qecforge.learning.optimizers import apply_gradients
 from qecforge.learning.parameter_groups import adamw_of, follow_learning_rate, shared_parameters
 from qecforge.learning.perceptrons import StackedMlp, entropy_of, masked_log_softmax, sample_actions
 from qecforge.learning.restoring import restored_int, restored_number, restored_parts, restoring
@@ -218,7 +219,7 @@ class _Training:
         torch.autograd.backward(loss)
         if config.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, config.max_grad_norm, foreach=True)
-        self.optimizer.step()
+        apply_gradients(self.optimizer)
         with torch.no_grad():
             change = (present - old)[mask]
             moved = (change.expm1() - change).mean()

@@ -25,6 +25,7 @@ from qecforge.contracts import (
 )
 from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.learning.episodes import EpisodeStatistics
+from qecforge.learning.optimizers import apply_gradients
 from qecforge.learning.parameter_groups import adamw_of, follow_learning_rate, shared_parameters
 from qecforge.learning.perceptrons import entropy_of, masked_log_softmax, sample_actions
 from qecforge.learning.restoring import restoring
@@ -265,7 +266,7 @@ class _Training:
         torch.autograd.backward(loss)
         if config.max_grad_norm is not None:
             clip_gradients(self.parameters, config.max_grad_norm, config.num_agents)
-        self.optimizer.step()
+        apply_gradients(self.optimizer)
         if not diagnosed:
             return loss.detach()
         with torch.no_grad():

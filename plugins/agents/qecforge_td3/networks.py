@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from qecforge.contracts import Policy
 from qecforge.errors import ConfigurationError
+from qecforge.learning.optimizers import apply_gradients, spare_compiler
 from qecforge_td3.actors import HybridActor, make_actor
 from qecforge_td3.blocks import Pqc
 from qecforge_td3.config import TD3Config
@@ -43,6 +44,7 @@ class Networks(nn.Module):
         if config.critic != "batch_renorm":
             self._copy_targets()
         self.to(device)
+        spare_compiler()
         beta = 0.5 if config.critic == "batch_renorm" else 0.9  # CrossQ's, and Adam's own
         self.actor_parameters = list(self.actor.parameters())
         self.actor_optimizer = torch.optim.Adam(
@@ -108,12 +110,12 @@ def fused_step(optimizer: torch.optim.Optimizer) -> None:
         parameters = [each for each in group["params"] if each.grad is not None]
         states = [optimizer.state[each] for each in parameters]
         if not all(states):
-            optimizer.step()
+            apply_gradients(optimizer)
             return
-        firsts, seconds, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
-        torch._foreach_add_(steps, 1)
+        firsts, seconds, counts = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        torch._foreach_add_(counts, 1)
         torch._fused_adam_(
-            parameters, [each.grad for each in parameters], firsts, seconds, [], steps, lr=group["lr"],
+            parameters, [each.grad for each in parameters], firsts, seconds, [], counts, lr=group["lr"],
             beta1=group["betas"][0], beta2=group["betas"][1], weight_decay=0.0, eps=group["eps"], amsgrad=False,
             maximize=False,
         )  # fmt: skip

@@ -233,9 +233,9 @@ class TaskJudge:
         wanted = list({task.id: task for task in tasks if task.id not in self._known_sums}.values())
         if not self.config.compare or not wanted:
             return self._known_sums
-        for task, each in zip(
-            wanted, self._run(wanted, [self._program(task, task.reference) for task in wanted]), strict=True
-        ):
+        # As completions are read, so that a completion that is the reference is one program with it.
+        programs = [self._program(task, task.reference.rstrip("\n")) for task in wanted]
+        for task, each in zip(wanted, self._run(wanted, programs), strict=True):
             self._known_sums[task.id] = each.outcome.notes if each.outcome.passed else {}
         return self._known_sums
 

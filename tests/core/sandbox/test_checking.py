@@ -22,9 +22,14 @@ NEEDED = {
 }
 
 
+@pytest.fixture(scope="module")
+def layers():
+    return check_layers()
+
+
 @needs_isolation
-def test_each_layer_has_a_row():
-    rows = {each.layer: each for each in check_layers()}
+def test_each_layer_has_a_row(layers):
+    rows = {each.layer: each for each in layers}
     assert {name for name, each in rows.items() if each.state is State.HOLDS} >= NEEDED
     assert set(rows) == NEEDED | {"Landlock", "memory in total", "starvation"}
     assert all(bool(each.remedy) == (each.state is not State.HOLDS) for each in rows.values())
@@ -33,7 +38,8 @@ def test_each_layer_has_a_row():
 
 
 @needs_isolation
-def test_the_command_prints_them():
+def test_the_command_prints_them(layers, monkeypatch):
+    monkeypatch.setattr(checking, "check_layers", lambda profile: layers)
     result = invoke("sandbox", "check", "--format", "json")
     assert result.exit_code == 0
     rows = json.loads(result.stdout)
@@ -71,7 +77,8 @@ def test_layers_that_are_taken_away_are_missed(monkeypatch):
     """Each probe can fail: without the layers of the children those rows are no longer `holds`."""
     real = checking.SandboxConfig
     monkeypatch.setattr(checking, "SandboxConfig", lambda **options: real(layers=False, **options))
-    monkeypatch.setattr(checking, "THREADS", "x = 1")  # without limits they would run for long
+    for probe in ("THREADS", "BLOCK"):  # without limits they would take long
+        monkeypatch.setattr(checking, probe, "x = 1")
     rows = {each.layer: each.state for each in check_layers()}
     assert {name for name, state in rows.items() if state is not State.HOLDS} >= {
         "Landlock",

@@ -1,19 +1,21 @@
 """Batches in, outcomes out; and what is said where something is out of order."""
 
 import os
+import re
 import signal
 import socket
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import attack_suite
 import numpy as np
 import pytest
 from isolation import needs_isolation
 
 import qecforge
 from qecforge.errors import ConfigurationError, InfrastructureError, MissingDependency, SandboxUnavailable, UserError
-from qecforge.sandbox import Call, Limits, Program, Sandbox, SandboxConfig, Tier, Verdict
+from qecforge.sandbox import Bounds, Call, Limits, Program, Sandbox, SandboxConfig, Tier, Verdict
 from qecforge.sandbox.cell import Cell, CellFailed
 from qecforge.sandbox.inside.watching import STARVED_AFTER, overdue
 from qecforge.sandbox.program import imported, parse_size
@@ -149,6 +151,75 @@ def test_tests_in_the_programs_process_are_not_judged(sandbox):
         ]
     )
     assert verdicts([wrong, quits]) == ["failed", "error"]
+
+
+@needs_isolation
+def test_forged_reports_of_tests_in_the_programs_process_harm_nobody(sandbox):
+    """They may say that all passed; they cannot end the work of others, nor bring values of other types in."""
+    row = {"name": "test_x", "status": "passed", "detail": "", "cpu": 0.0}
+    whole = {"load": None, "tests": [row], "calls": [], "broken": ""}
+    forged = [
+        {**whole, "broken": "all of it"},
+        {**whole, "broken": 1},
+        {**whole, "load": 5},
+        {**whole, "tests": [{**row, "name": []}]},
+        {**whole, "tests": [{**row, "status": "infrastructure"}]},
+        {**whole, "tests": [{**row, "detail": "x" * 10**5}]},
+        {**whole, "tests": "test_x"},
+        {**whole, "calls": [["value", b"N"]]},
+        {**whole, "calls": 5},
+        {"tests": []},
+    ]
+    source = (
+        "import os\nfrom qecforge.sandbox.inside.codec import Codec\n"
+        "from qecforge.sandbox.inside.frames import write_frame\nwrite_frame(3, Codec().encode({!r}))\nos._exit(0)\n"
+    )
+    tests = "def test_x(program):\n    assert False\n"
+    claimed, *others = sandbox.run(
+        [Program(source.format(each), tests=tests, in_process=True) for each in [whole, *forged]]
+    )
+    assert (claimed.verdict, claimed.judged, claimed.passed) == (Verdict.PASSED, False, False)
+    assert verdicts(others) == ["error"] * len(forged)
+    assert others[0].detail == "tests: all of it"
+
+
+@needs_isolation
+def test_earlier_programs_cannot_be_found_in_memory(sandbox):
+    """A fork server passes its memory on to each program: neither sources nor what was printed stay there."""
+    search = next(each for each in attack_suite.load() if each.name == "earlier_programs")
+    earlier = [
+        f"print('answer = lambda x: (x * 26544' + '35761)' + 'p' * {size // 10})\n#{'y' * size}\n"
+        f"answer = lambda x: (x * 2654435761)\n#{'z' * size}"
+        for size in (300, 3_000, 30_000, 120_000)
+    ]
+    for source in earlier:
+        sandbox.run([Program(source, tier="small")] * 2)
+    for outcome in sandbox.run([Program(attack_suite.PRELUDE + search.source, tier="small")] * 2):
+        assert outcome.verdict is Verdict.PASSED
+        assert "BREACH" not in outcome.output
+
+
+@needs_isolation
+def test_values_of_calls_are_bounded_together():
+    source = "def f():\n    return bytes(15_000)\n"
+    with Sandbox(SandboxConfig(cells=1, tiers=(Tier("bare"),), bounds=Bounds(size=1 << 16))) as small:
+        (outcome,) = small.run([Program(source, calls=[Call("f")] * 3)])
+    assert [len(each.value or b"") for each in outcome.calls] == [15_000, 15_000, 0]
+    assert outcome.calls[2].error == "the values of all calls together are too large"
+
+
+@needs_isolation
+def test_who_kills_himself_is_tried_again_in_the_same_cells(sandbox):
+    """A program cannot have fork servers started anew again and again, which would cost seconds each."""
+    source = (
+        "import ctypes, os\nfrom qecforge.sandbox.inside.syscalls import NUMBERS\n"
+        "ctypes.CDLL(None).syscall(NUMBERS[os.uname().machine]['tgkill'], os.getpid(), os.getpid(), 9)\n"
+    )
+    sandbox.run([Program("x = 1")] * 4)
+    before = [cell for slot in sandbox._all for cell in slot._cells.values()]
+    (outcome,) = sandbox.run([Program(source, tier="small")])
+    assert (outcome.verdict, outcome.detail, outcome.attempts) == (Verdict.ERROR, "it was ended by SIGKILL", 3)
+    assert set(before) <= {cell for slot in sandbox._all for cell in slot._cells.values()}
 
 
 @needs_isolation
@@ -331,7 +402,7 @@ def test_tests_without_end_are_ended(sandbox):
     tests = "def test_x(program):\n    while True:\n        pass\n"
     (outcome,) = sandbox.run([Program(ADD, tests=tests, judge_limits=Limits(cpu_seconds=0.2))])
     assert outcome.verdict is Verdict.TIMEOUT
-    assert outcome.detail.startswith("the tests: it used 0.2 s")
+    assert re.fullmatch(r"the tests: it used \d+\.\d s of CPU time of 0\.2", outcome.detail)
 
 
 @needs_isolation

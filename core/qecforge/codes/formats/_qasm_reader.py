@@ -41,6 +41,7 @@ class _Gate:
     operands: tuple[str, ...]
     body: tuple[str, ...]
     earlier: int  # how many definitions come before it, which are those that it may call
+    calls: int  # of gates within it and within those, at least
 
 
 def circuit_from_qasm(text: str, format: str = "qasm3") -> tuple[stim.Circuit, int]:  # noqa: A002
@@ -89,13 +90,11 @@ class _Reader:
 
     def define(self, match: re.Match[str]) -> str:
         """Take a definition; as many line ends are left in its place."""
-        name, parameters, operands, body = match.groups()
-        self._gates[name] = _Gate(
-            _names(parameters or ""),
-            _names(operands),
-            tuple(statement for raw in body.split(";") if (statement := " ".join(raw.split()))),
-            len(self._gates),
-        )
+        name, parameters, operands, text = match.groups()
+        body = tuple(statement for raw in text.split(";") if (statement := " ".join(raw.split())))
+        called = [self._gates.get(found[1]) for inner in body if (found := _CALL.fullmatch(inner))]
+        calls = sum(1 if gate is None else 1 + gate.calls for gate in called)
+        self._gates[name] = _Gate(_names(parameters or ""), _names(operands), body, len(self._gates), calls)
         return "\n" * match[0].count("\n")
 
     def statement(self, statement: str) -> None:
@@ -141,6 +140,7 @@ class _Reader:
             _require_operands(name, targets, len(gate.operands))
             values = dict(zip(gate.parameters, angles, strict=True))
             places = dict(zip(gate.operands, targets, strict=True))
+            self._count(name, ahead=gate.calls)
             for inner in gate.body:
                 if any(pattern.fullmatch(inner) for pattern in _PASSED_OVER):
                     continue
@@ -162,9 +162,10 @@ class _Reader:
             self._count(name)
             yield stim_name, [targets[operand] for operand in acted]
 
-    def _count(self, name: str) -> None:
-        self._appended += 1
-        if self._appended > _MAX_GATES:
+    def _count(self, name: str, ahead: int | None = None) -> None:
+        """One gate more; or only a look whether as many as are `ahead` still fit."""
+        self._appended += ahead is None
+        if self._appended + (ahead or 0) > _MAX_GATES:
             raise CodeError(f"{name}: more gates than {_MAX_GATES} in all; expected an encoder")
 
     def _qubits(self, operand: str) -> list[int]:

@@ -102,13 +102,13 @@ def problem(error: BaseException, file: str = FILE_NAME) -> Report:
 
 
 def described(error: BaseException) -> str:
-    """Type and message of an exception; of one whose message cannot be made, the type."""
+    """Type and message of an exception, as UTF-8 can hold them; of one whose message cannot be made, the type."""
     try:
         message = str(error)[:DETAIL]
     except BaseException:
         message = ""
     name = type(error).__name__
-    return f"{name}: {message}" if message else name
+    return (f"{name}: {message}" if message else name).encode("utf-8", "replace").decode()
 
 
 def leave(write: Callable[[], None]) -> None:

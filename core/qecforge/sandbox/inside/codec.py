@@ -94,7 +94,12 @@ class Codec:
         if len(frame) > self.bounds.size:
             raise CodecError(f"a value of {len(frame):,} bytes is larger than {self.bounds.size:,}")
         reader = _Reader(self, frame)
-        value = reader.read(0)
+        try:
+            value = reader.read(0)
+        except CodecError:
+            raise
+        except Exception as error:  # of numpy, or of a registered type's own comparison
+            raise CodecError(f"no value: {type(error).__name__}") from None
         if reader.at != len(frame):
             raise CodecError("bytes follow the value")
         return value
@@ -165,12 +170,14 @@ class _Writer:
 
     def sequence(self, value: Any, depth: int) -> None:
         tag = b"L" if isinstance(value, list) else b"U" if isinstance(value, tuple) else b"E"
+        self._room_for(len(value))
         items = sorted(value, key=repr) if tag == b"E" else value
         self.out += tag + U32.pack(len(items))
         for each in items:
             self.write(each, depth + 1)
 
     def mapping(self, value: dict[Any, Any], depth: int) -> None:
+        self._room_for(2 * len(value))
         self.out += b"M" + U32.pack(len(value))
         for key, each in dict.items(value):
             self.write(key, depth + 1)
@@ -193,6 +200,11 @@ class _Writer:
         if len(self.out) + exact.nbytes > self.bounds.size:
             raise CodecError(f"more than {self.bounds.size:,} bytes")
         self.out += exact.tobytes()
+
+    def _room_for(self, items: int) -> None:
+        """Refused before any of them is written, so that it costs as little as they are many."""
+        if self.items + items > self.bounds.items:
+            raise CodecError(f"more than {self.bounds.items:,} values")
 
     def _sized(self, content: bytes) -> None:
         if len(self.out) + len(content) > self.bounds.size:
@@ -293,12 +305,10 @@ class _Reader:
         shape = [U64.unpack(self._take(8))[0] for _ in range(dimensions)]
         size = dtype.itemsize
         for length in shape:
-            if length > self.bounds.size:
-                raise CodecError(f"an array of length {length:,}")
-            size *= length
-        if size > self.bounds.size:
-            raise CodecError(f"an array of {size:,} bytes")
-        content = self._take(size)
+            size *= max(1, length)  # also where another length is 0: numpy refuses such shapes
+            if size > self.bounds.size:
+                raise CodecError(f"an array of {size:,} bytes")
+        content = self._take(0 if 0 in shape else size)
         if dtype.kind == "b" and content.strip(b"\x00\x01"):
             raise CodecError("a truth value that is neither 0 nor 1")
         return np.frombuffer(content, dtype).reshape(shape).copy()
@@ -333,6 +343,8 @@ class _Reader:
         (count,) = U32.unpack(self._take(4))
         if count * least > len(self.frame) - self.at:
             raise CodecError("more values than bytes")
+        if self.items + count * least > self.bounds.items:
+            raise CodecError(f"more than {self.bounds.items:,} values")
         return int(count)
 
 

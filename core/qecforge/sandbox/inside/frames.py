@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 
-__all__ = ["FrameError", "read_frame", "receive_frame", "send_frame", "write_frame"]
+__all__ = ["FrameError", "erase", "read_frame", "receive_bytes", "receive_frame", "send_frame", "write_frame"]
 
 HEADER = struct.Struct("<I")
 CONTROL_SIZE = 1 << 30
@@ -53,14 +53,19 @@ def send_frame(control: socket.socket, content: bytes, descriptors: tuple[int, .
     control.sendall(content)
 
 
-def receive_frame(control: socket.socket) -> tuple[bytes, list[int]]:
-    """Wait for a frame with its descriptors. Raises `FrameError`."""
+def receive_frame(control: socket.socket) -> tuple[bytearray, list[int]]:
+    """Wait for a frame with its descriptors; nobody else has a copy of it. Raises `FrameError`."""
     header, descriptors, _, _ = socket.recv_fds(control, HEADER.size, MAX_DESCRIPTORS, socket.MSG_WAITALL)
     if len(header) != HEADER.size:
         raise FrameError("the other end has gone")
     (size,) = HEADER.unpack(header)
     if size > CONTROL_SIZE:
         raise FrameError(f"a frame of {size:,} bytes")
+    return receive_bytes(control, size), descriptors
+
+
+def receive_bytes(control: socket.socket, size: int) -> bytearray:
+    """Wait for so many bytes. Raises `FrameError`."""
     content = bytearray(size)
     rest = memoryview(content)
     while rest:
@@ -68,4 +73,9 @@ def receive_frame(control: socket.socket) -> tuple[bytes, list[int]]:
         if not received:
             raise FrameError("the other end has gone")
         rest = rest[received:]
-    return bytes(content), descriptors
+    return content
+
+
+def erase(content: bytearray) -> None:
+    """Overwrite what no later program may find in the memory that it is forked with."""
+    content[:] = bytes(len(content))

@@ -52,10 +52,16 @@ def judge(program: There | Here, request: dict[str, Any], codec: Codec) -> dict[
         where = line_of(error, TESTS)
         return {"load": loaded, "tests": [], "calls": [], "broken": f"{where}: {described(error)}".lstrip(": ")}
     tests = [_run(name, function, program) for name, function in functions]
+    calls: list[list[Any]] = []
+    room = codec.bounds.size // 2
+    for each in request["calls"]:
+        answer = _answer(program, each, codec)
+        room -= len(answer[1])
+        calls.append(answer if room >= 0 else ["error", "the values of all calls together are too large"])
     return {
         "load": loaded,
         "tests": tests,
-        "calls": [_answer(program, each, codec) for each in request["calls"]],
+        "calls": calls,
         "broken": "",
         "notes": codec.notes() if isinstance(program, There) else {},
     }

@@ -48,6 +48,9 @@ IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1033, 1034)
 """Duplicating, flags, locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, seals; none that sends signals or grows a pipe."""
 
+RENAMES = (0, 1, 2)
+"""Plain, RENAME_NOREPLACE and RENAME_EXCHANGE; none that leaves a device behind (RENAME_WHITEOUT)."""
+
 Instruction = tuple[int, int, int, int]
 
 
@@ -140,7 +143,8 @@ def _checked(processes: bool) -> dict[str, list[Instruction]]:
     if processes:
         clone = [*flags, (ANY_BIT, 0, 1, CLONE_NAMESPACES), _end(DENIED), _end(ALLOW)]
     else:
-        clone = [*flags, (ANY_BIT, 1, 0, CLONE_THREAD), _end(DENIED), _end(ALLOW)]
+        clone = [*flags, (ANY_BIT, 1, 0, CLONE_NAMESPACES & ~0xFF), (ANY_BIT, 1, 0, CLONE_THREAD), _end(DENIED)]
+        clone.append(_end(ALLOW))
     own = (OWN_PID,) if not processes else None
     return {
         "clone": clone,
@@ -152,6 +156,7 @@ def _checked(processes: bool) -> dict[str, list[Instruction]]:
         "prlimit64": _one_of(0, (0, OWN_PID), errno.EPERM),
         "sched_setaffinity": _one_of(0, (0,), errno.EPERM),
         "personality": _one_of(0, (0xFFFFFFFF,), errno.EPERM),
+        "renameat2": _one_of(4, RENAMES, errno.EINVAL),
         "get_robust_list": _one_of(0, (0,), errno.EPERM),
     }
 

@@ -23,6 +23,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 KEPT_OUTPUT = 1 << 16
 STOP_SIZE = 5
 """Bytes of the frame by which its owner ends a program."""
+_buffer = bytearray(1 << 16)
+"""Read into and emptied again: the memory of the fork server is that of later programs."""
 
 
 @dataclass
@@ -32,14 +34,17 @@ class Watched:
     Attributes:
         reason: Empty where it ended by itself; else why it was killed: timeout, memory, disk, files, output, starved,
             stopped (its owner wanted no more of it).
-        output: What it printed, its first bytes; `printed` counts all.
-        report: What it wrote to the descriptor for that; its claim.
+        output: What it printed, its first bytes, in pieces; `printed` counts all.
+        report: What it wrote to the descriptor for that, in pieces; its claim.
+        kept, reported: How many bytes these are.
     """
 
     reason: str = ""
-    output: bytearray = field(default_factory=bytearray)
+    output: list[bytearray] = field(default_factory=list)
     printed: int = 0
-    report: bytearray = field(default_factory=bytearray)
+    kept: int = 0
+    report: list[bytearray] = field(default_factory=list)
+    reported: int = 0
 
 
 class OwnerGone(Exception):
@@ -107,19 +112,24 @@ def _watch(
 def read_into(seen: Watched, descriptor: int, output: int, limits: dict[str, Any]) -> bool:
     """Read what is there. Returns False at the end, or where nothing is there now."""
     try:
-        part = os.read(descriptor, 1 << 16)
+        size = os.readv(descriptor, [_buffer])
     except BlockingIOError:
         return False
+    kept = size if descriptor != output else min(size, KEPT_OUTPUT - seen.kept)
+    with memoryview(_buffer)[:kept] as view:
+        part = bytearray(view)
+    with memoryview(_buffer)[:size] as view:
+        view[:] = bytes(size)
     if descriptor != output:
-        seen.report += part
-        if len(seen.report) > limits["report"]:
-            seen.reason = seen.reason or "output"
-        return bool(part)
-    seen.printed += len(part)
-    seen.output += part[: max(0, KEPT_OUTPUT - len(seen.output))]
-    if seen.printed > limits["output"]:
+        seen.report.append(part)
+        seen.reported += size
+    else:
+        seen.output += [part] if kept else []
+        seen.kept += kept
+        seen.printed += size
+    if seen.reported > limits["report"] or seen.printed > limits["output"]:
         seen.reason = seen.reason or "output"
-    return bool(part)
+    return bool(size)
 
 
 def _too_much(pid: int, wall: float, limits: dict[str, Any], place: Workplace) -> str:

@@ -34,7 +34,8 @@ class Workplace:
         """Empty the folder. Raises `OSError` where something is left. No process of a program may be there any more."""
         if os.stat(self.root).st_uid == os.getuid():
             os.chmod(self.root, 0o700)
-        os.chmod(self.run, 0o700)
+        for folder in (self.run, self.trash):  # a program may change the modes of what its user owns
+            os.chmod(folder, 0o700)
         self._empty(self.run)
         while self._empty(self.trash):
             pass

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from qecforge.sandbox.inside import calls, child, judge, landlock, seccomp, system
 from qecforge.sandbox.inside.codec import Bounds, Codec
-from qecforge.sandbox.inside.frames import FrameError, receive_frame, send_frame, write_frame
+from qecforge.sandbox.inside.frames import HEADER, FrameError, erase, receive_frame, send_frame, write_frame
 from qecforge.sandbox.inside.watching import OwnerGone, Watched, read_into, watch
 from qecforge.sandbox.inside.wiping import Workplace
 
@@ -38,7 +38,7 @@ def serve(descriptor: int) -> NoReturn:
     codec = Codec()
     try:
         content, _ = receive_frame(control)
-        server = Zygote(control, codec.decode(content))
+        server = Zygote(control, codec.decode(bytes(content)))
         send_frame(control, codec.encode(server.facts))
     except BaseException as error:
         send_frame(control, codec.encode({"failed": "".join(traceback.format_exception(error))[-4000:]}))
@@ -150,11 +150,16 @@ class Zygote:
             raise RuntimeError(f"a layer cannot be imposed: {why}")
 
     def next(self) -> None:
-        """Wait for a request and carry it out. Raises `FrameError` or `OwnerGone` where the owner has gone."""
+        """Wait for a request and carry it out. Raises `FrameError` or `OwnerGone` where the owner has gone.
+
+        What a program is, and what it says, is decoded in the child alone, and erased here: a later program is forked
+        with this memory, and may search it.
+        """
         content, descriptors = receive_frame(self.control)
         if content == b"s":  # a stop that came after the program's end
             return
-        request = self.codec.decode(content)
+        end = HEADER.size + HEADER.unpack_from(content)[0]
+        request = self.codec.decode(bytes(content[HEADER.size : end]))
         own = resource.getrusage(resource.RUSAGE_SELF)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         if request["role"] == "bare":
@@ -165,9 +170,11 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             try:
+                request |= self.codec.decode(bytes(content[end:]))
                 self._child(request, descriptors, output_end, report_end)
             finally:
                 os._exit(70)
+        erase(content)
         for each in (output_end, report_end, *descriptors):
             os.close(each)
         limits = request["limits"]
@@ -182,6 +189,9 @@ class Zygote:
         self.place.wipe()
         result = self._result(seen, status, cpu, usage.ru_maxrss << 10)
         send_frame(self.control, self.codec.encode({**result, "server_cpu": _cpu_since(own)}))
+        for part in (*seen.output, *seen.report):
+            self.control.sendall(part)
+            erase(part)
 
     def _bare(self, own: resource.struct_rusage, before: resource.struct_rusage) -> None:
         """What cannot be cheaper: a child that ends at once, without layers; for measurements."""
@@ -198,9 +208,9 @@ class Zygote:
             "status": status,
             "cpu": cpu,
             "memory": max(0, memory - self.resident),
-            "output": bytes(seen.output),
+            "output": seen.kept,
             "printed": seen.printed,
-            "report": bytes(seen.report),
+            "report": seen.reported,
         }
 
     def _end(self, pid: int) -> tuple[int, resource.struct_rusage]:

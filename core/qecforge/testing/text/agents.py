@@ -156,7 +156,7 @@ class TextAgentContract:
 
     def test_policy_is_saved_and_loaded(self) -> None:
         """Its files in an untrained policy give the same answers; foreign, missing and damaged ones are refused."""
-        policy, context = self.train()
+        policy, context = self.train(stop_after=3)
         files = _files(policy)
         assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) for name in files)
         copy = self.make().build_policy(context.env)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from qecforge.contracts import (
     TrainingContext,
 )
 from qecforge.errors import ConfigurationError, QecforgeError
+from qecforge.learning.optimizers import apply_gradients, spare_compiler
 from qecforge.learning.restoring import restored_int, restored_number, restored_parts, restoring
 from qecforge.learning.restoring_torch import check_networks, restored_optimizer
 from qecforge.learning.schedules import value_at
@@ -128,6 +129,7 @@ class _Training:
         return [(task_id, self.policy.tokenizer.encode(text)) for task_id, text in given]
 
     def _fresh_optimizer(self) -> torch.optim.Optimizer:
+        spare_compiler()
         config = self.config
         return torch.optim.AdamW(
             self.model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
@@ -137,33 +139,33 @@ class _Training:
         """Gradient steps on demonstrations, until they are done (True) or it is time to report (False)."""
         warm = self.config.warm_start
         if self.updates or not self.demonstrations:
-            self._freeze()
             return True
         self.model.train()
-        for _ in range(warm.report_every):
-            if self.shown >= warm.completions:
-                break
-            loss = self._imitate(min(warm.batch, warm.completions - self.shown), self.shown / warm.completions)
+        for rows in self._rows_of_like_length(min(warm.report_every * warm.batch, warm.completions - self.shown)):
+            loss = self._imitate(rows, self.shown / warm.completions)
             self.metrics = {"warm_start/loss": loss, "warm_start/completions": float(self.shown)}
         if self.shown < warm.completions:
             return False
         self.optimizer = self._fresh_optimizer()
-        self._freeze()
         return True
-
-    def _freeze(self) -> None:
-        """Keep the model as it is when GRPO begins."""
-        if self.config.kl and self.reference is None:
-            self.reference = self._fresh_reference()
 
     def _fresh_reference(self) -> Decoder:
         reference = Decoder(self.config.model, len(self.policy.tokenizer), torch.Generator().manual_seed(0))
         reference.load_state_dict(self.model.state_dict())
         return reference.eval().requires_grad_(False)
 
-    def _imitate(self, count: int, progress: float) -> float:
+    def _rows_of_like_length(self, count: int) -> list[list[int]]:
+        """So many demonstrations in batches, in which prompts and programs are about as long, so that little is
+        padding."""
+        drawn = torch.randint(len(self.demonstrations), (count,), generator=self.generator).tolist()
+        drawn.sort(key=lambda row: len(self.demonstrations[row][1]) + len(self.prompts[self.demonstrations[row][0]]))
+        batches = [
+            drawn[at : at + self.config.warm_start.batch] for at in range(0, count, self.config.warm_start.batch)
+        ]
+        return [batches[at] for at in torch.randperm(len(batches), generator=self.generator).tolist()]
+
+    def _imitate(self, rows: Sequence[int], progress: float) -> float:
         """One gradient step. Returns the mean loss of a token, nats."""
-        rows = torch.randint(len(self.demonstrations), (count,), generator=self.generator).tolist()
         drawn = [self.demonstrations[row] for row in rows]
         prompts = [self.prompts[task_id] for task_id, _ in drawn]
         completed = completed_of(prompts, [tokens for _, tokens in drawn], self.config.model.context)
@@ -171,7 +173,7 @@ class _Training:
         rate = value_at(self.config.warm_start.learning_rate, progress) * min(1.0, (progress + 1e-3) * 20)
         loss = -(log_probs_of(self.model, completed)[completed.mask].mean())
         self._descend(loss, rate)
-        self.shown += count
+        self.shown += len(rows)
         return _finite(loss, "the warm start", self.shown)
 
     def _descend(self, loss: Tensor, rate: float) -> None:
@@ -181,12 +183,14 @@ class _Training:
         torch.autograd.backward(loss)
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm, foreach=True)
-        self.optimizer.step()
+        apply_gradients(self.optimizer)
 
     def update(self) -> None:
         """Complete prompts in groups, have the completions scored, and learn from how they differ."""
         config = self.config
-        held_out = self._look_at_held_out()
+        if config.kl and self.reference is None:
+            self.reference = self._fresh_reference()
+        looked = {} if self.updates else self._look_at_held_out("warm_start")
         started = time.perf_counter()
         # Prompts of an update differ as long as there are enough of them.
         count = len(self.ids)
@@ -208,12 +212,14 @@ class _Training:
         diagnostics = self._learn(completed, scores)
         learned = time.perf_counter()
         self._measure(completed, scores, diagnostics)
-        self.metrics |= held_out | {
+        self.metrics |= looked | {
             "time/sampling_seconds": sampled - started,
             "time/scoring_seconds": scored - sampled,
             "time/learning_seconds": learned - scored,
             "time/sampled_tokens_per_second": float(completed.mask.sum()) / (sampled - started),
         }
+        if self.step >= config.total_steps or (config.held_out and self.updates % config.held_out.every == 0):
+            self.metrics |= self._look_at_held_out("held_out")
 
     def _scored(self, task_ids: list[str], completed: Completed) -> Scores:
         texts = [self.policy.tokenizer.decode(each) for each in completed.texts()]
@@ -277,23 +283,24 @@ class _Training:
             **{f"component/{name}": value for name, value in scores.components.items()},
         }
 
-    def _look_at_held_out(self) -> dict[str, float]:
-        """Scores of drawn and of greedy completions of tasks of another split; it changes nothing in the training."""
+    def _look_at_held_out(self, name: str) -> dict[str, float]:
+        """Scores of drawn and of greedy completions of tasks of another split, as metrics `name/...`; it changes
+        nothing in the training."""
         look = self.config.held_out
-        if look is None or self.updates % look.every:
+        if look is None:
             return {}
-        rng = np.random.default_rng([self.seed, self.updates])
+        rng = np.random.default_rng(self.seed)
         ids = sorted(self.held_out)
         chosen = [ids[row] for row in rng.choice(len(ids), look.samples, replace=look.samples > len(ids))]
         drawing = seeded_generator(self.seed, 1 + self.updates)
         self.model.eval()
         found: dict[str, float] = {}
-        for name, generator in (("drawn", drawing), ("greedy", None)):
+        for way, generator in (("drawn", drawing), ("greedy", None)):
             prompts = [self.held_out[task_id] for task_id in chosen]
             completed = complete(self.model, prompts, longest=self.config.longest_completion, generator=generator)
             scores = self._scored(chosen, completed)
-            found[f"held_out/{name}"] = scores.mean
-            found |= {f"held_out/{name}_{part}": value for part, value in scores.components.items()}
+            found[f"{name}/{way}"] = scores.mean
+            found |= {f"{name}/{way}_{part}": value for part, value in scores.components.items()}
         return found
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from qecforge.errors import ConfigurationError
 from qecforge.learning.perceptrons import sample_actions
@@ -120,13 +121,18 @@ def completed_of(prompts: Sequence[Sequence[int]], completions: Sequence[Sequenc
 
 
 def log_probs_of(model: Decoder, completed: Completed) -> Tensor:
-    """(B, T) log probabilities of the completions' tokens, with gradient."""
-    length = completed.tokens.shape[1]
-    tokens = torch.cat([completed.prompts, completed.tokens[:, :-1]], 1)
-    seen = torch.cat([completed.seen, torch.ones_like(completed.mask[:, :-1])], 1)
-    logits = model(tokens, seen, last=length)
-    chosen: Tensor = logits.log_softmax(-1).gather(2, completed.tokens.unsqueeze(2)).squeeze(2)
-    return chosen
+    """(B, T) log probabilities of the completions' tokens, with gradient; 0 where there is none."""
+    prompt, said = completed.seen.sum(1, keepdim=True), completed.mask.sum(1, keepdim=True)
+    ends = prompt + said
+    columns = torch.arange(int(ends.max()))
+    completing = (columns >= prompt) & (columns < ends)
+    # Each row from its first column on, so that it is as long as its own prompt and completion.
+    tokens = torch.full(completing.shape, END)
+    tokens[columns < prompt] = completed.prompts[completed.seen]
+    chosen = tokens[completing] = completed.tokens[completed.mask]
+    logits = model(tokens[:, :-1], completing[:, 1:])
+    found = -functional.cross_entropy(logits, chosen, reduction="none")
+    return torch.zeros(completed.mask.shape).masked_scatter(completed.mask, found)
 
 
 def _padded(prompts: Sequence[Sequence[int]], context: int) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,10 @@ class WarmStartConfig(PluginConfig):
         description="AdamW's step size, or a schedule over the warm start.",
     )
     report_every: int = Field(
-        default=100, ge=1, description="Gradient steps after which the run may stop and a checkpoint may be written."
+        default=100,
+        ge=1,
+        description="Gradient steps after which the run may stop and a checkpoint may be written. Their demonstrations "
+        "are drawn together, and those of like length are shown together.",
     )
 
 
@@ -51,8 +54,10 @@ class HeldOutConfig(PluginConfig):
     """Completions of another split, for the log alone; nothing is learned from them."""
 
     split: str = Field(default="test", min_length=1, description="Of the environment.")
-    every: int = Field(default=10, ge=1, description="Updates between two looks; the first is before all updates.")
-    samples: int = Field(default=128, ge=1, description="Tasks of each look, drawn anew; one completion each.")
+    every: int = Field(
+        default=10, ge=1, description="Updates between two looks; one is after the warm start, one after all updates."
+    )
+    samples: int = Field(default=128, ge=1, description="Tasks of each look, always the same; one completion each.")
 
 
 class TextGRPOConfig(PluginConfig):

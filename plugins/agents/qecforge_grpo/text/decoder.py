@@ -1,9 +1,10 @@
-"""The tiny model: a decoder with rotary positions, RMSNorm before each part, and the embedding as its last layer.
+"""The tiny model: a decoder with rotary positions, LayerNorm before each part, and the embedding as its last layer.
 
-Shapes: B rows, S tokens, W width, H heads, D = W / H, V tokens of the vocabulary. Rows are padded on the left, so that
-the prompts of all end in one column; positions are relative, so padding shifts nothing.
+Shapes: B rows, S tokens, W width, H heads, D = W / H, V tokens of the vocabulary. Positions are relative: rows that are
+padded on the left, so that their prompts end in one column, have the same states.
 
-Source: rotary positions Su et al. 2021, arXiv 2104.09864; RMSNorm Zhang and Sennrich 2019, arXiv 1910.07467.
+Source: rotary positions Su et al. 2021, arXiv 2104.09864; LayerNorm before each part Xiong et al. 2020, arXiv
+2002.04745.
 """
 
 from __future__ import annotations
@@ -53,26 +54,26 @@ class _Block(nn.Module):
         super().__init__()
         width = config.width
         self.heads = config.heads
-        self.norm_attention = nn.RMSNorm(width, eps=1e-6)
+        self.norm_attention = nn.LayerNorm(width, bias=False)
         self.projections = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
-        self.norm_perceptron = nn.RMSNorm(width, eps=1e-6)
+        self.norm_perceptron = nn.LayerNorm(width, bias=False)
         self.up = nn.Linear(width, 4 * width, bias=False)
         self.down = nn.Linear(4 * width, width, bias=False)
 
-    def forward(
-        self, states: Tensor, turns: tuple[Tensor, Tensor], mask: Tensor, cache: Cache | None, layer: int
-    ) -> Tensor:
+    def forward(self, states: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
         rows, length, width = states.shape
         split = self.projections(self.norm_attention(states)).view(rows, length, 3, self.heads, -1)
-        queries, keys, values = split.permute(2, 0, 3, 1, 4)
-        queries, keys = _turned(queries, *turns), _turned(keys, *turns)
+        queries, keys = _turned(split[:, :, :2], turns).transpose(1, 3).unbind(2)
+        values = split[:, :, 2].transpose(1, 2)
         if cache is not None:
             end = cache.filled + length
             cache.keys[layer, :, :, cache.filled : end] = keys
             cache.values[layer, :, :, cache.filled : end] = values
             keys, values = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        attended = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=mask is None
+        )
         states = states + self.output(attended.transpose(1, 2).reshape(rows, length, width))
         grown: Tensor = states + self.down(functional.gelu(self.up(self.norm_perceptron(states))))
         return grown
@@ -86,31 +87,29 @@ class Decoder(nn.Module):
         generator: Draws the weights.
     """
 
-    cosines: Tensor
-    sines: Tensor
+    turns: Tensor
 
     def __init__(self, config: DecoderConfig, vocabulary: int, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(config.width, eps=1e-6)
+        self.norm = nn.LayerNorm(config.width, bias=False)
         half = config.width // config.heads // 2
         rates = _BASE ** (-torch.arange(half, dtype=torch.float64) / half)
         angles = torch.arange(config.context, dtype=torch.float64).unsqueeze(1) * rates
-        self.register_buffer("cosines", angles.cos().float(), persistent=False)
-        self.register_buffer("sines", angles.sin().float(), persistent=False)
+        turns = torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
+        self.register_buffer("turns", turns, persistent=False)
         self._draw(generator)
 
-    def forward(self, tokens: Tensor, seen: Tensor, *, last: int | None = None) -> Tensor:
-        """Logits (B, L, V) of what follows each of the `last` L tokens (None: all).
+    def forward(self, tokens: Tensor, asking: Tensor) -> Tensor:
+        """Logits (N, V) of what follows each of the N tokens in `asking`, row after row.
 
         Args:
-            tokens: (B, S) int64, at most `context` columns.
-            seen: (B, S) bool, False where a row is padded.
+            tokens: (B, S) int64, at most `context` columns; a row is padded on the right, where nothing asks.
+            asking: (B, S) bool.
         """
-        states = self._states(tokens, seen, None)
-        return self._logits(states if last is None else states[:, -last:])
+        return self._logits(self._states(tokens, None, None)[asking])
 
     def extended(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Logits (B, V) of what follows, after new columns (B, S), which are added to the cache; `cache.seen` says
@@ -125,17 +124,19 @@ class Decoder(nn.Module):
         shape = (config.layers, len(seen), config.heads, seen.shape[1], config.width // config.heads)
         return Cache(torch.zeros(shape), torch.zeros(shape), seen)
 
-    def _states(self, tokens: Tensor, seen: Tensor, cache: Cache | None) -> Tensor:
+    def _states(self, tokens: Tensor, seen: Tensor | None, cache: Cache | None) -> Tensor:
+        """(B, S, W); without `seen` each token sees all before it."""
         before = 0 if cache is None else cache.filled
         end = before + tokens.shape[1]
-        mask = seen[:, None, None, :]
-        if tokens.shape[1] > 1:
+        mask = None if seen is None else seen[:, None, None, :]
+        if mask is not None and tokens.shape[1] > 1:
             columns = torch.arange(end)
             asking = columns[before:, None]
             # A padded column sees itself, so that its softmax is of something.
             mask = mask & (columns <= asking) | (columns == asking)
-        turns = self.cosines[before:end], self.sines[before:end]
-        states: Tensor = self.embedding(tokens)
+        turns = self.turns[before:end, None, None]
+        # As large as what the blocks add, so that the token stays to be read (Vaswani et al. 2017, section 3.4).
+        states: Tensor = self.embedding(tokens) * math.sqrt(self.config.width)
         for layer, block in enumerate(self.blocks):
             states = block(states, turns, mask, cache, layer)
         return states
@@ -152,7 +153,7 @@ class Decoder(nn.Module):
                 nn.init.normal_(parameter, std=scale, generator=generator)
 
 
-def _turned(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """(B, H, S, D) with each pair of numbers turned by the angle of its column."""
-    first, second = states.chunk(2, -1)
-    return torch.cat((first * cosines - second * sines, first * sines + second * cosines), -1)
+def _turned(states: Tensor, turns: Tensor) -> Tensor:
+    """(B, S, 2, H, D) with each two neighbouring numbers turned by the angles of their column, (S, 1, 1, D / 2)."""
+    pairs = torch.view_as_complex(states.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qecforge.errors import ConfigurationError
 from qecforge_qiskit_tasks.generator.config import GeneratorConfig
@@ -22,6 +24,8 @@ from qecforge_qiskit_tasks.generator.families import FAMILIES, QUBITS, Operation
 from qecforge_qiskit_tasks.tasks.task import Task
 
 __all__ = ["Composition", "GeneratedTasks", "GeneratorConfig", "generate_tasks"]
+
+Unitary: TypeAlias = NDArray[np.complex128]
 
 ENTRY = "make"
 TRIALS = 200
@@ -93,13 +97,26 @@ class Composition:
         """Whether an operation had another call once."""
         return any(each.outdated for each in self.operations)
 
-    def unitary(self) -> np.ndarray[Any, np.dtype[np.complex128]]:
+    def unitary(self) -> Unitary:
         """Of the circuit without measurements, shape (8, 8), made by running its own lines."""
-        from qiskit.quantum_info import Operator
+        kept = [each for each in self.operations if each.family != "measured"]
+        if any(FAMILIES[each.family].of_all for each in kept):
+            return _run(self.imports(), tuple(line for each in kept for line in each.code))
+        whole = np.eye(2**QUBITS, dtype=np.complex128)
+        for each in kept:
+            whole = _run("\n".join((*each.imports, "from qiskit import QuantumCircuit")), each.code) @ whole
+        return whole
 
-        names: dict[str, Any] = {}
-        exec(f"{self.imports()}\n\ndef {ENTRY}():\n{self.body(measured=False)}", names)  # noqa: S102
-        return np.asarray(Operator(names[ENTRY]()).data)
+
+@lru_cache(maxsize=4096)
+def _run(imports: str, lines: tuple[str, ...]) -> Unitary:
+    """Of a circuit that these lines make."""
+    from qiskit.quantum_info import Operator
+
+    names: dict[str, Any] = {}
+    body = "\n".join(f"    {line}" for line in [f"qc = QuantumCircuit({QUBITS})", *lines, "return qc"])
+    exec(f"{imports}\n\ndef {ENTRY}():\n{body}", names)  # noqa: S102
+    return np.asarray(Operator(names[ENTRY]()).data)
 
 
 @dataclass(frozen=True)
@@ -180,7 +197,7 @@ def _wrong(composition: Composition) -> list[str] | None:
     return wrong
 
 
-def _same(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
+def _same(one: Unitary, other: Unitary) -> bool:
     """Up to a global phase."""
     return bool(abs(np.vdot(one, other)) > len(one) * (1 - 1e-9))
 

@@ -42,6 +42,7 @@ class Family:
         code: Its lines.
         outdated: Its lines with removed calls.
         last: Whether nothing may follow it.
+        of_all: Whether it changes all that stands before it, rather than adding to it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Family:
     angle: bool = False
     imports: tuple[str, ...] = ()
     last: bool = False
+    of_all: bool = False
 
     def draw(self, rng: Random) -> Operation:
         """A member, its qubits, angle and words drawn."""
@@ -110,8 +112,8 @@ _ALL: Sequence[Family] = (
            ("qc.h({a})", "qc.cnot({a}, {b})")),
     Family("layer", 0, ("h on all", "hadamard on every qubit"), ("qc.h(range({n}))",)),
     Family("pauli", 0, ("pauli {p}", "pauli string {p}"), ('qc.pauli("{p}", range({n}))',)),
-    Family("inverse", 0, ("invert the circuit", "take the inverse"), ("qc = qc.inverse()",)),
-    Family("reverse", 0, ("reverse the qubits", "reverse bits"), ("qc = qc.reverse_bits()",)),
+    Family("inverse", 0, ("invert the circuit", "take the inverse"), ("qc = qc.inverse()",), of_all=True),
+    Family("reverse", 0, ("reverse the qubits", "reverse bits"), ("qc = qc.reverse_bits()",), of_all=True),
     Family("bound", 1, ("bind theta to {t} in ry theta on {a}", "ry theta on {a} with theta bound to {t}"),
            ('theta = Parameter("theta")', "qc.ry(theta, {a})", "qc = qc.assign_parameters({{theta: {t}}})"),
            ('theta = Parameter("theta")', "qc.ry(theta, {a})", "qc = qc.bind_parameters({{theta: {t}}})"),

@@ -35,7 +35,7 @@ class TestHybrid(ContinuousAgentContract):
         SMALL | CIRCUIT | {"total_steps": 5000, "normalize_observations": True, "n_step": 2, "critic": "layer_norm"}
     )
 
-    @pytest.mark.parametrize("truncates", [True, False])
+    @pytest.mark.parametrize("truncates", [pytest.param(True, marks=pytest.mark.slow), False])
     def test_learns_to_steer_the_point(self, truncates):
         """By the means of its bits, and in small steps: with four sampled bits the point is held only roughly, a fifth
         to a third of the cost being left, and with three times the step one seed in four ends at the bounds."""

@@ -20,7 +20,7 @@ agent: {plugin: td3, total_steps: STEPS, learning_starts: 200, log_every: 100, r
         normalize_observations: true, test_every: 300, test_episodes: 2, NETWORKS}
 evaluation: {returns: {episodes: 2}}
 seeds: [3]
-checkpoint: {every_seconds: 1}
+checkpoint: {every_seconds: SECONDS}
 """
 SMALL = "qubits: 4, layers: 3, tangential_hidden: 128, fits: 8, batch_size: 64"
 
@@ -61,16 +61,17 @@ def kill_behind_a_checkpoint(process, folder):
 
 
 @pytest.mark.parametrize(
-    ("identity", "steps", "networks"),
+    ("identity", "steps", "seconds", "networks"),
     [
-        pytest.param("Pendulum-v1", 1500, SMALL, id="pendulum"),
-        pytest.param("Humanoid-v4", 1500, "qubits: 10", id="humanoid", marks=pytest.mark.slow),
+        pytest.param("Pendulum-v1", 800, 0.3, SMALL, id="pendulum"),
+        pytest.param("Humanoid-v4", 1500, 1, "qubits: 10", id="humanoid", marks=pytest.mark.slow),
     ],
 )
-def test_killed_twice(identity, steps, networks, tmp_path):
+def test_killed_twice(identity, steps, seconds, networks, tmp_path):
     if identity.startswith("Humanoid"):
         pytest.importorskip("mujoco")
-    text = MANIFEST.replace("ID", identity).replace("STEPS", str(steps)).replace("NETWORKS", networks)
+    text = MANIFEST.replace("ID", identity).replace("STEPS", str(steps)).replace("SECONDS", str(seconds))
+    text = text.replace("NETWORKS", networks)
     folders = [tmp_path / name for name in ("whole", "killed")]
     for folder in folders:
         folder.mkdir()

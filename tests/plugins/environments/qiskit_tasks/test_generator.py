@@ -4,6 +4,7 @@ from itertools import combinations
 from random import Random
 
 import pytest
+from isolation import needs_isolation
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
@@ -13,6 +14,7 @@ from qecforge_qiskit_tasks.generator import GeneratorConfig, generate_tasks
 from qecforge_qiskit_tasks.generator.families import FAMILIES
 from qecforge_qiskit_tasks.judging import JudgeConfig, TaskJudge
 from qecforge_qiskit_tasks.tasks import load_tasks
+from qecforge_qiskit_tasks.transcripts import Transcripts
 
 CONFIG = GeneratorConfig(count=120, seed=3)
 
@@ -58,8 +60,9 @@ def test_every_task_of_test_has_a_pair_that_train_never_has(generated):
     assert all(pairs_of([task]) - seen for task in by_split["test"])
 
 
-def test_references_pass_and_wrong_solutions_fail_from_outside(generated):
-    sample = Random(1).sample(generated.tasks, 20)
+@pytest.mark.parametrize("number", [4, pytest.param(30, marks=pytest.mark.slow)])
+def test_references_pass_and_wrong_solutions_fail_from_outside(generated, number):
+    sample = Random(1).sample(generated.tasks, number)
     ids = [task.id for task in sample for _ in (task.reference, *task.wrong)]
     programs = [program for task in sample for program in (task.reference, *task.wrong)]
     right = [program is task.reference for task in sample for program in (task.reference, *task.wrong)]
@@ -92,3 +95,13 @@ def test_more_than_there_are_is_refused():
         generate_tasks(GeneratorConfig(count=50_000, operations=(2, 2), held_out=0.999, test_share=0.001))
     with pytest.raises(ValidationError, match="from 2 to 5"):
         GeneratorConfig(operations=(3, 2))
+
+
+@needs_isolation
+def test_a_completion_that_is_the_reference_is_run_once(tmp_path):
+    """Its gates are compared with the reference's, which is no other program for a line's end."""
+    (task,) = generate_tasks(GeneratorConfig(count=1)).tasks
+    with TaskJudge([task], JudgeConfig(cells=1, transcripts=tmp_path / "t.db")) as judge:
+        (judged,) = judge.judge([task.id], [task.reference.removeprefix(task.prompt)])
+    assert judged.components["gates"] == 1
+    assert len(Transcripts(tmp_path / "t.db").keys()) == 1

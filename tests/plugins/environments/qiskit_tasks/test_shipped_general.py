@@ -12,6 +12,12 @@ from qecforge_qiskit_tasks.tasks.loading import load_shipped
 AREAS = ("circuits", "states", "operators", "primitives", "transpilation", "noise", "removed_api")
 TASKS = {task.id: task for task in load_shipped(*AREAS)}
 TIMES = 20
+QUICK = {next(name for name, task in TASKS.items() if area == task.tags[0] and task.level == "basic") for area in AREAS}
+"""One of each area in the default run."""
+
+
+def marked():
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in TASKS]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,7 @@ def test_form(name):
     assert f"`{task.entry_point}({', '.join(arguments)})`" in task.hard_prompt
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", marked())
 def test_shipped_general(judge, name):
     task = TASKS[name]
     programs = [task.reference, *task.wrong]

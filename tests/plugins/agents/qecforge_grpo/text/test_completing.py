@@ -65,9 +65,9 @@ def test_draws_follow_the_probabilities(model):
     """First tokens of 20,000 completions against the model's own distribution."""
     drawn = complete(model, PROMPTS[:1], times=20_000, longest=1, generator=torch.Generator().manual_seed(2))
     counts = np.bincount(drawn.tokens[:, 0], minlength=20)
-    tokens, seen = torch.tensor(PROMPTS[:1]), torch.ones(1, 4, dtype=torch.bool)
     with torch.no_grad():
-        expected = model(tokens, seen, last=1)[0, 0].softmax(-1).numpy() * 20_000
+        expected = model(torch.tensor(PROMPTS[:1]), torch.tensor([[False] * 3 + [True]]))[0].softmax(-1) * 20_000
+    expected = expected.numpy()
     assert (((counts - expected) ** 2) / expected).sum() < 60, "chi squared of 19 degrees of freedom"
 
 
@@ -76,7 +76,7 @@ def test_greedy_takes_the_likeliest(model):
     with torch.no_grad():
         for row, prompt in enumerate(PROMPTS):
             tokens = torch.tensor([prompt + said.tokens[row, :1].tolist()])
-            logits = model(tokens, torch.ones_like(tokens, dtype=torch.bool), last=2)[0]
+            logits = model(tokens, torch.arange(tokens.shape[1]).unsqueeze(0) >= len(prompt) - 1)
             assert said.tokens[row, 0] == logits[0].argmax()
             assert not said.mask[row, 1] or said.tokens[row, 1] == logits[1].argmax()
 
