@@ -218,7 +218,7 @@ def test_shell_lines_name_commands_and_options_that_exist(path):
     shell = "".join(text for _, text in blocks(path, "bash"))
     text = shell + "\n".join(re.findall(r"`(qecforge [^`]*)`", path.read_text(encoding="utf-8")))
     for command in re.findall(
-        r"qecforge ((?:plugins|runs|codes|reproduce|examples|sandbox|tasks) [a-z-]+|[a-z]+)\b", text
+        r"qecforge ((?:plugins|runs|codes|reproduce|examples|sandbox|tasks|decoders|steering) [a-z-]+|[a-z]+)\b", text
     ):
         assert f"## qecforge {command}\n" in reference, command
     for option in re.findall(r"qecforge [^\n`]*?(--[a-z-]+)", text):

@@ -14,8 +14,8 @@ __all__ = ["tag"]
 
 
 def tag(
-    source: Annotated[Path, typer.Argument(metavar="IN.stim", help="A circuit of stim.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT.stim", help="The same circuit, its gates tagged.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A circuit of stim.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The same circuit, its gates tagged.")],
 ) -> None:
     """Tag the gates of a circuit by kind and qubits, as `cx0-1`.
 
