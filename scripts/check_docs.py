@@ -30,6 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 INSTALL = "pip install -c constraints.txt -e '.[plots,baselines,test]'"
 """For pages that take the package for granted."""
+_TINY = (
+    "--set environment.generator.count=60 --set agent.total_steps=16 --set agent.groups=2 --set agent.minibatch=16"
+    " --set agent.warm_start.completions=128 --set agent.held_out.samples=4"
+)
 _RAY = "export HOME=$PWD RAY_TMPDIR=$PWD/ray RAY_AUTH_MODE=token"
 INSTEAD: Mapping[str, tuple[str, str]] = {
     "pytest -n 2 --dist loadfile": (
@@ -60,6 +64,47 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
         "it trains for minutes",
     ),
     "qecforge reproduce steering --quick": ("{} --seeds 1 --results drift,decoder", "it trains for minutes"),
+    "qecforge run examples/grpo_steane.yaml": (
+        "{} --set 'seeds=[0]' --set 'sweep.agent=[{plugin: ppo, total_steps: 40960},"
+        " {plugin: grpo, total_steps: 20480, kl: 0.0}]' --set evaluation.logical_error_rate.shots=1000",
+        "it trains for minutes",
+    ),
+    "qecforge run examples/qiskit/tiny.yaml": (
+        "{} " + _TINY,
+        "it takes long",
+    ),
+    "qecforge tasks check shipped": (
+        "{} --only bell --repeats 2 --mutants 2 --least-score 0",
+        "it takes long",
+    ),
+    "qecforge tasks check qiskit_human_eval.json": (
+        "qecforge tasks check my_tasks.jsonl --only bell --mutants 1 --repeats 1 --least-score 0",
+        "a public data set, which is not at hand",
+    ),
+    "qecforge tasks check my_tasks.jsonl": (
+        "{} --repeats 2 --mutants 2 --least-score 0",
+        "it takes minutes",
+    ),
+    "qecforge tasks generate --count 2000": ("{} --count 50", "it takes a minute"),
+    "qecforge tasks eval shipped --model http://127.0.0.1:8000/v1#NAME": (
+        "qecforge tasks eval --help >/dev/null",
+        "a server with a model",
+    ),
+    "qecforge tasks eval shipped --model hf:PATH": ("qecforge tasks eval --help >/dev/null", "weights of a model"),
+    "qecforge tasks eval shipped --model run:ID": (
+        "qecforge tasks eval tasks.jsonl"
+        " --model run:$(qecforge runs list --name tiny --format csv | sed -n 's/,.*//;2p')"
+        " --temperature 0 -n 1",
+        "few tasks, for each program takes a second",
+    ),
+    "python benchmarks/hybrid_gradients.py --plan short": (
+        "python benchmarks/hybrid_gradients.py --plan quick --out gradients",
+        "it takes long",
+    ),
+    "python -m pytest tests/core/sandbox -m slow": (
+        "python -m pytest --collect-only -q tests/core/sandbox -m slow",
+        "it takes minutes; they are run before a release",
+    ),
     "ray get-auth-token --generate": ("export HOME=$PWD; {}", "a folder of its own for the token"),
     "ray start --head --port 6379": (
         f"{_RAY}; ray start --head --port 6391 --num-cpus 4 --block >head.log 2>&1 &"
@@ -82,6 +127,17 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
 }
 """Beginnings of lines that take long or need another machine: what is run in their place ({} is the line), and why."""
 FIRST = {
+    "docs/qiskit_tasks_checking.md": (
+        "qecforge tasks generate --count 10 --seed 0 --out ten.jsonl",
+        'sed \'s/"id": "/&bell_/\' ten.jsonl | head -n 2 >my_tasks.jsonl',
+    ),
+    "docs/qiskit_tasks_eval.md": (
+        "qecforge tasks generate --count 6 --seed 0 --out tasks.jsonl",
+        'python -c \'import json, sys; [print(json.dumps({"task_id": task["id"], "completion":'
+        ' task["reference"]})) for task in map(json.loads, sys.stdin)]\' <tasks.jsonl >samples.jsonl',
+        "qecforge run examples/qiskit/tiny.yaml",
+        "for each in first second; do qecforge tasks eval tasks.jsonl --model file:samples.jsonl --out $each; done",
+    ),
     "docs/manifest.md": ("qecforge run examples/five_qubit.yaml",),
     "docs/quantization.md": ("qecforge run FILE --set 'seeds=[0, 1]'",),
     "docs/store.md": ("qecforge run examples/steane.yaml",),
@@ -119,11 +175,11 @@ class Page:
         """Run all of it."""
         found = blocks(self.name)
         for language, title, text in found:
-            if title:
+            if is_file(title):
                 path = self.folder / title
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-            elif language == "yaml" and not (self.folder / "page.yaml").exists():
+            elif language == "yaml" and not title and not (self.folder / "page.yaml").exists():
                 (self.folder / "page.yaml").write_text(text, encoding="utf-8")
         shell = shell_lines(self.name)
         for line in (*FIRST.get(self.name, ()), *shell):
@@ -223,6 +279,11 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     return _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
+def is_file(title: str) -> bool:
+    """Whether a block's title is the name of a file, and not words such as `in a manifest`."""
+    return bool(re.fullmatch(r"\S+\.\w+", title))
+
+
 def shell_lines(page: str) -> list[str]:
     """The page's shell lines, in order."""
     return [line for language, title, text in blocks(page) if language == "bash" and not title for line in _lines(text)]
@@ -284,7 +345,7 @@ def main(arguments: list[str]) -> int:
                 python = environments[lines] = place / "bin" / "python"
             tree = copied(Path(temporary) / f"t{number}")
             folder = tree
-            if any(title for _, title, _ in blocks(name)):  # its files are a project of their own
+            if any(title == "pyproject.toml" for _, title, _ in blocks(name)):  # its files are a project of their own
                 folder = Path(temporary) / f"p{number}"
                 folder.mkdir()
             page = Page(name, tree, folder, python, pip=asked.python is None)

@@ -23,6 +23,15 @@ def test_every_page_is_checked():
     assert {"README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))} == set(PAGES)
 
 
+def test_titles_in_words_name_no_file(page, tmp_path, monkeypatch):
+    found = [("yaml", "in a manifest", "a: 1\n"), ("python", "plugin/codec.py", "B = 1\n"), ("yaml", "", "c: 1\n")]
+    monkeypatch.setattr(check_docs, "blocks", lambda name: found)
+    monkeypatch.setattr(Page, "named", lambda self, shell: None)
+    page.check()
+    written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*.*")}
+    assert written == {"plugin/codec.py": "B = 1\n", "page.yaml": "c: 1\n"}
+
+
 def test_lines_of_a_block():
     text = "# a comment\nqecforge run a.yaml    # and what it does\nqecforge codes list \\\n    --n 7\n\n"
     assert [" ".join(line.split()) for line in _lines(text)] == ["qecforge run a.yaml", "qecforge codes list --n 7"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Row, Select, case, select, update
+from sqlalchemy import Connection, Row, Select, case, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from qecforge.errors import ConfigurationError, StoreError
@@ -282,32 +283,41 @@ _OF_RECORD = [column for column in CodeRow.__table__.c if column.name not in ("g
 
 def _records(connection: Connection, ids: Sequence[str], run_id: str | None) -> list[CodeRecord]:
     """Codes with their discoveries, in the order of their ids."""
-    found = select(DiscoveryRow.__table__).order_by(
-        DiscoveryRow.gate_count, DiscoveryRow.step, DiscoveryRow.found_at, DiscoveryRow.run_id
-    )
+    found = select(DiscoveryRow.__table__)
     if run_id is not None:
         found = found.where(DiscoveryRow.run_id == run_id)
     records: list[CodeRecord] = []
-    for batch in _batches(ids):
-        rows = connection.execute(select(*_OF_RECORD).where(CodeRow.id.in_(batch))).all()
-        codes = {values["id"]: values for values in checked_rows(CodeRow, rows)}
-        discoveries: dict[str, list[Discovery]] = {code_id: [] for code_id in batch}
-        for values in checked_rows(
-            DiscoveryRow, connection.execute(found.where(DiscoveryRow.code_id.in_(batch))).all()
-        ):
-            discoveries[values["code_id"]].append(_made(Discovery, values))
-        for code_id in batch:
+    for batch in _batches(connection, ids):
+        wanted, its = select(*_OF_RECORD), found
+        if batch is not None:
+            wanted, its = wanted.where(CodeRow.id.in_(batch)), found.where(DiscoveryRow.code_id.in_(batch))
+        codes = {values["id"]: values for values in checked_rows(CodeRow, connection.execute(wanted).all())}
+        discoveries: dict[str, list[Discovery]] = {}
+        for values in checked_rows(DiscoveryRow, connection.execute(its).all()):
+            discoveries.setdefault(values["code_id"], []).append(_made(Discovery, values))
+        for code_id in ids if batch is None else batch:
             values = codes[code_id]
-            values["discoveries"] = tuple(discoveries[code_id])
+            values["discoveries"] = tuple(sorted(discoveries.get(code_id, ()), key=_shortest_first))
             records.append(_made(CodeRecord, values))
     return records
+
+
+def _batches(connection: Connection, ids: Sequence[str], size: int = 500) -> Iterable[Sequence[str] | None]:
+    """Ids in parts that fit into a query; one None where so many are wanted that reading all rows is faster."""
+    if len(ids) > _MANY and 2 * len(ids) >= connection.scalar(select(func.count()).select_from(CodeRow)):
+        return [None]
+    return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+def _shortest_first(discovery: Discovery) -> tuple[int, int, datetime, str]:
+    return discovery.gate_count, discovery.step, discovery.found_at, discovery.run_id
 
 
 def _made(kind: type[_Record], values: dict[str, Any]) -> _Record:
     """A frozen dataclass of these values, all that it has. Its own constructor sets each by itself, which takes three
     times as long."""
     record = object.__new__(kind)
-    record.__dict__.update(values)
+    object.__setattr__(record, "__dict__", values)
     return record
 
 
@@ -322,7 +332,3 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _batches(ids: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

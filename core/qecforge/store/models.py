@@ -14,6 +14,7 @@ Identifiers of runs and codes are prefixes of content hashes, so a row written a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -57,6 +58,7 @@ RUN_STATUSES = ("pending", "running", "interrupted", "failed", "finished")
 
 _HASH = String(64)
 _NAME = String(255)
+_parse_json = json.JSONDecoder().raw_decode
 
 
 class Unreadable:
@@ -84,8 +86,20 @@ class StoredObject(TypeDecorator[dict[str, Any]]):
     cache_ok = True
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """See `Unreadable`."""
-        return _reading(super().result_processor(dialect, coltype))
+        """See `Unreadable`. Text as SQLite keeps it is parsed at once: layers of SQLAlchemy and json take twice as
+        long."""
+        slow = _reading(super().result_processor(dialect, coltype))
+        if dialect.name != "sqlite" or slow is None:
+            return slow
+
+        def read(value: Any) -> Any:
+            try:
+                found, end = _parse_json(value)
+            except (ValueError, TypeError, RecursionError):
+                return slow(value)
+            return found if end == len(value) else slow(value)
+
+        return read
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -104,8 +118,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         return in_utc.replace(tzinfo=None) if dialect.name == "sqlite" else in_utc
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """See `Unreadable`."""
-        return _reading(super().result_processor(dialect, coltype))
+        """See `Unreadable`. Text as SQLite keeps it, without a zone, is parsed at once."""
+        slow = _reading(super().result_processor(dialect, coltype))
+        if dialect.name != "sqlite" or slow is None:
+            return slow
+
+        def read(value: Any) -> Any:
+            if type(value) is not str or len(value) != 26:
+                return slow(value)
+            try:
+                return datetime.fromisoformat(f"{value}+00:00")
+            except ValueError:
+                return slow(value)
+
+        return read
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Give the zone back."""

@@ -46,16 +46,16 @@ class QiskitTasksConfig(PluginConfig):
         lt=1,
         description="Share of the tasks in the split `test`, by a hash of their ids; not where they say their splits.",
     )
-    cells: int | None = Field(None, ge=1, description="Programs at once; null for the cores that may be used.")
+    cells: int | None = Field(None, ge=1, description="Programs run at the same time; null: one for each core.")
     profile: Literal["bubblewrap", "landlock"] = Field(
-        "bubblewrap", description="Of the sandbox; landlock is weaker, for where containers forbid namespaces."
+        "bubblewrap", description="The sandbox's profile; landlock is weaker, for where containers forbid namespaces."
     )
     in_process: bool = Field(
         False,
         description="Whether tasks whose tests run in the program's process are taken: such a verdict can be forged.",
     )
     transcripts: str | None = Field(
-        None, description="File of what was run before, which is not run again; null for none."
+        None, description="File of programs and their results; what it has is not run again. null: none."
     )
 
     @property

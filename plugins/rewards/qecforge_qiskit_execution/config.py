@@ -19,15 +19,15 @@ class QiskitExecutionConfig(PluginConfig):
         description="pass: 1 where every test passed, else 0. fraction: which part of them, as in arXiv 2508.20907.",
     )
     prompt: Literal["standard", "hard"] = Field(
-        "standard", description="Which prompt the completions answer; as the environment's."
+        "standard", description="Which prompt the completions answer: the same as the environment's."
     )
-    cells: int | None = Field(None, ge=1, description="Programs at once; null for the cores that may be used.")
+    cells: int | None = Field(None, ge=1, description="Programs run at the same time; null: one for each core.")
     profile: Literal["bubblewrap", "landlock"] = Field(
-        "bubblewrap", description="Of the sandbox; landlock is weaker, for where containers forbid namespaces."
+        "bubblewrap", description="The sandbox's profile; landlock is weaker, for where containers forbid namespaces."
     )
     in_process: bool = Field(
         False, description="Whether tasks whose tests run in the program's process are scored: it can be forged."
     )
     transcripts: str | None = Field(
-        None, description="File of what was run before, which is not run again; null for none."
+        None, description="File of programs and their results; what it has is not run again. null: none."
     )

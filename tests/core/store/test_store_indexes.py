@@ -106,3 +106,18 @@ def test_many_codes_are_read_without_collections_which_are_on_again_afterwards(s
     assert len(store.codes()) == 1
     assert seen == [False, False]
     assert gc.isenabled()
+
+
+def test_reading_all_rows_gives_what_reading_those_of_some_codes_gives(store, monkeypatch):
+    """Discoveries of one code by several runs among them, an imported code, and codes that the query leaves out."""
+    first, second = (example_run(store, digit) for digit in "bc")
+    for run, gates in ((first, 20), (second, 12)):
+        store.add_discovery(run.id, discovered(example_code(), gates), distance(3), wall_time=1.5, proof={"a": [1.5]})
+    store.add_discovery(second.id, discovered(example_code("steane"), 9), distance(3), wall_time=0.0, proof={})
+    store.add_code(example_code("four_qubit"), distance(2), source="a paper")
+    queries = [{}, {"order_by": "-gate_count"}, {"run": second.id}, {"min_distance": 3}, {"n": 4}]
+    by_ids = [store.codes(**query) for query in queries]
+    assert [len(found) for found in by_ids] == [3, 3, 2, 2, 1]
+    assert [each.gate_count for each in by_ids[2][0].discoveries] == [12]
+    monkeypatch.setattr(_codes, "_MANY", 0)
+    assert [store.codes(**query) for query in queries] == by_ids

@@ -28,7 +28,8 @@ class DecoderConfig(PluginConfig):
     def _heads_divide(self) -> DecoderConfig:
         if self.width % (2 * self.heads):
             raise ValueError(
-                f"heads: got {self.heads} for the width {self.width}, expected an even width of each head: change one"
+                f"heads: got {self.heads} for the width {self.width}, expected an even number for width / heads: "
+                "change one of them"
             )
         return self
 
@@ -53,11 +54,15 @@ class WarmStartConfig(PluginConfig):
 class HeldOutConfig(PluginConfig):
     """Completions of another split, for the log alone; nothing is learned from them."""
 
-    split: str = Field(default="test", min_length=1, description="Of the environment.")
+    split: str = Field(default="test", min_length=1, description="Split of the environment that is measured.")
     every: int = Field(
-        default=10, ge=1, description="Updates between two looks; one is after the warm start, one after all updates."
+        default=10,
+        ge=1,
+        description="Updates between two measurements; one is after the warm start, one after all updates.",
     )
-    samples: int = Field(default=128, ge=1, description="Tasks of each look, always the same; one completion each.")
+    samples: int = Field(
+        default=128, ge=1, description="Tasks of each measurement, always the same; one completion each."
+    )
 
 
 class TextGRPOConfig(PluginConfig):
@@ -70,7 +75,9 @@ class TextGRPOConfig(PluginConfig):
     groups: int = Field(default=12, ge=1, description="Prompts of each update.")
     model: DecoderConfig = Field(default=DecoderConfig(), description="The tiny model's size.")
     warm_start: WarmStartConfig = Field(default=WarmStartConfig(), description="Supervised training before GRPO.")
-    held_out: HeldOutConfig | None = Field(default=None, description="What is measured on other tasks; none: nothing.")
+    held_out: HeldOutConfig | None = Field(
+        default=None, description="Measurements on tasks of another split; null: none."
+    )
     longest_completion: int = Field(default=96, ge=1, description="Tokens after which a completion is cut off.")
     advantage_scale: AdvantageScale = Field(
         default="deviation",

@@ -42,10 +42,10 @@ def check(
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often each reference must pass.")] = 20,
     least: Annotated[
-        float, typer.Option("--least-score", min=0.0, max=1.0, help="Part of the mutants that tests must kill.")
+        float, typer.Option("--least-score", min=0.0, max=1.0, help="Fraction of the mutants that tests must kill.")
     ] = 0.95,
-    only: Annotated[str | None, typer.Option("--only", help="Tasks whose id has this in it.")] = None,
-    cells: Annotated[int | None, typer.Option("--cells", min=1, help="Programs at once.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="Only tasks whose id contains this.")] = None,
+    cells: Annotated[int | None, typer.Option("--cells", min=1, help="Programs run at the same time.")] = None,
     profile: Annotated[
         ProfileName, typer.Option("--profile", help="landlock: without namespaces, weaker.")
     ] = ProfileName.BUBBLEWRAP,

@@ -74,27 +74,37 @@ def evaluate_tasks(
         typer.Option("--model", help="http://HOST:PORT/v1#NAME, hf:PATH, run:ID or file:SAMPLES.jsonl."),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("-n", help=f"Completions of each task; {SAMPLES}, or as many as the file has.")
+        int | None,
+        typer.Option("-n", help=f"Completions of each task; by default {SAMPLES}, of a file as many as it has."),
     ] = None,
-    ks: Annotated[str | None, typer.Option("-k", metavar="K,...", help="For pass@k; 1,10, as far as n goes.")] = None,
+    ks: Annotated[
+        str | None, typer.Option("-k", metavar="K,...", help="Values of k for pass@k; by default 1,10, those up to n.")
+    ] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="0: the likeliest completion.")] = 0.8,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="At most of one completion.")] = 1024,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Most tokens of one completion.")] = 1024,
     prompt: Annotated[
         PromptName, typer.Option("--prompt", help="standard: code to continue; hard: prose alone.")
     ] = PromptName.STANDARD,
     attempts: Annotated[
         int, typer.Option("--attempts", help="2: a completion that fails is asked for once more, with its error.")
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Of the completions.")] = 0,
-    api: Annotated[Api, typer.Option("--api", help="Of a server: chat, or completions for base models.")] = Api.CHAT,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the completions.")] = 0,
+    api: Annotated[
+        Api, typer.Option("--api", help="A server's interface: chat, or completions for base models.")
+    ] = Api.CHAT,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Requests, or prompts of a batch, at once.")] = 8,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one answer of a server.")] = 300.0,
-    requests: Annotated[int, typer.Option("--requests", help="How often a request that fails is made.")] = 6,
+    requests: Annotated[int, typer.Option("--requests", help="Attempts at a request that fails.")] = 6,
     compare: Annotated[
         list[str] | None,
-        typer.Option("--compare", help="A report in JSON, or the id of an evaluation; two without TASKS."),
+        typer.Option(
+            "--compare",
+            help="Compare with this report (JSON) or evaluation (id); given twice without TASKS: one with the other.",
+        ),
     ] = None,
-    cells: Annotated[int | None, typer.Option("--cells", help="Programs judged at once; one a core.")] = None,
+    cells: Annotated[
+        int | None, typer.Option("--cells", help="Programs judged at the same time; by default one for each core.")
+    ] = None,
     profile: Annotated[
         ProfileName, typer.Option("--profile", help="landlock: where a container forbids namespaces; weaker.")
     ] = ProfileName.BUBBLEWRAP,

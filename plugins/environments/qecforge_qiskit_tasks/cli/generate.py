@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    out: Annotated[Path, typer.Option("--out", help="The file, JSONL; each task says its split.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write, as JSON lines; each task names its split.")],
     count: Annotated[int, typer.Option("--count", min=1, max=50_000, help="Tasks of all splits together.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same tasks.")] = 0,
 ) -> None:

@@ -25,9 +25,9 @@ def replay(
     transcripts: TranscriptsOption = TRANSCRIPTS,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Run a program that was run before anew, and compare: verdict, tests and versions.
+    """Run a program of the transcripts again, and compare: verdict, tests and versions.
 
-    Exit code 1 where it comes out otherwise."""
+    Exit code 1 where they differ."""
     from qecforge.errors import ConfigurationError
     from qecforge_qiskit_tasks.replaying import replayed
 

@@ -261,7 +261,7 @@ def inlined(circuit: QuantumCircuit, *, endless: bool = True) -> QuantumCircuit:
     Args:
         endless: False to raise `ValueError` for a `while`, which has no bound.
     """
-    if not circuit.has_control_flow_op():
+    if not any(each.is_control_flow() for each in circuit.data):
         return circuit
     made = circuit.copy_empty_like()
 

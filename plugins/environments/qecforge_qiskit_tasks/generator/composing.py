@@ -166,8 +166,7 @@ def _new(
         if wrong is not None:
             return composition, wrong
     raise ConfigurationError(
-        f"generator: {len(prompts):,} tasks were composed, and no other one of {config.count:,} was found; lower "
-        "`count`"
+        f"generator: {len(prompts):,} tasks could be composed, and {config.count:,} are wanted; lower `count`"
     )
 
 

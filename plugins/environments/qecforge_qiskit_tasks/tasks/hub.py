@@ -28,7 +28,7 @@ def read_data_set(name: str) -> Sequence[tuple[str, Mapping[str, Any]]]:
         splits = load_dataset(name)
     except Exception as error:
         raise ConfigurationError(
-            f"{name}: neither a file nor a data set that can be had ({one_line(error, 200)})"
+            f"{name}: neither a file nor a data set that can be loaded ({one_line(error, 200)})"
         ) from error
     split = "test" if "test" in splits else next(iter(splits))
     return [(f" {split} {number}", dict(row)) for number, row in enumerate(splits[split], 1)]

@@ -20,7 +20,7 @@ class Sampling:
 
     Attributes:
         temperature: 0 for the likeliest completion.
-        max_tokens: At most of one completion.
+        max_tokens: Most tokens of one completion.
         api: Of a server: `chat` for a chat's messages, `completions` for the prompt's text alone (base models).
         concurrency: Requests to a server at once, or prompts in one batch.
         timeout: Seconds for one answer of a server.
