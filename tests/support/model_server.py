@@ -4,7 +4,7 @@ import json
 import socket
 import socketserver
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 def chat(text, finish_reason="stop"):
@@ -60,7 +60,8 @@ class _Handler(socketserver.StreamRequestHandler):
                 return
             if isinstance(sent, list):
                 self.server.ended.wait(0.1)
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # the client has gone already
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -16,7 +16,15 @@ from pathlib import Path
 
 from qecforge.errors import MissingDependency, SandboxUnavailable, one_line
 
-__all__ = ["PACKAGES", "Surroundings", "bwrap_command", "bwrap_version", "readable_system", "surroundings"]
+__all__ = [
+    "PACKAGES",
+    "Surroundings",
+    "bwrap_command",
+    "bwrap_version",
+    "readable_system",
+    "refuse_other_systems",
+    "surroundings",
+]
 
 LOWEST_VERSION = (0, 8, 0)
 PACKAGES = "/packages"
@@ -102,10 +110,15 @@ def _outermost(paths: Sequence[str]) -> list[str]:
     return [each for each in paths if not any(each != other and _within(each, other) for other in paths)]
 
 
-def find_bwrap() -> str:
-    """The program. Raises `SandboxUnavailable` where it is missing or too old, with what to do."""
+def refuse_other_systems() -> None:
+    """Raises `SandboxUnavailable` where this is not Linux."""
     if not sys.platform.startswith("linux"):
         raise SandboxUnavailable(f"the sandbox needs Linux, this is {sys.platform}; use a Linux machine")
+
+
+def find_bwrap() -> str:
+    """The program. Raises `SandboxUnavailable` where it is missing or too old, with what to do."""
+    refuse_other_systems()
     found = shutil.which("bwrap")
     if found is None:
         raise SandboxUnavailable(

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from qecforge.errors import SandboxUnavailable, one_line
-from qecforge.sandbox.bubblewrap import PACKAGES, WORK, bwrap_command, readable_system, surroundings
+from qecforge.sandbox.bubblewrap import (
+    PACKAGES,
+    WORK,
+    bwrap_command,
+    readable_system,
+    refuse_other_systems,
+    surroundings,
+)
 from qecforge.sandbox.cgroups import ControlGroup, make_group
 from qecforge.sandbox.config import Profile, SandboxConfig, Tier
 from qecforge.sandbox.inside.codec import Codec, CodecError
@@ -52,6 +59,7 @@ class Cell:
     """
 
     def __init__(self, config: SandboxConfig, tier: Tier) -> None:
+        refuse_other_systems()
         self.config, self.tier = config, tier
         self._codec = Codec()
         self._owner = os.getpid()

@@ -96,7 +96,9 @@ class SandboxConfig:
     @property
     def number_of_cells(self) -> int:
         """`cells`, or what stands for None."""
-        return self.cells or len(os.sched_getaffinity(0))
+        if self.cells is not None:
+            return self.cells
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def tier(self, name: str) -> Tier:
         """A tier by name. Raises `ConfigurationError`."""

@@ -17,9 +17,8 @@ from qecforge.errors import ConfigurationError, InfrastructureError
 from qecforge.sandbox._reading import Killed, Starved, read_outcome
 from qecforge.sandbox.cell import Cell, CellFailed
 from qecforge.sandbox.config import Profile, SandboxConfig, Tier
-from qecforge.sandbox.inside.child import codec_of
-from qecforge.sandbox.inside.codec import Codec, CodecError
-from qecforge.sandbox.inside.watching import STARVED_AFTER
+from qecforge.sandbox.inside import STARVED_AFTER
+from qecforge.sandbox.inside.codec import Codec, CodecError, codec_of
 from qecforge.sandbox.outcome import Outcome, Verdict
 from qecforge.sandbox.program import Limits, Program, imported, parse_size
 

@@ -30,9 +30,10 @@ CODES = (
 WARM = (
     "qiskit.transpiler.preset_passmanagers.plugin:PassManagerStagePluginManager",
     "qiskit.transpiler.passes.synthesis.plugin:HighLevelSynthesisPluginManager",
+    "qecforge_qiskit_tasks.warming:use_once",
 )
-"""They look for installed plugins, which costs a transpilation more than all else. To transpile once would be warmer
-still, but starts threads."""
+"""The first two look for installed plugins, which costs a transpilation more than all else. To transpile once would be
+warmer still, but starts threads."""
 ENVIRONMENT = {
     "QISKIT_PARALLEL": "FALSE",
     "QISKIT_IN_PARALLEL": "TRUE",

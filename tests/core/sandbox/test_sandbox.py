@@ -17,7 +17,8 @@ import qecforge
 from qecforge.errors import ConfigurationError, InfrastructureError, MissingDependency, SandboxUnavailable, UserError
 from qecforge.sandbox import Bounds, Call, Limits, Program, Sandbox, SandboxConfig, Tier, Verdict
 from qecforge.sandbox.cell import Cell, CellFailed
-from qecforge.sandbox.inside.watching import STARVED_AFTER, overdue
+from qecforge.sandbox.inside import STARVED_AFTER
+from qecforge.sandbox.inside.watching import overdue
 from qecforge.sandbox.program import imported, parse_size
 
 ADD = "def add(a, b):\n    return a + b\n"

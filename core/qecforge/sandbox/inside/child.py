@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from qecforge.sandbox.inside import landlock, seccomp, system
-from qecforge.sandbox.inside.codec import Codec
 
 __all__ = ["FILE_NAME", "MODULE", "Layers", "load", "problem"]
 
@@ -120,12 +119,3 @@ def leave(write: Callable[[], None]) -> None:
         write()
     finally:
         os._exit(0)
-
-
-def codec_of(names: tuple[str, ...], bounds: Any) -> Codec:
-    """The codec with the types that modules list as `CODEC_TYPES`, observed by those that have `notes`."""
-    from importlib import import_module
-
-    modules = [import_module(name) for name in names]
-    observers = [each.notes for each in modules if hasattr(each, "notes")]
-    return Codec([each for module in modules for each in module.CODEC_TYPES], bounds, observers)

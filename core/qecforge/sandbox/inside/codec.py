@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Bounds", "Codec", "CodecError", "CodecType"]
+__all__ = ["Bounds", "Codec", "CodecError", "CodecType", "codec_of"]
 
 
 class CodecError(Exception):
@@ -364,3 +364,12 @@ _READERS: dict[bytes, Callable[[_Reader, int], Any]] = {
     b"A": _Reader.array,
     b"X": _Reader.registered,
 }
+
+
+def codec_of(names: tuple[str, ...], bounds: Bounds) -> Codec:
+    """The codec with the types that modules list as `CODEC_TYPES`, observed by those that have `notes`."""
+    from importlib import import_module
+
+    modules = [import_module(name) for name in names]
+    observers = [each.notes for each in modules if hasattr(each, "notes")]
+    return Codec([each for module in modules for each in module.CODEC_TYPES], bounds, observers)

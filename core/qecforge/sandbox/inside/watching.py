@@ -11,12 +11,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from qecforge.sandbox.inside import STARVED_AFTER
 from qecforge.sandbox.inside.wiping import Workplace
 
 __all__ = ["Watched", "overdue", "watch"]
 
-STARVED_AFTER = 20
-"""A program that gets no core is given up after so many times its wall time."""
 FIRST_LOOK, LOOK = 0.02, 0.025
 PAGE = resource.getpagesize()
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -19,7 +19,7 @@ import traceback
 from typing import Any, NoReturn
 
 from qecforge.sandbox.inside import calls, child, judge, landlock, seccomp, system
-from qecforge.sandbox.inside.codec import Bounds, Codec
+from qecforge.sandbox.inside.codec import Bounds, Codec, codec_of
 from qecforge.sandbox.inside.frames import HEADER, FrameError, erase, receive_frame, send_frame, write_frame
 from qecforge.sandbox.inside.watching import OwnerGone, Watched, read_into, watch
 from qecforge.sandbox.inside.wiping import Workplace
@@ -124,7 +124,7 @@ class Zygote:
     def _use_once(self) -> None:
         """What every child uses is loaded here, once: numpy loads its generators only when they are first used."""
         child.seed(0)
-        known = child.codec_of(tuple(self.told["types"]), Bounds())
+        known = codec_of(tuple(self.told["types"]), Bounds())
         known.decode(known.encode([0, "value", {"x": [1.5, None]}]))
         child.problem(ValueError("used once"))
 
@@ -240,7 +240,7 @@ class Zygote:
         if self.told["layers"]:
             self.layers.impose(request["limits"])
         os.closerange(len(moved), child.OPEN_FILES + AFTER)
-        codec = child.codec_of(tuple(self.told["types"]), Bounds(**request["bounds"]))
+        codec = codec_of(tuple(self.told["types"]), Bounds(**request["bounds"]))
         if request["role"] == "judge":
             found = judge.judge(calls.There(codec, REQUESTS, REPLIES), request, codec)
         else:

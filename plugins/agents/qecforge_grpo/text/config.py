@@ -38,9 +38,9 @@ class WarmStartConfig(PluginConfig):
     """Supervised training on the environment's demonstrations, before GRPO."""
 
     completions: int = Field(default=40_000, ge=0, description="Demonstrations shown, with repetition; 0: none.")
-    batch: int = Field(default=64, ge=1, description="Demonstrations of each gradient step.")
+    batch: int = Field(default=16, ge=1, description="Demonstrations of each gradient step.")
     learning_rate: Rate | Schedule = Field(
-        default=Schedule.model_validate({"from": 3e-3, "to": 3e-4, "shape": "cosine"}),
+        default=Schedule.model_validate({"from": 2e-3, "to": 1e-4, "shape": "cosine"}),
         description="AdamW's step size, or a schedule over the warm start.",
     )
     report_every: int = Field(
@@ -91,7 +91,7 @@ class TextGRPOConfig(PluginConfig):
     )
     updates: int = Field(default=1, ge=1, description="Passes over the completions (DeepSeekMath: 1).")
     minibatch: int = Field(default=96, ge=1, description="Completions of each gradient step.")
-    learning_rate: Rate | Schedule = Field(default=5e-4, description="AdamW's step size, or a schedule over GRPO.")
+    learning_rate: Rate | Schedule = Field(default=2e-4, description="AdamW's step size, or a schedule over GRPO.")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     clip: Rate = Field(default=0.2, description="Clip of the probability ratio (PPO: 0.2).")
     kl: float = Field(

@@ -26,6 +26,7 @@ from qecforge.learning.restoring import restored_array, restored_int, restored_p
 from qecforge.parameters import GaussianParameters
 from qecforge_ppo.parameters import _objective as objective
 from qecforge_ppo.parameters import _updates as updates
+from qecforge_ppo.parameters._failed import mean_of, shares_of, weighed
 from qecforge_ppo.parameters._normals import BLOCK, Distribution, Units, draw
 from qecforge_ppo.parameters._setup import (
     NORMALIZATIONS,
@@ -113,6 +114,7 @@ class ParameterSearch:
         self._tasks = min(threads, blocks) if K * blocks * BLOCK * slots >= _SHARED_FROM else 1
         self.epoch = 0
         self._asked = False
+        self._share: NDArray[np.float64] | None = None
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -152,12 +154,17 @@ class ParameterSearch:
             self._asked = True
         return self._candidates
 
-    def tell(self, rewards: ArrayLike) -> None:
+    def tell(self, rewards: ArrayLike, *, shots: ArrayLike | None = None) -> None:
         """Learn from the candidates' rewards, (K, m), or (K,) for a single objective; larger is better.
+
+        Args:
+            shots: (K,) how many each candidate had. Those with fewer count less, and a failed one, with 0 shots or a
+                reward that is not finite, costs its row and not the epoch. None: all had as many.
 
         Raises:
             ConfigurationError: Another shape, or nothing was asked.
-            QecforgeError: A reward is not finite.
+            QecforgeError: A reward is not finite and no shots were given, or fewer than half of the candidates are
+                left. Nothing was learned then, and this epoch's rewards can be told again.
         """
         rewards = np.ascontiguousarray(rewards, np.float32)
         K, m = self.config.candidates, self.num_objectives
@@ -168,9 +175,11 @@ class ParameterSearch:
         if not self._asked:
             raise ConfigurationError("parameter_ppo: told rewards of candidates that nobody asked for: call ask first")
         rewards = rewards.reshape(K, m)
-        if not math.isfinite(rewards.sum(dtype=np.float64)):
+        self._share = None if shots is None else shares_of(shots, rewards, mirrored=self.config.mirrored)
+        if self._share is None and not math.isfinite(rewards.sum(dtype=np.float64)):
             raise QecforgeError(
-                f"parameter_ppo: a reward of epoch {self.epoch} is not finite: look at what scores the candidates"
+                f"parameter_ppo: a reward of epoch {self.epoch} is not finite: look at what scores the candidates, or "
+                "say by `shots` which ones failed"
             )
         self._judge(rewards)
         if self._scheduled:
@@ -183,7 +192,7 @@ class ParameterSearch:
     def metrics(self) -> dict[str, float]:
         """Of the last update: `sigma` (geometric mean, in exploration scales), `displacement` (root mean square of the
         mean's way from the start, likewise), `clip_fraction` (of the last inner step), `approx_kl` (KL(old || new) per
-        parameter, nats)."""
+        parameter, nats); where shots were told, `failed_candidates` too."""
         P = len(self.initial_parameters)
         clipped, divergence = self._report.sum(0, dtype=np.float64) / P
         return {
@@ -191,6 +200,7 @@ class ParameterSearch:
             "displacement": float(np.sqrt(np.square(self._mean[:P], dtype=np.float64).mean())),
             "clip_fraction": float(clipped),
             "approx_kl": float(divergence),
+            **({} if self._share is None else {"failed_candidates": float((self._share == 0).sum())}),
         }
 
     def _draw(self, epoch: int) -> None:
@@ -209,9 +219,14 @@ class ParameterSearch:
     def _judge(self, rewards: NDArray[np.float32]) -> None:
         """Advantages of the newest epoch, and their sums over each group's objectives."""
         config, slot = self.config, self.epoch % len(self._ring)
-        learned = config.baseline == "learned"
+        learned, share = config.baseline == "learned", self._share
+        if share is not None and (share == 1).all():
+            share = None
+        mean = rewards.mean(0, dtype=np.float64) if share is None else mean_of(rewards, share)
         if learned and self.epoch == 0:
-            self._baseline[:] = rewards.mean(0, dtype=np.float64)
+            self._baseline[:] = mean
+        if share is not None:
+            rewards = weighed(rewards, share, self._baseline if learned else mean)
         updates.advantages(
             rewards,
             self._baseline,
@@ -222,7 +237,7 @@ class ParameterSearch:
         )
         updates.spread(self._advantages[slot], *self._by_group, self._summed[slot])
         if learned:
-            self._baseline += config.baseline_rate * (rewards.mean(0, dtype=np.float64) - self._baseline)
+            self._baseline += config.baseline_rate * (mean - self._baseline)
 
     def _slots(self) -> NDArray[np.int64]:
         """Places of the epochs that there is data of, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -59,6 +60,12 @@ class Task(BaseModel):
     def _has_tests(cls, value: str) -> str:
         if TEST.search(value) is None:
             raise ValueError("no function begins with `def test_`: a task needs at least one test; write one")
+        try:
+            ast.parse(value)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            where = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
+            said = error.msg if isinstance(error, SyntaxError) else str(error)
+            raise ValueError(f"they are no Python ({where}{said}); write tests that can be compiled") from None
         return value
 
     @field_validator("equivalent")

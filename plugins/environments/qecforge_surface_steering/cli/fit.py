@@ -21,7 +21,9 @@ __all__ = ["fit"]
 
 
 def fit(
-    circuit: Annotated[Path, typer.Argument(metavar="CIRCUIT", help="What ran: its gates tagged or not.")],
+    circuit: Annotated[
+        Path, typer.Argument(metavar="CIRCUIT", help="What ran, a circuit of stim: its gates tagged or not.")
+    ],
     events: Annotated[
         Path, typer.Argument(metavar="EVENTS", help="Detection events: .b8, .01, .dets, .hits, .r8 or .npy.")
     ],

@@ -272,7 +272,7 @@ class Flat:
         self.flat = flat
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(OF)), st.integers(1, 5), PLAIN)
 def test_a_branch_or_loop_with_anything_in_a_place_is_one_or_refused(kind, place, wrong):
     flat, row = flat_of(kind)

@@ -1,6 +1,7 @@
 """Qiskit's values through the codec: equal ones come back, and what is not ours is refused."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -33,8 +34,9 @@ from qiskit.result import Counts
 from qiskit.transpiler import CouplingMap
 
 from qecforge.sandbox.inside.codec import Codec, CodecError
+from qecforge_qiskit_tasks import warming
 from qecforge_qiskit_tasks.codec.circuits import flatten_circuit, rebuild_circuit
-from qecforge_qiskit_tasks.codec_types import CODEC_TYPES
+from qecforge_qiskit_tasks.codec_types import CODEC_TYPES, notes
 
 CODEC = Codec(CODEC_TYPES)
 
@@ -294,7 +296,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(CODEC_TYPES), PLAIN)
 def test_anything_else_gives_one_kind_of_error(kind, flat):
     frame = frame_of(kind.name, flat)
@@ -304,7 +306,7 @@ def test_anything_else_gives_one_kind_of_error(kind, flat):
         return
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(sorted(circuit_flat())), PLAIN)
 def test_a_circuit_with_anything_in_a_place_is_one_or_refused(key, flat):
     frame = frame_of("qiskit.circuit", {**circuit_flat(), key: flat})
@@ -323,3 +325,11 @@ def test_single_operations_come_back():
     assert through(RXGate(0.3)) == RXGate(0.3)
     prepared = through(StatePreparation(2, 2))
     assert np.allclose(np.abs(Operator(prepared).data[:, 0]), [0, 0, 1, 0])
+
+
+def test_what_fork_servers_use_once_is_not_counted():
+    """Nor does it leave a thread, without which none could fork."""
+    before = threading.active_count()
+    warming.use_once()
+    assert set(notes().values()) == {0.0}
+    assert threading.active_count() <= before

@@ -74,6 +74,7 @@ class Connections:
         """
         deadline = time.monotonic() + self._timeout
         connection = self._connection()
+        response: http.client.HTTPResponse | None = None
         try:
             connection.request("POST", self._path + path, json.dumps(content), self._headers)
             response = connection.getresponse()
@@ -94,6 +95,8 @@ class Connections:
         finally:
             with self._lock:
                 self._open.discard(connection)
+            if response is not None:  # has the socket alone where the server says no length, or closes the connection
+                response.close()
             connection.close()
         return _value(response, body)
 

@@ -175,7 +175,6 @@ def test_silence_ends(sent):
         asked(in_turn(sent), timeout=0.3, attempts=2)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_that_drips_is_not_waited_for():
     drops = [b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"] + [b" "] * 100
     before = time.monotonic()
