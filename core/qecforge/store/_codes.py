@@ -304,7 +304,7 @@ def _records(connection: Connection, ids: Sequence[str], run_id: str | None) -> 
 
 def _batches(connection: Connection, ids: Sequence[str], size: int = 500) -> Iterable[Sequence[str] | None]:
     """Ids in parts that fit into a query; one None where so many are wanted that reading all rows is faster."""
-    if len(ids) > _MANY and 2 * len(ids) >= connection.scalar(select(func.count()).select_from(CodeRow)):
+    if len(ids) > _MANY and 2 * len(ids) >= (connection.scalar(select(func.count()).select_from(CodeRow)) or 0):
         return [None]
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
