@@ -51,7 +51,7 @@ def loss_of(student, states):
     return centred_error(logits, torch.from_numpy(states.logits)).mean().item()
 
 
-@pytest.mark.parametrize("width", [2, 3])
+@pytest.mark.parametrize("width", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_few_bits_are_mended_on_states_never_seen(width):
     """The loss falls to less than half, and decisions in states that it did not learn on are kept more often."""
     teacher = PerceptronPolicy(hidden=(48, 32))
