@@ -26,7 +26,7 @@ def trained(env=None, *, stop_after=2, policy=None, extra_loss=None, **settings)
     ("settings", "said"),
     [
         ({"group_size": 1}, "greater than or equal to 2"),
-        ({"model": {"width": 30, "heads": 4}}, "expected an even width of each head"),
+        ({"model": {"width": 30, "heads": 4}}, "expected an even number for width / heads"),
         ({"longest_completion": 200}, "expected less than the 160 tokens of model.context"),
         ({"backend": "other"}, "tiny"),
         ({"kl": -1}, "greater than or equal to 0"),
