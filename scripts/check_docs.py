@@ -129,7 +129,7 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
 FIRST = {
     "docs/qiskit_tasks_checking.md": (
         "qecforge tasks generate --count 10 --seed 0 --out ten.jsonl",
-        'sed \'s/"id": "/&bell_/\' ten.jsonl | head -n 2 >my_tasks.jsonl',
+        'sed \'s/"id": *"/&bell_/\' ten.jsonl | head -n 2 >my_tasks.jsonl',
     ),
     "docs/qiskit_tasks_eval.md": (
         "qecforge tasks generate --count 6 --seed 0 --out tasks.jsonl",
@@ -140,6 +140,12 @@ FIRST = {
     ),
     "docs/manifest.md": ("qecforge run examples/five_qubit.yaml",),
     "docs/quantization.md": ("qecforge run FILE --set 'seeds=[0, 1]'",),
+    "docs/steering.md": (
+        "stim gen --code surface_code --task rotated_memory_z --distance 3 --rounds 3 --out CIRCUIT.stim",
+        "stim gen --code surface_code --task rotated_memory_z --distance 3 --rounds 3"
+        " --after_clifford_depolarization 0.005 --out device.stim",
+        "stim detect --in device.stim --shots 20000 --out EVENTS.b8 --out_format b8 --obs_out OBSERVABLES.01",
+    ),
     "docs/store.md": ("qecforge run examples/steane.yaml",),
 }
 """What a page says in words, or on another page, that comes before its blocks."""
