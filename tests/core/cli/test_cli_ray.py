@@ -138,6 +138,17 @@ def test_options_that_do_not_fit_are_refused_in_one_line(executor, options, mess
     assert "\n" not in str(error.value)
 
 
+def test_a_cluster_whose_token_is_missing_is_refused_in_one_line(folder):
+    command = [sys.executable, "-m", "qecforge", "run", "five.yaml", "--executor", "ray"]
+    ended = subprocess.run(
+        [*command, "--executor-option", "address=127.0.0.1:6399"], cwd=folder, capture_output=True, text=True,
+        check=False, timeout=120, env={**os.environ, "HOME": str(folder), "RAY_AUTH_MODE": "token"},
+    )  # fmt: skip
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("executor ray, address: no cluster at '127.0.0.1:6399' (Token authentication is enabled")
+
+
 def test_memory_is_read_with_its_unit():
     assert RayOptions(memory="1.5GiB").memory == 3 << 29
     assert RayOptions(memory="2GB").resources == {"CPU": 1.0, "memory": 2e9}

@@ -93,7 +93,7 @@ def _connect(ray: Any, address: str | None) -> None:
                 ray.init(address="local", num_cpus=available_cores(), include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"at {address!r}" if address else "on this machine"
         raise ConfigurationError(
             f"executor ray, address: no cluster {where} ({one_line(error, 200)}): start one with `ray start`, "
