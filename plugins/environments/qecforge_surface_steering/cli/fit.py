@@ -66,7 +66,12 @@ def fit(
 
     tagging = tag_circuit(read_circuit(circuit))
     if tagging.given:
-        say(f"{circuit}: gates without a tag are named by kind and qubits, as {next(iter(tagging.given))}")
+        say(f"{circuit}: gates without a tag are named by kind and qubits, such as cx0-1")
+    if decoder != "auto" and observables is None and not appended:
+        raise ConfigurationError(
+            f"--decoder: got {decoder!r}, and priors are compared by recorded observables alone: give --observables or "
+            "--appended, or leave --decoder out"
+        )
     ran = TaggedCircuit(tagging.circuit, measurement_error=measurement, reset_error=reset)
     recorded = _recorded(ran, events, observables, appended, form)
     say(f"{events}: {len(recorded)} shots of {ran.circuit.num_detectors} detectors")

@@ -108,6 +108,7 @@ def test_the_command_writes_a_prior(files):
         (("ran.stim", "both.01"), f"the circuit has {CIRCUIT.num_detectors} detectors; give its own file"),
         (("ran.stim", "both.b8", "--appended", "--observables", "flips.01"), "choose one of them"),
         (("ran.stim", "events.b8", "--one-qubit", "0"), "inside (0, p_max)"),
+        (("ran.stim", "events.b8", "--decoder", "foo"), "--decoder: got 'foo', and priors are compared by"),
         (("ran.stim", "events.b8", "--spread", "0"), "spread: 0 is not above 0"),
         (("ran.stim", "events.b8", "--out", "no/p.dem"), "no/p.dem: cannot be written"),
     ],
