@@ -1,5 +1,7 @@
 """The table of widths, and runs of the reproduction in a file of records."""
 
+import json
+
 import pytest
 from apq_records import file_run, planned_runs
 
