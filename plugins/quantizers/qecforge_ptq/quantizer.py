@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from qecforge.contracts import Policy, Quantizer
-from qecforge.inference.network import read_mlp
+from qecforge.inference.network import read_policy
 from qecforge.inference.policy import QuantizedPolicy
 from qecforge.inference.quantization.convert import to_integer
 from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
@@ -24,26 +24,28 @@ class PostTraining(Quantizer):
         self.calibration_states = config.calibration_states
 
     def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:
-        """As described. Integer observations 0..2^bits - 1 are taken as levels, without rounding.
+        """As described. Integer observations 0..2^bits - 1 are taken as levels, without rounding; those of continuous
+        actions are normalised first where the policy's are.
 
         Raises:
             ConfigurationError: The policy is not a perceptron, or the calibration states cannot be used.
         """
-        config = self.config
+        config, head = self.config, policy.head
+        shown = calibration if head is None else head.shown(calibration)
         fake = FakeQuantizedMlp(
-            read_mlp(policy.module),
+            read_policy(policy),
             bits=config.bits,
             granularity=config.granularity,
-            takes_levels=holds_levels(calibration, config.bits),
+            takes_levels=holds_levels(shown, config.bits),
             learn_weights=False,
             preactivation_bits=config.preactivation_bits,
             learn_weight_steps=False,
             learn_activation_steps=False,
         )
         fake.calibrate(
-            calibration,
+            shown,
             activations=config.range,
             weights="mse" if config.range == "mse" else "minmax",
             percentile=config.percentile,
         )
-        return QuantizedPolicy(to_integer(fake, "ptq"), start=policy.start)
+        return QuantizedPolicy(to_integer(fake, "ptq"), start=policy.start, head=head)

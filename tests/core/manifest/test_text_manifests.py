@@ -58,10 +58,11 @@ def test_the_reward_is_native_or_scores_texts(registry, reward, scores):
     assert RunPlan.from_canonical(plan.canonical, registry).canonical == plan.canonical
 
 
-@pytest.mark.parametrize("quantizer", ["ptq", "smoothquant", "lsq", "apq", "round", "learn"])
+@pytest.mark.parametrize("quantizer", ["ptq", "distil", "auto", "smoothquant", "lsq", "apq", "round", "learn"])
 def test_no_quantizer_takes_text(registry, quantizer):
+    kinds = "continuous actions or discrete actions" if quantizer in ("ptq", "distil", "auto") else "discrete actions"
     assert refusal(f"{MANIFEST}quantizer: {quantizer}\n", registry) == (
-        f"5:12 quantizer.plugin: {quantizer} quantizes policies for discrete actions, but environment number_words "
+        f"5:12 quantizer.plugin: {quantizer} quantizes policies for {kinds}, but environment number_words "
         "takes text: no installed quantizer fits; leave it out"
     )
 
