@@ -26,7 +26,7 @@ BASED = MANIFEST.replace("words: [zero, one, two, three]", "base: BASE")
 @pytest.fixture(scope="module")
 def registry():
     modules = {"number_words": "qecforge_thirdparty_text", "toy": "toy_plugin"}
-    modules |= {name: f"qecforge_{name}" for name in ("apq", "lsq", "ppo", "ptq", "smoothquant")}
+    modules |= {name: f"qecforge_{name}" for name in ("apq", "distil", "lsq", "ppo", "ptq", "smoothquant")}
     return Registry.load([EntryPoint(name, module, "qecforge") for name, module in modules.items()])
 
 
