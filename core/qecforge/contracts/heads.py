@@ -27,6 +27,7 @@ class ActionHead:
         noise: Standard deviation of the noise on u; 0 draws nothing.
         mean, scale: (D,) float32; the network takes clip((observation - mean) scale, -10, 10). None: observations as
             they are.
+        divisor: (D,) float32, positive, by which the above is divided: ranges that integers share. None: by nothing.
     """
 
     low: NDArray[Any]
@@ -34,6 +35,7 @@ class ActionHead:
     noise: float = 0.0
     mean: NDArray[np.float32] | None = None
     scale: NDArray[np.float32] | None = None
+    divisor: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.low.shape != self.high.shape or self.low.dtype != self.high.dtype:
@@ -48,11 +50,10 @@ class ActionHead:
 
     def shown(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """(B, *observation_shape) -> (B, D), what the network takes."""
-        flat = np.asarray(observations, np.float32).reshape(len(observations), -1)
-        if self.mean is None or self.scale is None:
-            return flat
-        normalised: NDArray[np.float32] = np.clip((flat - self.mean) * self.scale, -_CLIP, _CLIP)
-        return normalised
+        shown: NDArray[np.float32] = np.asarray(observations, np.float32).reshape(len(observations), -1)
+        if self.mean is not None and self.scale is not None:
+            shown = np.clip((shown - self.mean) * self.scale, -_CLIP, _CLIP)
+        return shown if self.divisor is None else shown / self.divisor
 
     def actions(
         self, unit: NDArray[np.float32], *, deterministic: bool, rng: np.random.Generator | None

@@ -196,6 +196,8 @@ def _of_head(head: ActionHead) -> dict[str, NDArray[Any]]:
     found["head.noise"] = np.array([head.noise], np.float64)
     if head.mean is not None and head.scale is not None:
         found |= {"head.mean": head.mean, "head.scale": head.scale}
+    if head.divisor is not None:
+        found["head.divisor"] = head.divisor
     return found
 
 
@@ -204,11 +206,10 @@ def _head_of(arrays: Mapping[str, NDArray[Any]], mlp: IntegerMlp) -> ActionHead 
     if not any(name.startswith("head.") for name in arrays):
         return None
     try:
-        noise, mean, scale = float(arrays["head.noise"].item()), arrays.get("head.mean"), arrays.get("head.scale")
-        head = ActionHead(arrays["head.low"], arrays["head.high"], noise, mean, scale)
-        if head.low.size != mlp.num_outputs or any(
-            each is not None and len(each) != mlp.num_inputs for each in (mean, scale)
-        ):
+        of_inputs = [arrays.get(f"head.{name}") for name in ("mean", "scale", "divisor")]
+        head = ActionHead(arrays["head.low"], arrays["head.high"], float(arrays["head.noise"].item()), *of_inputs)
+        widths = [len(each) for each in of_inputs if each is not None]
+        if head.low.size != mlp.num_outputs or any(width != mlp.num_inputs for width in widths):
             raise ValueError("its sizes are not the network's")
     except (KeyError, ValueError, TypeError, ConfigurationError) as error:
         raise CheckpointError(f"this integer policy is damaged (head: {error}): quantize the policy anew") from error

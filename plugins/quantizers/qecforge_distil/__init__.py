@@ -34,7 +34,7 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
     return [
         QuantizerSpec(
             name="distil",
-            summary="Distillation: the integer network learns the float policy's logits or actions on states that it visits",
+            summary="Distillation: integers that learn the float policy's logits or actions on states that it visits",
             config=DistilConfig,
             make=make_distil,
             kind="distillation",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
 from numpy.typing import NDArray
 
-from qecforge.contracts import Environment, Policy, Quantizer, TrainingContext
+from qecforge.contracts import ActionHead, Environment, Policy, Quantizer, TrainingContext
 from qecforge.inference.network import read_policy
 from qecforge.inference.policy import QuantizedPolicy
-from qecforge.inference.quantization.calibration import rollout_states, space_holds_levels
+from qecforge.inference.quantization.calibration import (
+    rollout_states,
+    space_holds_levels,
+    with_inputs_of_one_range,
+)
 from qecforge.inference.quantization.convert import to_integer
 from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
 from qecforge.learning.generators import seed_for
@@ -46,9 +51,8 @@ class Distilling(Quantizer):
         Raises:
             ConfigurationError: The policy is not a perceptron, or the calibration states cannot be used.
         """
-        shown = calibration if policy.head is None else policy.head.shown(calibration)
-        student = self._student(policy, shown, takes_levels=holds_levels(shown, self.config.bits))
-        return QuantizedPolicy(to_integer(student, self.method), start=policy.start, head=policy.head)
+        student, head = self._student(policy, calibration, holds_levels(calibration, self.config.bits))
+        return QuantizedPolicy(to_integer(student, self.method), start=policy.start, head=head)
 
     def distil(self, teacher: Policy, env: Environment, context: TrainingContext) -> QuantizedPolicy:
         """The integers that have learned from `teacher`.
@@ -61,17 +65,17 @@ class Distilling(Quantizer):
         Raises:
             ConfigurationError: The teacher is not a perceptron.
         """
-        config, head, started, before = self.config, teacher.head, time.process_time(), 0.0
+        config, started, before = self.config, time.process_time(), 0.0
         read_policy(teacher)
-        levels = head is None and space_holds_levels(env.single_observation_space, config.bits)
-        calibration = rollout_states(teacher, env, config.calibration_states)
-        shown = calibration if head is None else head.shown(calibration)
-        student = self._student(teacher, shown, takes_levels=levels)
+        levels = space_holds_levels(env.single_observation_space, config.bits)
+        student, head = self._student(teacher, rollout_states(teacher, env, config.calibration_states), levels)
         states = teacher_states(env, teacher, config.states, config.temperatures, seed=seed_for(context.seed, "states"))
         held_out = held_out_states(
             env, teacher, config.held_out_states, states, seed=seed_for(context.seed, "held-out states")
         )
         continuous = head is not None
+        if head is not None and head.divisor is not None:
+            states, held_out = (each.divided(head.divisor) for each in (states, held_out))
         training = Distillation(
             config, student, states, seed=seed_for(context.seed, "minibatches"), continuous=continuous
         )
@@ -101,18 +105,25 @@ class Distilling(Quantizer):
                 metrics |= _judged(student, held_out, continuous)
         return QuantizedPolicy(to_integer(student, self.method), start=teacher.start, head=head)
 
-    def _student(self, policy: Policy, states: NDArray[Any], *, takes_levels: bool) -> FakeQuantizedMlp:
-        config = self.config
+    def _student(
+        self, policy: Policy, calibration: NDArray[Any], takes_levels: bool
+    ) -> tuple[FakeQuantizedMlp, ActionHead | None]:
+        """The network under fake quantisation, and what stands around it where actions are continuous."""
+        config, spec, head = self.config, read_policy(policy), policy.head
+        if head is not None:
+            spec, divisor = with_inputs_of_one_range(spec, head.shown(calibration))
+            head = dataclasses.replace(head, divisor=divisor)
         student = FakeQuantizedMlp(
-            read_policy(policy),
+            spec,
             bits=config.bits,
-            takes_levels=takes_levels,
+            takes_levels=takes_levels and head is None,
             preactivation_bits=config.preactivation_bits,
             step_learning_rate=config.step_learning_rate,
             step_epsilon=config.step_epsilon,
         )
-        student.calibrate(states, activations="mse", weights="mse")
-        return student
+        shown = calibration if head is None else head.shown(calibration)
+        student.calibrate(shown, activations="mse", weights="mse")
+        return student, head
 
 
 class Automatic(Quantizer):

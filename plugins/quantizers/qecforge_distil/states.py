@@ -38,6 +38,10 @@ class TeacherStates:
     def __len__(self) -> int:
         return len(self.observations)
 
+    def divided(self, divisor: NDArray[np.float32]) -> TeacherStates:
+        """The same with observations (S, D) divided by `divisor` (D,)."""
+        return dataclasses.replace(self, observations=self.observations / divisor)
+
 
 class _Divided(nn.Module):
     def __init__(self, module: nn.Module, temperature: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from qecforge.contracts import Policy, Quantizer
 from qecforge.inference.network import read_policy
 from qecforge.inference.policy import QuantizedPolicy
+from qecforge.inference.quantization.calibration import with_inputs_of_one_range
 from qecforge.inference.quantization.convert import to_integer
 from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
 from qecforge_ptq.config import PtqConfig
@@ -25,15 +27,18 @@ class PostTraining(Quantizer):
 
     def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:
         """As described. Integer observations 0..2^bits - 1 are taken as levels, without rounding; those of continuous
-        actions are normalised first where the policy's are.
+        actions are normalised first where the policy's are, and divided by their ranges.
 
         Raises:
             ConfigurationError: The policy is not a perceptron, or the calibration states cannot be used.
         """
-        config, head = self.config, policy.head
-        shown = calibration if head is None else head.shown(calibration)
+        config, spec, head, shown = self.config, read_policy(policy), policy.head, calibration
+        if head is not None:
+            spec, divisor = with_inputs_of_one_range(spec, head.shown(calibration))
+            head = dataclasses.replace(head, divisor=divisor)
+            shown = head.shown(calibration)
         fake = FakeQuantizedMlp(
-            read_policy(policy),
+            spec,
             bits=config.bits,
             granularity=config.granularity,
             takes_levels=holds_levels(shown, config.bits),

@@ -8,7 +8,10 @@ from qecforge.contracts import ActionHead
 from qecforge.contracts.policy import weights_of
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.evaluation import action_fidelity, collect_states
+from qecforge.inference.network import read_mlp
 from qecforge.inference.policy import QuantizedPolicy, load_quantized
+from qecforge.inference.quantization.calibration import with_inputs_of_one_range
+from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp
 from qecforge.inference.runtimes.base import RUNTIMES
 from qecforge.testing.contexts import RecordingContext
 from qecforge.testing.continuous import PointEnvironment
@@ -126,3 +129,25 @@ def test_other_actors_are_refused(setting, said):
     with pytest.raises(ConfigurationError, match=said) as refusal:
         make_distil(DistilConfig(states=16, updates=1)).distil(policy, env, RecordingContext(env))
     assert "\n" not in str(refusal.value)
+
+
+def test_inputs_of_one_range_are_an_equal_network():
+    """A wide input no longer takes the levels of a narrow one."""
+    spec = read_mlp(PerceptronPolicy(inputs=3, hidden=(8,), actions=2).module)
+    spec.layers[0].weight[:, 0] /= 64.0
+    shown = np.random.default_rng(0).uniform(-1, 1, (200, 3)).astype(np.float32) * [64.0, 1.0, 0.0]
+    same, divisor = with_inputs_of_one_range(spec, shown)
+    np.testing.assert_allclose(divisor, np.where(np.abs(shown).max(0) > 0, np.abs(shown).max(0), 1), rtol=1e-6)
+    before, after = (
+        each.hidden(torch.from_numpy(x).float())[-1][1] for each, x in ((spec, shown), (same, shown / divisor))
+    )
+    torch.testing.assert_close(before, after)
+
+    def error(network, x):
+        fake = FakeQuantizedMlp(network)
+        x = x.astype(np.float32)
+        fake.calibrate(x, activations="mse", weights="mse")
+        with torch.no_grad():
+            return (fake(torch.from_numpy(x)) - before).square().mean().sqrt().item()
+
+    assert error(same, shown / divisor) < 0.5 * error(spec, shown)
