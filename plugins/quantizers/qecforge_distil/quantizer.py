@@ -12,6 +12,7 @@ from qecforge.contracts import ActionHead, Environment, Policy, Quantizer, Train
 from qecforge.inference.network import read_policy
 from qecforge.inference.policy import QuantizedPolicy
 from qecforge.inference.quantization.calibration import (
+    OBSERVATION_BITS,
     rollout_states,
     space_holds_levels,
     with_inputs_of_one_range,
@@ -118,6 +119,7 @@ class Distilling(Quantizer):
             bits=config.bits,
             takes_levels=takes_levels and head is None,
             preactivation_bits=config.preactivation_bits,
+            observation_bits=None if head is None else OBSERVATION_BITS,
             step_learning_rate=config.step_learning_rate,
             step_epsilon=config.step_epsilon,
         )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qecforge.contracts import Policy, Quantizer
 from qecforge.inference.network import read_policy
 from qecforge.inference.policy import QuantizedPolicy
-from qecforge.inference.quantization.calibration import with_inputs_of_one_range
+from qecforge.inference.quantization.calibration import OBSERVATION_BITS, with_inputs_of_one_range
 from qecforge.inference.quantization.convert import to_integer
 from qecforge.inference.quantization.fake_quantize import FakeQuantizedMlp, holds_levels
 from qecforge_ptq.config import PtqConfig
@@ -44,6 +44,7 @@ class PostTraining(Quantizer):
             takes_levels=holds_levels(shown, config.bits),
             learn_weights=False,
             preactivation_bits=config.preactivation_bits,
+            observation_bits=None if head is None else OBSERVATION_BITS,
             learn_weight_steps=False,
             learn_activation_steps=False,
         )

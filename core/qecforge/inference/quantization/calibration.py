@@ -14,7 +14,11 @@ from qecforge.contracts.policy import Policy
 from qecforge.errors import ConfigurationError
 from qecforge.inference.network import LinearSpec, MlpSpec
 
-__all__ = ["rollout_states", "space_holds_levels", "with_inputs_of_one_range"]
+__all__ = ["OBSERVATION_BITS", "rollout_states", "space_holds_levels", "with_inputs_of_one_range"]
+
+OBSERVATION_BITS = 8
+"""Of the observations behind continuous actions, whatever the width of the network: what a controller does not see, no
+training gives back."""
 
 
 def rollout_states(policy: Policy, env: Environment, count: int, *, seed: int = 0) -> NDArray[Any]:

@@ -73,10 +73,12 @@ def test_few_bits_are_mended_on_states_never_seen(width, normalised):
     assert context.metrics["quantizer/loss"][-1] < context.metrics["quantizer/loss"][0] / 2
 
 
-def test_actors_are_kept_and_every_runtime_gives_the_same_actions():
+@pytest.mark.parametrize(("make", "config"), [(make_auto, AutoConfig(bits=8)), (make_ptq, PtqConfig(bits=3))])
+def test_actors_are_kept_and_every_runtime_gives_the_same_actions(make, config):
     env = PointEnvironment()
     policy = actor(env, normalised=True)
-    found = make_auto(AutoConfig(bits=8)).quantize(policy, states(env, policy)[:256])
+    found = make(config).quantize(policy, states(env, policy)[:256])
+    assert (found.mlp.layers[0].inputs.bits, found.mlp.layers[1].inputs.bits) == (8, config.bits)
     shown = states(env, policy, 3)
     again = load_quantized(weights_of(found))
     for runtime in RUNTIMES:
@@ -84,6 +86,7 @@ def test_actors_are_kept_and_every_runtime_gives_the_same_actions():
     assert again.act(shown).dtype == np.float32
     head = again.head
     np.testing.assert_array_equal(head.mean, policy.head.mean)
+    np.testing.assert_array_equal(head.divisor, found.head.divisor)
     assert (head.noise, found.mlp.method) == (0.1, "ptq")
     noisy = again.act(np.repeat(shown[:1], 20_000, 0), deterministic=False, rng=np.random.default_rng(0))
     deviation = (noisy / ((head.high - head.low) / 2)).std(0)
