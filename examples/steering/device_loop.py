@@ -7,8 +7,8 @@ of tune and drift; on hardware it sets the control parameters, runs the circuit 
 else stays: which detectors a gate can trip, and so what each parameter learns from, follows from the circuit alone.
 
 The next candidates run while the last ones are learned from. After every epoch search and store are on disk: killed and
-started again with the same folder, the loop goes on, and ends as it would have. `qecforge runs figures device_loop`
-draws what it logged.
+started again with the same folder, the loop goes on, and ends as it would have. `qecforge runs figures` draws what it
+logged.
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ class Log:
         (plan,) = load_manifest(repr(described), registry=Registry.load()).runs()
         self._run = begin(plan, self._store)
         self._store.mark_run(self._run, "running")
+        print(f"run {self._run} in {self._store.url}", flush=True)
 
     def add(self, epoch: int, values: dict[str, float]) -> None:
         """An epoch's numbers; those that are there already stay."""

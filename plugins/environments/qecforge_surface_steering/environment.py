@@ -13,6 +13,7 @@ from qecforge.contracts import COST, TRUE_COST, FactorGraph, Reward
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering._clocked import ClockedEnvironment
 from qecforge_surface_steering.config import SurfaceSteeringConfig
+from qecforge_surface_steering.decoding.priors import nominal_errors
 from qecforge_surface_steering.device.controls import limits_of
 from qecforge_surface_steering.engines import _memory
 from qecforge_surface_steering.engines.base import Device, Engine
@@ -69,7 +70,9 @@ class SurfaceSteering(ClockedEnvironment):
 
     def _factor_graph(self) -> FactorGraph:
         parameters = self.config.parameters_per_gate if self.controls.plain else self.controls.gates
-        return self.model.factor_graph(parameters, crosstalk=self.config.crosstalk())
+        nominal = nominal_errors(self.config, self.circuits[0].family)
+        excess = nominal / self.controls.counts
+        return self.model.factor_graph(parameters, crosstalk=self.config.crosstalk(), excess=excess, nominal=nominal)
 
     def _new_device(self, seed: int) -> None:
         self._start_clock(seed)
@@ -150,7 +153,6 @@ class SurfaceSteering(ClockedEnvironment):
 
     def _compiled_decoding(self) -> tuple[LogicalMemory, LogicalDecoder]:
         from qecforge_surface_steering.decoding.logical import LogicalMemory
-        from qecforge_surface_steering.decoding.priors import nominal_errors
 
         nominal = nominal_errors(self.config, self.circuits[0].family)
         memory = LogicalMemory(

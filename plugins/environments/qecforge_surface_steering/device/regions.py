@@ -219,7 +219,12 @@ class DetectionModel:
         return total / np.add.reduceat(self.multiplicity, starts)
 
     def factor_graph(
-        self, parameters: int | Sequence[Sequence[int]], *, crosstalk: NDArray[np.int64] | None = None
+        self,
+        parameters: int | Sequence[Sequence[int]],
+        *,
+        crosstalk: NDArray[np.int64] | None = None,
+        excess: ArrayLike | None = None,
+        nominal: ArrayLike | None = None,
     ) -> FactorGraph:
         """Objectives and parameters: connected where some detector of the objective sees a gate of the parameter.
 
@@ -227,10 +232,14 @@ class DetectionModel:
             parameters: P for each gate, gate after gate; or for each parameter the numbers of its gates.
             crosstalk: (N, 2) pairs of gates that disturb each other: a parameter is connected to the objectives of its
                 gates' partners too.
+            excess: (G,) by how much each gate's error is believed to rise where one of its parameters is one
+                exploration scale off: with it, and `nominal`, the graph has weights.
+            nominal: (G,) errors of the gates at their optimum, as far as is known.
         """
         row = self.objective[np.repeat(np.arange(self.num_classes), np.diff(self.indptr))]
         shape = (self.num_objectives, self.num_gates)
         sees = csr_array((np.ones(len(row), np.int64), (row, self.indices)), shape=shape)
+        worth = None if excess is None or nominal is None else self._slopes(nominal) * np.asarray(excess)
         if crosstalk is not None and len(crosstalk):
             one, other = crosstalk.T
             itself = np.arange(self.num_gates)
@@ -245,7 +254,9 @@ class DetectionModel:
             members = ([g for gates in number for g in gates], [k for gates, k in number.items() for _ in gates])
             acts = csr_array((np.ones(len(members[0]), np.int64), members), shape=(self.num_gates, groups))
             sees = csr_array(sees @ acts)
+            worth = None if worth is None else worth @ acts
         sees.sum_duplicates()
+        of = np.repeat(np.arange(self.num_objectives), np.diff(sees.indptr))
         return FactorGraph(
             indptr=sees.indptr.astype(np.int64),
             indices=sees.indices.astype(np.int64),
@@ -253,7 +264,17 @@ class DetectionModel:
             num_parameters=len(group),
             group=group,
             num_groups=groups,
+            weights=None if worth is None else worth[of, sees.indices],
         )
+
+    def _slopes(self, p: ArrayLike) -> NDArray[np.float64]:
+        """(m, G): derivative of each objective's mean rate with respect to each gate's error, at (G,) errors."""
+        errors = np.asarray(p, dtype=np.float64)
+        share = self.multiplicity / np.bincount(self.objective, self.multiplicity)[self.objective]
+        per_log = (share * (0.5 - self.class_rates(errors)))[:, None] * self._matrix().toarray()
+        slopes = np.zeros((self.num_objectives, self.num_gates))
+        np.add.at(slopes, self.objective, per_log * self.attenuation / (1 - self.attenuation * errors))
+        return slopes
 
 
 @dataclass(frozen=True)
