@@ -16,8 +16,14 @@ class ParameterFilterConfig(ParameterAgentConfig):
     All is in units of the environment's `exploration_scale`.
     """
 
+    candidates: int = Field(
+        default=160,
+        ge=6,
+        description="Candidates of each epoch, K, in pairs [ours: many with few cycles each tell parameters apart "
+        "better than few with many].",
+    )
     exploration: float = Field(
-        default=0.22, gt=0, description="Deviation of candidates from the mean [ours: it costs as much as it brings]."
+        default=0.2, gt=0, description="Deviation of candidates from the mean [ours: it costs as much as it brings]."
     )
     drift: float = Field(
         default=0.15,
@@ -43,6 +49,6 @@ class ParameterFilterConfig(ParameterAgentConfig):
     @field_validator("candidates")
     @classmethod
     def _in_pairs(cls, candidates: int) -> int:
-        if candidates % 2 or candidates < 6:
-            raise ValueError(f"{candidates} do not make three pairs or more: set an even number from 6")
+        if candidates % 2:
+            raise ValueError(f"{candidates} do not make pairs: set an even number")
         return candidates

@@ -8,4 +8,4 @@ from qecforge_filter import qecforge_agents
 
 class TestParameterFilter(ParameterAgentContract):
     spec = FILTER
-    settings: ClassVar = {"total_epochs": 40, "report_every": 5}
+    settings: ClassVar = {"total_epochs": 40, "report_every": 5, "candidates": 40}

@@ -55,7 +55,7 @@ def test_curvatures_that_nobody_knew_are_learned():
     env = QuadraticEnvironment(40, noise=0.0003, offset=0.2)
     graph = ring_graph(8, 2, 3, env.curvature / 2 / 2)
     search = FilterSearch(
-        ParameterFilterConfig(),
+        ParameterFilterConfig(candidates=40),
         env.initial_parameters,
         env.exploration_scale,
         num_objectives=8,
@@ -93,7 +93,7 @@ def test_it_follows_what_policy_gradients_are_too_slow_for():
 
 
 def test_gates_that_differ_from_what_is_believed_are_followed_too():
-    """Floors spread by e^0.5: a gate's curvature, in exploration scales, is its own floor; the median alone is known."""
+    """Floors spread by e^0.5: a gate's curvature, in exploration scales, is its own floor; the median is known."""
     floor = {"single_qubit": 1e-3, "two_qubit": 4e-3, "spread": 0.5}
     settings = {"distance": 3, "parameters_per_gate": 3, "cycles": 20_000, "floor": floor}
     env = SurfaceSteering(
