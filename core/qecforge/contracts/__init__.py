@@ -27,6 +27,7 @@ from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.files import NamedFile, read_named_file
 from qecforge.contracts.heads import ActionHead
+from qecforge.contracts.limits import ParameterLimits
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
 from qecforge.contracts.policy import Policy, SavedPolicy
 from qecforge.contracts.quantizer import Quantizer
@@ -72,6 +73,7 @@ __all__ = [
     "NamedFile",
     "Order",
     "ParameterEnvironment",
+    "ParameterLimits",
     "PlannedRun",
     "PluginConfig",
     "Policy",

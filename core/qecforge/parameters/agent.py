@@ -76,9 +76,12 @@ class ParameterAgent(Agent):
     Attributes:
         name: As in a manifest, for messages.
         config: As given.
+        keeps_limits: Whether its search keeps an environment's `limits`; environments that have some are refused
+            otherwise.
     """
 
     name: ClassVar[str]
+    keeps_limits: ClassVar[bool] = False
 
     def __init__(self, config: ParameterAgentConfig) -> None:
         self.config = config
@@ -109,6 +112,11 @@ class ParameterAgent(Agent):
             raise ConfigurationError(
                 f"{self.name}: the environment has {env.num_envs} members, expected {self.config.candidates}: "
                 "make it with one for each candidate"
+            )
+        if env.limits is not None and not self.keeps_limits:
+            raise ConfigurationError(
+                f"{self.name}: it keeps no limits of parameters, and the environment has some: choose an agent that "
+                "does, or leave the limits out"
             )
         return env
 

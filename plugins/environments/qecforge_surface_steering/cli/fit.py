@@ -60,7 +60,8 @@ def fit(
     half of the shots, with the nominal prior and with one that was fitted to the first half alone.
     """
     from qecforge_surface_steering.decoding.fitting import fit_gate_errors
-    from qecforge_surface_steering.decoding.priors import nominal_by_arity
+    from qecforge_surface_steering.decoding.priors import nominal_by_family
+    from qecforge_surface_steering.device.families import FAMILIES, READOUT, RESET, SATURATION
     from qecforge_surface_steering.device.tagged import TaggedCircuit
     from qecforge_surface_steering.device.tagging import tag_circuit
 
@@ -75,7 +76,16 @@ def fit(
     ran = TaggedCircuit(tagging.circuit, measurement_error=measurement, reset_error=reset)
     recorded = _recorded(ran, events, observables, appended, form)
     say(f"{events}: {len(recorded)} shots of {ran.circuit.num_detectors} detectors")
-    nominal = nominal_by_arity([gate.arity for gate in ran.gates], one_qubit=one_qubit, two_qubit=two_qubit)
+    believed = {1: one_qubit, 2: two_qubit, READOUT: measurement, RESET: reset}
+    for family, option in ((1, "--one-qubit"), (2, "--two-qubit"), (READOUT, "--measurement"), (RESET, "--reset")):
+        if family in ran.family and not 0 < believed[family] < SATURATION[family]:
+            raise ConfigurationError(
+                f"{option}: {believed[family]:g} is believed of {FAMILIES[family].replace('_', '-')} gates, expected a "
+                f"probability above 0 and below {SATURATION[family]:g}: give one"
+            )
+    if not spread > 0:
+        raise ConfigurationError(f"--spread: {spread:g} is not above 0: give a share such as 0.5")
+    nominal = nominal_by_family(ran.family, one_qubit=one_qubit, two_qubit=two_qubit, readout=measurement, reset=reset)
     found = fit_gate_errors(ran, recorded, nominal, spread=spread, decoder=decoder)
     columns = (
         Column("gate"),

@@ -16,6 +16,9 @@ __all__ = ["tag"]
 def tag(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A circuit of stim.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The same circuit, its gates tagged.")],
+    readout: Annotated[
+        bool, typer.Option("--readout", help="Name readouts and resets too, as m3 and r3, of qubits that MR measures.")
+    ] = False,
 ) -> None:
     """Tag the gates of a circuit by kind and qubits, as `cx0-1`.
 
@@ -23,9 +26,10 @@ def tag(
     its own. Tags that are there stay.
     """
     from qecforge_surface_steering.device.tagged import TaggedCircuit
-    from qecforge_surface_steering.device.tagging import tag_circuit
+    from qecforge_surface_steering.device.tagging import name_readouts, tag_circuit
 
-    done = tag_circuit(read_circuit(source))
+    circuit = read_circuit(source)
+    done = tag_circuit(name_readouts(circuit) if readout else circuit)
     gates = TaggedCircuit(done.circuit).gates
     write_file(target, f"{done.circuit}\n")
     kinds = ", ".join(f"{name} on {count}" for name, count in done.given.items())

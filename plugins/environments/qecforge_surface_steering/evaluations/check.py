@@ -62,7 +62,7 @@ def _check_decoder(environment: SurfaceSteeringConfig, name: DecoderName) -> Non
         small = environment.model_copy(update={"rounds": min(environment.rounds, 4)})
     circuits = small.circuits()
     try:
-        LogicalMemory(circuits, rounds=small.rounds, decoder=name, reference=nominal_errors(small, circuits[0].arity))
+        LogicalMemory(circuits, rounds=small.rounds, decoder=name, reference=nominal_errors(small, circuits[0].family))
     except MissingDependency:
         if name != "auto":
             raise

@@ -43,7 +43,7 @@ def evaluate_gradient_relation(
     device = steered_device(env)
     seed = int(device.state_dict()["seed"])
     centre, scale = device.initial_parameters, device.exploration_scale
-    nominal = nominal_errors(device.config, device.circuits[0].arity)
+    nominal = nominal_errors(device.config, device.circuits[0].family)
     memory = LogicalMemory(device.circuits, rounds=device.config.rounds, decoder=config.decoder, reference=nominal)
     decoder = memory.decoder(nominal if config.prior == "nominal" else device.gate_errors(centre, 0))
 

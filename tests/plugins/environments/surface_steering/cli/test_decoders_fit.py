@@ -10,12 +10,12 @@ from cli_harness import invoke, one_line
 from qecforge.evaluation import RecordedEvents
 from qecforge_surface_steering import TaggedCircuit, surface_code
 from qecforge_surface_steering.decoding.fitting import compare_recorded, fit_gate_errors
-from qecforge_surface_steering.decoding.priors import nominal_by_arity
+from qecforge_surface_steering.decoding.priors import nominal_by_family
 from qecforge_surface_steering.device.tagging import tag_circuit
 
 CIRCUIT = surface_code(3, 5, "z")
 RAN = TaggedCircuit(CIRCUIT)
-NOMINAL = nominal_by_arity([gate.arity for gate in RAN.gates], one_qubit=1e-3, two_qubit=5e-3)
+NOMINAL = nominal_by_family(RAN.family, one_qubit=1e-3, two_qubit=5e-3)
 BAD = next(g for g, gate in enumerate(RAN.gates) if gate.arity == 2)
 SHOTS = 6_000
 
@@ -107,9 +107,10 @@ def test_the_command_writes_a_prior(files):
         (("ran.stim", "flips.01"), "no shots of format 01"),
         (("ran.stim", "both.01"), f"the circuit has {CIRCUIT.num_detectors} detectors; give its own file"),
         (("ran.stim", "both.b8", "--appended", "--observables", "flips.01"), "choose one of them"),
-        (("ran.stim", "events.b8", "--one-qubit", "0"), "inside (0, p_max)"),
+        (("ran.stim", "events.b8", "--one-qubit", "0"), "--one-qubit: 0 is believed of single-qubit gates, expected"),
+        (("ran.stim", "events.b8", "--two-qubit", "2"), "--two-qubit: 2 is believed of two-qubit gates, expected a"),
         (("ran.stim", "events.b8", "--decoder", "foo"), "--decoder: got 'foo', and priors are compared by"),
-        (("ran.stim", "events.b8", "--spread", "0"), "spread: 0 is not above 0"),
+        (("ran.stim", "events.b8", "--spread", "0"), "--spread: 0 is not above 0"),
         (("ran.stim", "events.b8", "--out", "no/p.dem"), "no/p.dem: cannot be written"),
     ],
 )

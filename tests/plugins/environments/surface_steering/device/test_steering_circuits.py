@@ -198,7 +198,10 @@ def test_classical_control_is_no_gate():
         ("R 0\nH 0\nM 0\nDETECTOR rec[-1]", r"the gate 'H 0' has no tag: name it, as in H\[h\{\}\] 0$"),
         ("R 0\nH[h] 0\nM 0", "it has no detectors"),
         ("R 0\nM 0\nDETECTOR rec[-1]", "it has no gates"),
-        ("R 0 1\nH[g] 0\nH[g] 0\nCZ[g] 0 1\nM 1\nDETECTOR rec[-1]", "'g' names a gate of 1 and one of 2 qubits"),
+        (
+            "R 0 1\nH[g] 0\nH[g] 0\nCZ[g] 0 1\nM 1\nDETECTOR rec[-1]",
+            "'g' names a single-qubit and a two-qubit op",
+        ),
         ("R 0\nH[h] 0\nM 0\nDETECTOR rec[-1]", "non-deterministic detectors: make detectors"),
         ("R 0 1\nM 1\nCX[a] rec[-1] 0 0 1\nM 1\nDETECTOR rec[-1]", "is more than gates of one or two qubits"),
         ("R 0 1 2\nSPP[a] Z0*Z1*Z2\nM 1\nDETECTOR rec[-1]", "is more than gates of one or two qubits"),
