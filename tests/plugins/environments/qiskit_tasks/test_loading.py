@@ -93,6 +93,8 @@ def test_what_is_wrong_is_one_line(tmp_path, rows, said):
         ("a.jsonl", b"{", "a.jsonl:1: it is no JSON"),
         ("a.jsonl", b"[" * 100_000, "it is no JSON"),
         ("a.jsonl.gz", b"nothing packed", "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b"packed " * 100)[:12] + b"\xff" * 20, "cannot be read"),
+        ("a.jsonl", b'{"id": ' + b"9" * 5000 + b"}", "it is no JSON"),
         ("a.yaml", b"tasks: [", "it is no YAML"),
         ("a.yaml", b"others: []", "looked for a list under the key `tasks`"),
         ("a.json", b"3", "expected a list of tasks"),

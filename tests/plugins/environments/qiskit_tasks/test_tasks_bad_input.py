@@ -140,10 +140,16 @@ def test_samples_that_are_none(folder, name):
         (["eval", "none.jsonl", "--model", SERVER], "none.jsonl: there is no such file"),
         (["generate", "--out", "none/tasks.jsonl"], "--out: there is no folder none; make it first"),
         (["generate", "--out", ".", "--count", "3"], "--out: . cannot be written"),
+        (["generate", "--out", "x" * 300], "cannot be written (File name too long)"),
+        (["check", "x" * 300], "cannot be read (File name too long)"),
+        (["check", "good.jsonl", "--transcripts", "x" * 300], "transcripts cannot be kept there"),
+        (["check", "good.jsonl", "--repeats", "9" * 20], "--repeats"),
+        (["eval", "--compare", "x" * 300, "--compare", "y" * 300], "cannot be read (File name too long)"),
+        (["replay", "abc", "--transcripts", "x" * 300], "--transcripts: there is no file"),
         (["replay", "abc"], "--transcripts: there is no file"),
         (["replay", "abc", "--transcripts", "good.jsonl"], "transcripts cannot be kept there"),
     ],
-    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+    ids=lambda each: " ".join(part[:20] for part in each) if isinstance(each, list) else "",
 )
 def test_arguments_that_cannot_be(folder, arguments, said):
     assert said in one_line(invoke("tasks", *arguments))
