@@ -145,7 +145,9 @@ class HybridPolicy(Policy):
         """The actor, where it is one network from observations to actions: without a block. Raises
         `ConfigurationError` where it is not."""
         if isinstance(self.actor, HybridActor):
-            raise ConfigurationError("td3: the actor has a block and is no plain network: train it with `block: none`")
+            raise ConfigurationError(
+                "td3: the actor contains a quantum block, so it is not a plain network: train it with `block: none`"
+            )
         return self.actor
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -160,7 +162,9 @@ class HybridPolicy(Policy):
         own = self.state_dict()
         if set(state) != set(own):
             names = sorted(set(state) ^ set(own))
-            raise CheckpointError(f"td3: policy weights: names differ ({', '.join(names[:4])}): it is another actor's")
+            raise CheckpointError(
+                f"td3: the policy's weights have other names ({', '.join(names[:4])}): they belong to another actor"
+            )
         for name, tensor in own.items():
             if tensor.shape != state[name].shape:
                 raise CheckpointError(

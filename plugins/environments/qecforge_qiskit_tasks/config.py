@@ -18,8 +18,9 @@ class QiskitTasksConfig(PluginConfig):
     tasks: str = Field(
         "shipped",
         min_length=1,
-        description="`shipped`; a file or folder of tasks, seen from the manifest's folder and not packed; or a data set's "
-        "id on a hub, which the command allows (`--allow ID`).",
+        description="`shipped`; a file or folder of tasks, seen from the manifest's folder and not packed; or "
+        "the id of a "
+        "data set on a hub, which the command allows (`--allow ID`).",
     )
     outdated_share: float = Field(
         0.0,
@@ -74,9 +75,7 @@ class QiskitTasksConfig(PluginConfig):
     @model_validator(mode="after")
     def _one_source(self) -> QiskitTasksConfig:
         if self.generator is not None and self.tasks != "shipped":
-            raise ValueError(
-                f"generator: stands beside tasks {self.tasks}, and only one gives the tasks; leave one of the two out"
-            )
+            raise ValueError(f"generator: cannot be combined with tasks {self.tasks}; leave one of the two out")
         return self
 
     @model_validator(mode="after")

@@ -176,7 +176,7 @@ def _chosen(config: QiskitTasksConfig, every: Sequence[Task]) -> list[Task]:
     ]
     if not tasks:
         raise ConfigurationError(
-            f"tasks: {config.source} has {len(every)}, and none of these levels and tags; ask for less"
+            f"tasks: {config.source} has {len(every)} tasks, but none with these levels and tags; choose others"
         )
     forged = [task.id for task in tasks if task.in_process]
     if forged and not config.in_process:

@@ -151,7 +151,8 @@ class Transcripts:
 
     def _altered(self, key: object, column: str, why: str) -> StoreError:
         return StoreError(
-            f"{self.path}: table transcripts, row {one_line(key, 20)!r}, column {column}: {why}; delete the row, or name "
+            f"{self.path}: table transcripts, row {one_line(key, 20)!r}, column {column}: {why}; delete the "
+            f"row, or name "
             "another file"
         )
 
@@ -165,7 +166,8 @@ class Transcripts:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
-                f"{self.path}: transcripts cannot be kept there ({one_line(error)}); name another file, or do without"
+                f"{self.path}: it cannot be used as a file of transcripts ({one_line(error)}); "
+                "give another file, or none"
             ) from error
 
 

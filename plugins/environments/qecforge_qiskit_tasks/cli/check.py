@@ -67,7 +67,7 @@ def check(
     ] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Check that tasks tell right from wrong programs: references pass; wrong solutions, an empty program and mutants fail.
+    """Check that tasks tell right from wrong programs: references pass; wrong solutions and mutants fail.
 
     Mutants that pass, and problems, are listed. Results are kept: the same command continues where it was interrupted.
 

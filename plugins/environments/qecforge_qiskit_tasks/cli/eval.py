@@ -200,9 +200,7 @@ def _plan(
         given = read_samples(Path(named.place), [task.id for task in loaded], samples)
         samples = len(next(iter(given.values())))
         if attempts > 1:
-            raise ConfigurationError(
-                "--attempts: completions of a file cannot be asked for again; give another --model"
-            )
+            raise ConfigurationError("--attempts: a file of completions has no second attempts; give another --model")
     count = SAMPLES if samples is None else samples
     chosen = ks if ks is not None else tuple(k for k in KS if k <= max(1, count))
     name = Path(tasks).name.partition(".")[0] or tasks

@@ -123,7 +123,7 @@ def tasks_of(rows: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> list
     """
     tasks = [_task(row, f"{source}{place}") for place, row in rows]
     if not tasks:
-        raise ConfigurationError(f"{source}: there is no task in it")
+        raise ConfigurationError(f"{source}: it has no task")
     return _once(tasks, source)
 
 
@@ -178,7 +178,7 @@ def _json(text: str, where: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # a ValueError for a number of too many digits, too
         raise ConfigurationError(
-            f"{where}: it is no JSON ({one_line(error, 100)}); a file of tasks is JSONL (an object a line), JSON, YAML"
+            f"{where}: not JSON ({one_line(error, 100)}); a file of tasks is JSONL (an object a line), JSON, YAML"
         ) from error
 
 
@@ -189,10 +189,10 @@ def _yaml_rows(text: str, path: Path) -> Sequence[tuple[str, Any]]:
     try:
         content = YAML(typ="safe", pure=False).load(text)
     except (YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(f"{path}: it is no YAML ({one_line(error, 200)})") from error
+        raise ConfigurationError(f"{path}: not YAML ({one_line(error, 200)})") from error
     listed = content.get("tasks") if isinstance(content, dict) else content
     if not isinstance(listed, list):
-        raise ConfigurationError(f"{path}: looked for a list under the key `tasks`, and there is none")
+        raise ConfigurationError(f"{path}: expected a list under the key `tasks`")
     return [(f": task {number}", row) for number, row in enumerate(listed, 1)]
 
 
@@ -202,7 +202,7 @@ def _text(path: Path) -> str:
             content = file.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"{path}: it cannot be read ({one_line(reason, 100)}); give another file") from error
+        raise ConfigurationError(f"{path}: cannot be read ({one_line(reason, 100)}); give another file") from error
     if len(content) > LARGEST:
         raise ConfigurationError(f"{path}: more than {LARGEST:,} bytes; split it")
     try:

@@ -58,7 +58,7 @@ def test_the_key_depends_on_all_that_the_outcome_does():
 
 def test_bad_files_and_keys_are_one_line(tmp_path):
     (tmp_path / "text").write_text("no database, but a text of some length")
-    with pytest.raises(StoreError, match="transcripts cannot be kept there"):
+    with pytest.raises(StoreError, match="cannot be used as a file of transcripts"):
         Transcripts(tmp_path / "text")
     with pytest.raises(StoreError, match="no transcript begins with 'abc'"):
         Transcripts(tmp_path / "t.db").find("abc")
