@@ -108,7 +108,9 @@ def test_start_and_end_are_always_among_the_snapshots(count, total):
 
 
 def test_one_snapshot_is_refused():
-    with pytest.raises(ValidationError, match=r"1 snapshot is too few: set 2 or more \(the first and the last epoch\), or 0 for none"):
+    with pytest.raises(
+        ValidationError, match=r"1 snapshot is too few: set 2 or more \(the first and the last epoch\), or 0 for none"
+    ):
         ParameterAgentConfig(snapshots=1)
 
 

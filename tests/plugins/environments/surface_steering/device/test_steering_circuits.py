@@ -213,7 +213,9 @@ def test_circuits_that_cannot_be_steered(text, message):
 
 def test_probabilities_that_are_none():
     text = stim.Circuit("R 0\nX[x] 0\nM 0\nDETECTOR rec[-1]")
-    with pytest.raises(ConfigurationError, match=r"measurement_error: got 0.5, expected a probability inside \[0, 1/2\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"measurement_error: got 0.5, expected a probability inside \[0, 1/2\)"
+    ):
         TaggedCircuit(text, measurement_error=0.5)
     with pytest.raises(ConfigurationError, match=r"reset_error: got -0.1, expected a probability inside"):
         TaggedCircuit(text, reset_error=-0.1)
