@@ -150,7 +150,7 @@ class HybridPolicy(Policy):
             )
         if self.actor.hidden_noise:
             raise ConfigurationError(
-                "td3: noise enters the actor's hidden layer, so it is not a plain network: train it with `hidden_noise: 0`"
+                "td3: the actor's hidden layer has noise, so it is not a plain network: train it with `hidden_noise: 0`"
             )
         return self.actor.perceptron()
 

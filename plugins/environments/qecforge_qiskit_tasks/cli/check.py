@@ -121,6 +121,7 @@ def _document(found: SetCheck, profile: str) -> dict[str, Any]:
         "sandbox": found.sandbox,
         **found.totals,
         "problems": list(found.problems),
+        "missing": dict(found.missing),
         "tasks": [each.as_row() for each in found.tasks],
     }
 
@@ -160,6 +161,11 @@ def _tell(found: SetCheck, form: Format) -> None:
             tell(f"{task.id} survives: {change if len(change) <= LONGEST else change[: LONGEST - 1] + '…'}")
     for problem in found.problems:
         tell(problem)
+    if found.missing:
+        tell(
+            "not installed (tasks that want it): "
+            + ", ".join(f"{name} ({count})" for name, count in found.missing.items())
+        )
     totals = found.totals
     tell(
         f"{len(found.tasks)} tasks, references passed {totals['passes']} of {totals['repeats']} times, "

@@ -17,7 +17,7 @@ def tag(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A circuit in stim's format.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File for the same circuit with tagged gates.")],
     readout: Annotated[
-        bool, typer.Option("--readout", help="Name readouts and resets too, such as m3 and r3, of qubits that MR measures.")
+        bool, typer.Option("--readout", help="Name the readouts and resets of MR too, such as m3 and r3.")
     ] = False,
 ) -> None:
     """Tag each gate of a circuit with its kind and qubits, such as `cx0-1`.

@@ -52,6 +52,13 @@ def test_the_public_form_is_read(tmp_path, name):
     assert task.level == ("basic" if name == "set.json" else "intermediate")
 
 
+def test_what_draws_with_graphviz_may_start_it(tmp_path):
+    """Qiskit has coupling maps and DAGs drawn by a process."""
+    drawn = {**PUBLIC, "task_id": "a", "canonical_solution": "    return dag_drawer(x)\n"}
+    one, other = load_tasks(write(tmp_path / "drawn.jsonl", [drawn, PUBLIC]))
+    assert (one.own_limits.processes, other.own_limits.processes) == (4, 0)
+
+
 def test_the_hard_variant_asks_in_prose(tmp_path):
     hard = {**PUBLIC, "prompt": "Write root(x).", "canonical_solution": "def root(x):\n    return x**0.5\n"}
     (task,) = load_tasks(write(tmp_path / "hard.jsonl", [hard]))

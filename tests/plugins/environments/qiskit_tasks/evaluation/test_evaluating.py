@@ -16,7 +16,7 @@ from qecforge_qiskit_tasks.evaluation.journal import Drawn, Journal
 from qecforge_qiskit_tasks.evaluation.models import ModelName, Sampling
 from qecforge_qiskit_tasks.evaluation.models.server import Server
 from qecforge_qiskit_tasks.evaluation.report import Judged, parse_report
-from qecforge_qiskit_tasks.evaluation.tables import to_markdown_report
+from qecforge_qiskit_tasks.evaluation.tables import report_tables, to_markdown_report
 from qecforge_qiskit_tasks.tasks import Task
 
 TESTS = "def test_it(program):\n    assert program.f() == 1\n"
@@ -107,6 +107,23 @@ def test_what_removed_names_cost():
 def test_the_same_evaluation_is_the_same_report_byte_for_byte():
     assert report_of().to_json() == report_of().to_json()
     assert to_markdown_report(report_of()) == to_markdown_report(report_of())
+
+
+def test_the_weaker_profile_stands_in_every_table():
+    """Of one report, of two compared, and of the check of a set."""
+    from qecforge_qiskit_tasks.checking.report import SetCheck, TaskCheck
+    from qecforge_qiskit_tasks.cli.check import _table
+
+    usual = report_of()
+    weak = usual.model_copy(update={"profile": "landlock"})
+    titles = [table.title for table in report_tables(weak)]
+    assert len(titles) >= 4
+    assert all(title.endswith("; sandbox profile landlock") for title in titles)
+    assert to_markdown_report(weak).count("; sandbox profile landlock\n") == len(titles)
+    assert not any("landlock" in table.title for table in report_tables(usual))
+    assert "landlock" in comparison_table(usual, weak, ("a", "b")).title
+    assert "landlock" not in comparison_table(usual, usual, ("a", "b")).title
+    assert [row["profile"] for row in _table(SetCheck(tasks=[TaskCheck(id="a")]), "landlock").rows] == ["landlock"]
 
 
 def test_a_report_comes_back_from_its_json():
