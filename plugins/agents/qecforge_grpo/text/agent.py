@@ -251,7 +251,7 @@ class _Training:
         return torch.stack(diagnostics or [torch.zeros(len(_DIAGNOSTICS))]).mean(0).tolist()
 
     def _step(self, completed: Completed, groups: Tensor, advantages: Tensor, rate: float) -> Tensor | None:
-        """One gradient step on some groups. Returns what `_DIAGNOSTICS` names, or None where nothing is to be learned."""
+        """One gradient step on some groups. Returns what `_DIAGNOSTICS` names; None where there is nothing to learn."""
         config = self.config
         rows = completed.rows_of(groups)
         weights = token_weights(

@@ -48,7 +48,7 @@ class Packed:
 
     @classmethod
     def of(cls, prompts: Tensor, lengths: Tensor, said: Tensor, mask: Tensor) -> Packed:
-        """Prompts (P, S) of `lengths` (P,), and completions (B, T + 1) of the tokens in `mask`, as many of each prompt."""
+        """Prompts (P, S) of `lengths` (P,), and as many completions of each: (B, T + 1), of the tokens in `mask`."""
         width = prompts.shape[1]
         read = torch.arange(width) < lengths.unsqueeze(1)
         times = len(said) // len(prompts)
@@ -97,11 +97,11 @@ class Packed:
         if not len(self.places):
             return found
         own, *said = (_spread(each[of_completions], self.places, rows, longest) for each in (queries, keys, values))
-        seen = [
+        seen_keys, seen_values = (
             torch.cat([each.unsqueeze(1).expand(-1, rows // prompts, -1, -1, -1).flatten(0, 1), new], 2)
             for each, new in zip(read, said, strict=True)
-        ]
-        attended = functional.scaled_dot_product_attention(own, *seen, attn_mask=self.mask)
+        )
+        attended = functional.scaled_dot_product_attention(own, seen_keys, seen_values, attn_mask=self.mask)
         return torch.cat([found, _listed(attended, self.places)])
 
 

@@ -1,8 +1,8 @@
 """The tiny model: a decoder with rotary positions, LayerNorm before each part, and the embedding as its last layer.
 
-Shapes: N tokens of all rows, one after the other; P prompts, G completions of each, B = P x G; W width, H heads, D = W / H,
-V tokens of the vocabulary. Layers other than attention see a list of tokens, so that nothing is computed for padding, and
-the tokens of a prompt once for all of its completions.
+Shapes: N tokens of all rows, one after the other; P prompts, G completions of each, B = P x G; W width, H heads,
+D = W / H, V tokens of the vocabulary. Layers other than attention see a list of tokens, so that nothing is computed for
+padding, and a prompt once for all of its completions.
 
 Source: rotary positions Su et al. 2021, arXiv 2104.09864; LayerNorm before each part Xiong et al. 2020, arXiv
 2002.04745.
