@@ -24,7 +24,6 @@ from qecforge.contracts.environment import (
     refuse_unknown_options,
 )
 from qecforge.contracts.evaluation import EvaluationContext
-from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.files import (
     NamedFile,
     check_written_file,
@@ -33,8 +32,9 @@ from qecforge.contracts.files import (
     require_allowed_name,
 )
 from qecforge.contracts.heads import ActionHead
-from qecforge.contracts.limits import ParameterLimits
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
+from qecforge.contracts.parameters.factor_graph import FactorGraph
+from qecforge.contracts.parameters.limits import ParameterLimits
 from qecforge.contracts.policy import Policy, SavedPolicy
 from qecforge.contracts.quantizer import Quantizer
 from qecforge.contracts.reproduction import Claim, Criterion, Order, PlannedRun, Report, ReproductionSpec

@@ -14,8 +14,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from qecforge.contracts.closing import Closable
-from qecforge.contracts.factor_graph import FactorGraph
-from qecforge.contracts.limits import ParameterLimits
+from qecforge.contracts.parameters.factor_graph import FactorGraph
+from qecforge.contracts.parameters.limits import ParameterLimits
 from qecforge.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:

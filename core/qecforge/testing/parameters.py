@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from qecforge.contracts.agent import Agent
 from qecforge.contracts.environment import ParameterEnvironment, StepBuffers, refuse_unknown_options
-from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, TRUE_COST
+from qecforge.contracts.parameters.factor_graph import FactorGraph
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
