@@ -145,10 +145,12 @@ class HybridPolicy(Policy):
         """The actor, where it is one network from (normalised) observations to actions in -1..1: without a block and
         without noise in it. Its weights are the policy's. Raises `ConfigurationError` where it is not."""
         if not isinstance(self.actor, PlainActor):
-            raise ConfigurationError("td3: the actor has a block and is no plain network: train it with `block: none`")
+            raise ConfigurationError(
+                "td3: the actor contains a quantum block, so it is not a plain network: train it with `block: none`"
+            )
         if self.actor.hidden_noise:
             raise ConfigurationError(
-                "td3: noise enters the actor's hidden layer, which is no plain network: train it with `hidden_noise: 0`"
+                "td3: the actor's hidden layer has noise, so it is not a plain network: train it with `hidden_noise: 0`"
             )
         return self.actor.perceptron()
 
@@ -176,7 +178,9 @@ class HybridPolicy(Policy):
         own = self.state_dict()
         if set(state) != set(own):
             names = sorted(set(state) ^ set(own))
-            raise CheckpointError(f"td3: policy weights: names differ ({', '.join(names[:4])}): it is another actor's")
+            raise CheckpointError(
+                f"td3: the policy's weights have other names ({', '.join(names[:4])}): they belong to another actor"
+            )
         for name, tensor in own.items():
             if tensor.shape != state[name].shape:
                 raise CheckpointError(
