@@ -25,7 +25,15 @@ from qecforge.contracts.environment import (
 )
 from qecforge.contracts.evaluation import EvaluationContext
 from qecforge.contracts.factor_graph import FactorGraph
-from qecforge.contracts.files import NamedFile, read_named_file
+from qecforge.contracts.files import (
+    NamedFile,
+    check_written_file,
+    is_named_folder,
+    read_named_file,
+    require_allowed_name,
+)
+from qecforge.contracts.heads import ActionHead
+from qecforge.contracts.limits import ParameterLimits
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
 from qecforge.contracts.policy import Policy, SavedPolicy
 from qecforge.contracts.quantizer import Quantizer
@@ -54,6 +62,7 @@ __all__ = [
     "EPISODE_RETURN",
     "INVALID_REWARDS",
     "TRUE_COST",
+    "ActionHead",
     "ActionKind",
     "Agent",
     "BaseEnvironment",
@@ -70,6 +79,7 @@ __all__ = [
     "NamedFile",
     "Order",
     "ParameterEnvironment",
+    "ParameterLimits",
     "PlannedRun",
     "PluginConfig",
     "Policy",
@@ -96,11 +106,14 @@ __all__ = [
     "TrainingBatch",
     "TrainingContext",
     "Verdict",
+    "check_written_file",
     "closing",
     "closing_on_error",
     "group_size",
+    "is_named_folder",
     "plain_text",
     "read_named_file",
     "refuse_unknown_options",
+    "require_allowed_name",
     "require_valid",
 ]

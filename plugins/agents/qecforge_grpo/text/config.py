@@ -90,7 +90,7 @@ class TextGRPOConfig(PluginConfig):
         "mean over all tokens; constant: sum over tokens divided by longest_completion (Dr. GRPO).",
     )
     updates: int = Field(default=1, ge=1, description="Passes over the completions (DeepSeekMath: 1).")
-    minibatch: int = Field(default=96, ge=1, description="Completions of each gradient step.")
+    minibatch: int = Field(default=96, ge=1, description="Completions of each gradient step, in whole groups.")
     learning_rate: Rate | Schedule = Field(default=2e-4, description="AdamW's step size, or a schedule over GRPO.")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     clip: Rate = Field(default=0.2, description="Clip of the probability ratio (PPO: 0.2).")

@@ -56,7 +56,7 @@ def scores_of(outcomes: Sequence[TextOutcome], expected: int, agent: str = "grpo
     if not valid:
         raise InfrastructureError(
             f"{agent}: none of {expected} completions could be judged ({outcomes[0].detail}): nothing was learned "
-            "from them; mend what judges and resume"
+            "from them; repair the sandbox, then resume"
         )
     if int(values.isfinite().sum()) != len(valid):
         raise QecforgeError(
