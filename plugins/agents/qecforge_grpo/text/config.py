@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qecforge.contracts import PluginConfig
 from qecforge.learning.schedules import Rate, Schedule
@@ -115,6 +115,13 @@ class TextGRPOConfig(PluginConfig):
     def num_envs(self) -> int:
         """Completions of each update."""
         return self.group_size * self.groups
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _pretrained_is_another_agent(cls, value: object) -> object:
+        if value == "hf":
+            raise ValueError("got hf: pretrained models are trained by an agent of its own: set plugin to grpo_hf")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> TextGRPOConfig:
