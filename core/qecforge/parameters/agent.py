@@ -136,8 +136,7 @@ class ParameterAgent(Agent):
         """
         if extra_loss is not None:
             raise ConfigurationError(
-                f"{self.name}: an extra loss was given, and there are no logits that it could be about: "
-                "choose an agent that learns them"
+                f"{self.name}: got an extra loss, but this agent has no logits for it: choose an agent with logits"
             )
         env, config = self.checked(env), self.config
         search = self.search(env, context.seed)
@@ -189,7 +188,7 @@ class ParameterAgent(Agent):
     def _of_parameters(self, env: Environment) -> ParameterEnvironment:
         if not isinstance(env, ParameterEnvironment):
             raise ConfigurationError(
-                f"{self.name}: {type(env).__name__} takes no parameter vectors: choose an environment whose "
+                f"{self.name}: {type(env).__name__} does not take parameter vectors: choose an environment whose "
                 "actions are parameters (`qecforge plugins show NAME` says so)"
             )
         return env

@@ -343,12 +343,11 @@ def _who(source: _Source) -> str:
 
 
 def _field(distribution: Distribution, name: str) -> str | None:
-    """A field of the metadata; None where it is missing, for which the backport `importlib_metadata` raises: once any
-    package has imported that, distributions are found by it."""
-    try:
-        return distribution.metadata[name]
-    except KeyError:
-        return None
+    """A field at the head of the metadata; None where it is missing. `Distribution.metadata` would parse all of it, of
+    every installed package, which is a quarter of the time of a short command."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    found = re.search(rf"^{name}:[ \t]*(\S.*?)\s*$", text.partition("\n\n")[0], re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else None
 
 
 def _given(entry_points: Iterable[EntryPoint]) -> list[_Source]:

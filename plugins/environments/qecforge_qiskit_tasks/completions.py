@@ -117,6 +117,10 @@ def _without_prose(code: str) -> str:
 def _until_prose(lines: list[str]) -> list[str]:
     """Without the prose that follows a program: a line at the left that is no statement, and what follows."""
     quotes = ""
+    goes_on = [False]  # whether a line of a program follows, from each line on
+    for line in reversed(lines):
+        goes_on.append(goes_on[-1] or bool(line.strip() and (line[:1] in " \t" or TOP.match(line))))
+    goes_on.reverse()
     for i, line in enumerate(lines):
         outside = not quotes
         for mark in re.findall(r'"""|' + "'''", line):
@@ -126,18 +130,16 @@ def _until_prose(lines: list[str]) -> list[str]:
             and line[:1].strip()
             and not STATEMENT.match(line)
             and (i == 0 or not lines[i - 1].rstrip().endswith("\\"))
+            and not goes_on[i]
         ):
-            rest = [each for each in lines[i:] if each.strip()]
-            if not any(each[:1] in " \t" or TOP.match(each) for each in rest):
-                return lines[:i]
+            return lines[:i]
     return lines
 
 
 def _body(code: str) -> str:
     """A function's body with its indentation, whichever of it was lost."""
     lines = code.expandtabs(4).strip("\n").split("\n")
-    while lines and not lines[0].strip():
-        lines.pop(0)
+    lines = lines[next((i for i, line in enumerate(lines) if line.strip()), len(lines)) :]
     if not lines:
         return ""
     if not lines[0].startswith(" ") and not STATEMENT.match(lines[0]):

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -320,6 +321,7 @@ def _compared(ours: Mapping[str, float], reference: Mapping[str, float], name: s
     return reference[name] / ours[name] if ours[name] else float(reference[name] == 0)
 
 
+@lru_cache(maxsize=4096)
 def constraints_of(tests: str) -> frozenset[str]:
     """Names of the tests that are constraints: named so, or with a check that is one. `tests` are trusted."""
     found = set()

@@ -184,11 +184,11 @@ class SurfaceSteeringConfig(PluginConfig):
     def _check_code(self) -> None:
         if self.code == "circuit":
             if self.circuit is None:
-                raise ValueError("circuit: it is missing, and code is circuit: give it, or set code to surface")
+                raise ValueError("circuit: missing, but code is circuit: give a circuit, or set code to surface")
             if self.distance is not None:
                 raise ValueError("distance: your circuit has its own: leave it out")
             if "rounds" not in self.model_fields_set:
-                raise ValueError("rounds: it is missing, and rates are per cycle: give your circuit's number")
+                raise ValueError("rounds: missing, but rates are per cycle: give the number of cycles of your circuit")
         else:
             if self.circuit is not None:
                 raise ValueError(f"circuit: code is {self.code}, which brings its own: set code to circuit")
@@ -201,7 +201,7 @@ class SurfaceSteeringConfig(PluginConfig):
         given = {name: getattr(self.floor, name) for name in FAMILIES.values()}
         for name, value in (given | {f"gates.{pattern}": value for pattern, value in self.floor.gates.items()}).items():
             if value >= 0.5:
-                raise ValueError(f"floor: {name} is {value:g}, which leaves (0, 1/2): give a smaller probability")
+                raise ValueError(f"floor: {name} is {value:g}, expected a probability inside (0, 1/2)")
 
     def check_epochs(self, epochs: int) -> None:
         """Raises `ValueError` if a table of the drift is shorter than a search of this many epochs."""

@@ -6,8 +6,8 @@ Tests are the functions of a module whose names begin with `test_`, in the order
     def test_adds(program):
         assert program.add(1, 2) == 3
 
-One passes that returns None. They may import `ProgramError` of `qecforge.sandbox.inside.calls`, which a call raises
-where the program does.
+One passes that returns None while the program is still there. They may import `ProgramError` of
+`qecforge.sandbox.inside.calls`, which a call raises where the program does.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def _run(name: str, test: Callable[[Any], object], program: There | Here) -> Res
         returned = test(program)
         if returned is not None:
             status, detail = "failed", "the test returned a value instead of None"
+        elif isinstance(program, There) and program._gone:  # a test that expects an error is not met by an end
+            status, detail = "error", f"the program: {program._gone}"
     except ProgramError as error:
         status, detail = "error", f"{error} ({line_of(error, TESTS)})"
     except CodecError as error:

@@ -45,8 +45,9 @@ PRCTLS = (1, 2, 3, 15, 16, 23, 29, 30, 39, 0x53564D41)
 """Death signal, reading `dumpable`, names, reading the bounding set, timer slack, `no_new_privs`, names of memory."""
 IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
-FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1033, 1034)
-"""Duplicating, flags, locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, seals; none that sends signals or grows a pipe."""
+FCNTLS = (0, 1, 2, 3, 4, 5, 36, 1030, 1032, 1033, 1034)
+"""Duplicating, flags, whether there are locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, seals; none that sends signals or grows a
+pipe, and none that locks: files of the system can be locked by who may only read them, and others wait for that."""
 
 RENAMES = (0, 1, 2)
 """Plain, RENAME_NOREPLACE and RENAME_EXCHANGE; none that leaves a device behind (RENAME_WHITEOUT)."""

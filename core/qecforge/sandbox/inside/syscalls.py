@@ -20,7 +20,7 @@ ALLOWED = (
     "epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2 timerfd_create "
     "timerfd_settime timerfd_gettime signalfd signalfd4 open openat newfstatat stat lstat statx utime "
     "utimes utimensat futimesat fallocate fadvise64 pipe pipe2 getrandom getcpu membarrier rseq "
-    "set_robust_list copy_file_range sendfile flock restart_syscall wait4 waitid getxattr lgetxattr "
+    "set_robust_list copy_file_range sendfile restart_syscall wait4 waitid getxattr lgetxattr "
     "fgetxattr listxattr llistxattr flistxattr get_mempolicy close_range sync_file_range "
 ).split()
 """What a program that computes needs; none reaches another process or the network."""
@@ -35,7 +35,7 @@ REFUSED = (
     "ioprio_set setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr sethostname "
     "setdomainname sched_setscheduler sched_setparam sched_setattr inotify_init inotify_init1 "
     "fanotify_init quotactl splice vmsplice tee seccomp landlock_create_ruleset landlock_add_rule "
-    "landlock_restrict_self set_mempolicy mbind sync syncfs "
+    "landlock_restrict_self set_mempolicy mbind sync syncfs flock "
 ).split()
 """Answered with EPERM: code that only tries them goes on."""
 

@@ -22,6 +22,7 @@ class Workplace:
         os.makedirs(self.trash, 0o700, exist_ok=True)
         self._moved = 0
         self._at_first = self._files()
+        self._reset()
 
     def used(self) -> tuple[int, int]:
         """Files and bytes that are there now; (0, 0) where that cannot be counted."""
@@ -32,15 +33,20 @@ class Workplace:
 
     def wipe(self) -> None:
         """Empty the folder. Raises `OSError` where something is left. No process of a program may be there any more."""
-        if os.stat(self.root).st_uid == os.getuid():
-            os.chmod(self.root, 0o700)
-        for folder in (self.run, self.trash):  # a program may change the modes of what its user owns
-            os.chmod(folder, 0o700)
+        self._reset()
         self._empty(self.run)
         while self._empty(self.trash):
             pass
         if self.counted and self._files() != self._at_first:
             raise OSError("files are left that no folder lists")
+        self._reset()
+
+    def _reset(self) -> None:
+        """Modes and times of the folders: a program may set those of what its user owns, and a later one read them."""
+        for folder in (self.root, self.run, self.trash):
+            if os.stat(folder).st_uid == os.getuid():
+                os.chmod(folder, 0o700)
+                os.utime(folder, (0, 0))
 
     def _empty(self, folder: str) -> bool:
         """Remove what a folder holds; folders in its folders are moved to the trash, so that depth does not matter."""

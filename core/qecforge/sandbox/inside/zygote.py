@@ -110,7 +110,7 @@ class Zygote:
         machine = os.uname().machine
         rulesets = (
             tuple(
-                _out_of_the_way(landlock.make_ruleset(readable, [self.place.run], executable))
+                _out_of_the_way(landlock.make_ruleset(readable, [self.place.run, os.devnull], executable))
                 for executable in (False, True)
             )
             if landlock.abi()

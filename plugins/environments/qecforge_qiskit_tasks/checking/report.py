@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 __all__ = ["LEAST_SCORE", "SetCheck", "TaskCheck"]
 
 LEAST_SCORE = 0.95
+MISSING = re.compile(r"No module named '([\w.]+)'|[Tt]he '?(\w+)'? library is required")
+"""As Python and Qiskit say it."""
 
 
 @dataclass(kw_only=True)
@@ -69,6 +73,14 @@ class SetCheck:
     def problems(self) -> Sequence[str]:
         """Of all tasks, each with its id."""
         return [f"{task.id}: {each}" for task in self.tasks for each in task.problems]
+
+    @property
+    def missing(self) -> Mapping[str, int]:
+        """What references asked for and is not installed, and of how many tasks; the most wanted first."""
+        asked = [
+            {found[1] or found[2] for each in task.problems for found in MISSING.finditer(each)} for task in self.tasks
+        ]
+        return dict(Counter(name for names in asked for name in sorted(names)).most_common())
 
     @property
     def totals(self) -> Mapping[str, int]:

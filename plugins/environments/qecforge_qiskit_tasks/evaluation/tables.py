@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from qecforge.errors import one_line
 from qecforge.reporting.tables import Column, Table, percent, to_markdown
@@ -23,7 +24,8 @@ GROUPS = (("all", "pass@k"), ("level", "By level"), ("tag", "By tag"))
 
 
 def report_tables(report: Report) -> list[Table]:
-    """pass@k of all, by level and by tag, each figure with its 95 % interval; verdicts; removed names."""
+    """pass@k of all, by level and by tag, each figure with its 95 % interval; verdicts; removed names. A profile of the
+    sandbox that is weaker than the default stands in each title."""
     tables = [
         _figures_table(title, [figure for figure in report.figures if figure.group == group]) for group, title in GROUPS
     ]
@@ -32,7 +34,8 @@ def report_tables(report: Report) -> list[Table]:
     rows = [use.model_dump() for use in report.removed_api]
     shown = [each for each in REMOVED_COLUMNS if each.key != "repaired" or report.sampling.get("attempts", 1) > 1]
     tables.append(Table(tuple(shown), rows, "Names that Qiskit no longer has, in first attempts"))
-    return [table for table in tables if table.rows]
+    weaker = "" if report.profile == "bubblewrap" else f"; sandbox profile {report.profile}"
+    return [replace(table, title=f"{table.title}{weaker}") for table in tables if table.rows]
 
 
 def headline(report: Report) -> list[str]:

@@ -125,7 +125,8 @@ def _lines(circuit: TaggedCircuit, p: FloatArray, decompose: bool) -> list[stim.
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigurationError(
-            f"circuit: its faults do not split into such as flip two detectors ({reason}): choose decoder tesseract"
+            f"circuit: its faults cannot be decomposed into faults that flip at most two detectors ({reason}): "
+            f"choose decoder tesseract"
         ) from error
     return [line for line in model if line.type == "error"]
 

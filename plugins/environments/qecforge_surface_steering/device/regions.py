@@ -84,7 +84,7 @@ def fixed_faults(circuit: TaggedCircuit) -> tuple[NDArray[np.float64], NDArray[n
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigurationError(
-            f"circuit: the noise in it is no product of independent faults ({reason}): use DEPOLARIZE1, say"
+            f"circuit: its noise is not a product of independent faults ({reason}): use, for example, DEPOLARIZE1"
         ) from error
     logs: list[float] = []
     fault: list[int] = []

@@ -106,7 +106,7 @@ class TaggedCircuit:
     def __init__(self, circuit: stim.Circuit, *, measurement_error: float = 0.0, reset_error: float = 0.0) -> None:
         for name, value in (("measurement_error", measurement_error), ("reset_error", reset_error)):
             if not 0 <= value < 0.5:
-                raise ConfigurationError(f"{name}: {value:g} leaves [0, 1/2): give a smaller probability")
+                raise ConfigurationError(f"{name}: got {value:g}, expected a probability inside [0, 1/2)")
         self.circuit, self.measurement_error, self.reset_error = circuit, measurement_error, reset_error
         found: dict[str, Gate] = {}
         for instruction in _once(circuit):
@@ -321,7 +321,8 @@ def _uses(instruction: stim.CircuitInstruction) -> list[tuple[str, tuple[int, ..
         )
     if len(driven) != len(groups) or instruction.name in _PRODUCTS:
         raise ConfigurationError(
-            f"circuit: {where!r} and what shares its line is more than gates of one or two qubits: write it as such"
+            f"circuit: {where!r} is not, with the rest of its line, gates on one or two qubits: rewrite it with "
+            f"such gates"
         )
     pairs = [tuple(target.value for target in group) for group in driven]
     return [(instruction.tag.replace("{}", "-".join(map(str, pair))), pair) for pair in pairs]

@@ -27,14 +27,9 @@ def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, conf
     """
     if isinstance(agent, ParameterAgentConfig):
         if not agent.snapshots:
-            raise ValueError(
-                "the agent keeps no snapshots, expected where control was over the epochs: set agent.snapshots to 2 or "
-                "more"
-            )
+            raise ValueError("the agent keeps no snapshots of the control parameters: set agent.snapshots to 2 or more")
         if config.settle >= agent.total_epochs:
-            raise ValueError(
-                f"settle: {config.settle} epochs leave nothing of a run of {agent.total_epochs}: give fewer"
-            )
+            raise ValueError(f"settle: {config.settle} epochs are all of a run of {agent.total_epochs}: give fewer")
         environment.check_epochs(agent.total_epochs)
     if config.ler_epochs:
         _check_decoder(environment, config.decoder)

@@ -64,8 +64,8 @@ def evaluate_gradient_relation(
         )
         if not found.rates.all():
             raise ConfigurationError(
-                f"evaluation.gradient_relation.shots: no logical error among {found.shots}, expected enough to see "
-                "how their rate changes: give more"
+                f"evaluation.gradient_relation.shots: no logical error in {found.shots} shots, too few to see "
+                "how the rate changes: give more"
             )
         return found.per_round(memory.rounds)
 

@@ -70,7 +70,7 @@ def evaluate_steering(
     first, last = course.epochs[0], course.epochs[-1]
     if config.settle >= last:
         raise ConfigurationError(
-            f"evaluation.steering.settle: {config.settle} epochs leave nothing of a run of {last}: give fewer"
+            f"evaluation.steering.settle: {config.settle} epochs are all of a run of {last}: give fewer"
         )
     for name in config.policies:
         for epoch, rate in zip(course.epochs, course.rates(name, course.epochs), strict=True):
@@ -101,8 +101,8 @@ def _trajectory(policy: Policy) -> ParameterTrajectory:
     trajectory = policy.trajectory if isinstance(policy, GaussianParameters) else None
     if trajectory is None:
         raise ConfigurationError(
-            f"evaluation.steering: the {type(policy).__name__} has no trajectory, expected where control was over the "
-            "epochs: set agent.snapshots to 2 or more"
+            f"evaluation.steering: the {type(policy).__name__} has no trajectory of the control "
+            "parameters: set agent.snapshots to 2 or more"
         )
     return trajectory
 

@@ -237,7 +237,7 @@ def test_unfitting_environments_and_arguments_are_refused():
     with pytest.raises(ConfigurationError, match="has 8 members, expected 10"):
         agent.train(env, RecordingContext(env))
     identity = IdentityEnvironment(10)
-    with pytest.raises(ConfigurationError, match="IdentityEnvironment takes no parameter vectors"):
+    with pytest.raises(ConfigurationError, match="IdentityEnvironment does not take parameter vectors"):
         agent.train(identity, RecordingContext(identity))
     env = QuadraticEnvironment(10)
     with pytest.raises(ConfigurationError, match="an extra loss was given"):

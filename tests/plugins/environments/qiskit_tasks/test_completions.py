@@ -91,6 +91,12 @@ def test_prose_is_no_program():
         "a.b" * 300_000,
         "'''" * 300_000,
         "a,b " * 200_000,
+        "x = 1\n" + "?\n" * 400_000 + "def g(): pass\n",
+        "def f(x):\n    return 1\n" + "?\n" * 400_000 + "def g(): pass\n",
+        " \n" * 500_000,
+        "```\nimport x\n```\n" * 50_000,
+        "</think>" * 120_000,
+        "    x\n" * 160_000,
     ],
 )
 @pytest.mark.timeout(200)

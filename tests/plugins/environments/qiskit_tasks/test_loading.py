@@ -52,6 +52,13 @@ def test_the_public_form_is_read(tmp_path, name):
     assert task.level == ("basic" if name == "set.json" else "intermediate")
 
 
+def test_what_draws_with_graphviz_may_start_it(tmp_path):
+    """Qiskit has coupling maps and DAGs drawn by a process."""
+    drawn = {**PUBLIC, "task_id": "a", "canonical_solution": "    return dag_drawer(x)\n"}
+    one, other = load_tasks(write(tmp_path / "drawn.jsonl", [drawn, PUBLIC]))
+    assert (one.own_limits.processes, other.own_limits.processes) == (4, 0)
+
+
 def test_the_hard_variant_asks_in_prose(tmp_path):
     hard = {**PUBLIC, "prompt": "Write root(x).", "canonical_solution": "def root(x):\n    return x**0.5\n"}
     (task,) = load_tasks(write(tmp_path / "hard.jsonl", [hard]))
@@ -63,7 +70,7 @@ def test_the_hard_variant_asks_in_prose(tmp_path):
     ("rows", "said"),
     [
         ([{**ROW, "tests": ""}], "tasks.jsonl:1 (small/adds) tests: "),
-        ([{**ROW, "tests": "def other(program):\n    pass\n"}], "a task needs at least one test"),
+        ([{**ROW, "tests": "def other(program):\n    pass\n"}], "write at least one test"),
         ([ROW, ROW], "the id small/adds is there twice"),
         ([{"question": 1, "answer": 2}], "an unknown form with the keys question, answer; looked for entry_point"),
         ([{**PUBLIC, "canonical_solution": None}], "no text under canonical_solution"),
@@ -75,7 +82,7 @@ def test_the_hard_variant_asks_in_prose(tmp_path):
         ([{**ROW, "prompt": "", "hard_prompt": " "}], "neither `prompt` nor `hard_prompt`"),
         ([{**ROW, "level": "hard"}], "level"),
         ([[1, 2]], "got list, expected a task"),
-        ([], "there is no task in it"),
+        ([], "it has no task"),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, rows, said):
@@ -90,11 +97,13 @@ def test_what_is_wrong_is_one_line(tmp_path, rows, said):
     [
         ("a.jsonl", b'{"id": "\xff"}', "byte 8 is not UTF-8"),
         ("a.jsonl", b'{"id": "\x00"}', "NUL character"),
-        ("a.jsonl", b"{", "a.jsonl:1: it is no JSON"),
-        ("a.jsonl", b"[" * 100_000, "it is no JSON"),
+        ("a.jsonl", b"{", "a.jsonl:1: not JSON"),
+        ("a.jsonl", b"[" * 100_000, "not JSON"),
         ("a.jsonl.gz", b"nothing packed", "cannot be read"),
-        ("a.yaml", b"tasks: [", "it is no YAML"),
-        ("a.yaml", b"others: []", "looked for a list under the key `tasks`"),
+        ("a.jsonl.gz", gzip.compress(b"packed " * 100, mtime=0)[:12] + b"\xff" * 20, "cannot be read"),
+        ("a.jsonl", b'{"id": ' + b"9" * 5000 + b"}", "not JSON"),
+        ("a.yaml", b"tasks: [", "not YAML"),
+        ("a.yaml", b"others: []", "expected a list under the key `tasks`"),
         ("a.json", b"3", "expected a list of tasks"),
     ],
 )

@@ -166,3 +166,14 @@ def test_bad_input_is_one_line(tmp_path):
         assert shown.returncode == 2
         assert said in shown.stderr
         assert shown.stderr.count("\n") == 1
+
+
+def test_what_is_not_installed_is_counted():
+    said = (
+        "the reference fails: error: line 3: ModuleNotFoundError: No module named 'qiskit_ibm_runtime'",
+        "the reference fails: error: MissingOptionalLibraryError: \"The 'Graphviz' library is required to use 'f'.",
+        "the reference fails: test_check: line 5: import qiskit_ibm_runtime: No module named 'qiskit_ibm_runtime'",
+        "wrong solution 1 passes: add a test that it fails",
+    )
+    found = SetCheck(tasks=[TaskCheck(id=str(i), problems=[each]) for i, each in enumerate(said)])
+    assert list(found.missing.items()) == [("qiskit_ibm_runtime", 2), ("Graphviz", 1)]

@@ -16,7 +16,7 @@ from qecforge_qiskit_tasks.evaluation.journal import Drawn, Journal
 from qecforge_qiskit_tasks.evaluation.models import ModelName, Sampling
 from qecforge_qiskit_tasks.evaluation.models.server import Server
 from qecforge_qiskit_tasks.evaluation.report import Judged, parse_report
-from qecforge_qiskit_tasks.evaluation.tables import to_markdown_report
+from qecforge_qiskit_tasks.evaluation.tables import report_tables, to_markdown_report
 from qecforge_qiskit_tasks.tasks import Task
 
 TESTS = "def test_it(program):\n    assert program.f() == 1\n"
@@ -109,6 +109,23 @@ def test_the_same_evaluation_is_the_same_report_byte_for_byte():
     assert to_markdown_report(report_of()) == to_markdown_report(report_of())
 
 
+def test_the_weaker_profile_stands_in_every_table():
+    """Of one report, of two compared, and of the check of a set."""
+    from qecforge_qiskit_tasks.checking.report import SetCheck, TaskCheck
+    from qecforge_qiskit_tasks.cli.check import _table
+
+    usual = report_of()
+    weak = usual.model_copy(update={"profile": "landlock"})
+    titles = [table.title for table in report_tables(weak)]
+    assert len(titles) >= 4
+    assert all(title.endswith("; sandbox profile landlock") for title in titles)
+    assert to_markdown_report(weak).count("; sandbox profile landlock\n") == len(titles)
+    assert not any("landlock" in table.title for table in report_tables(usual))
+    assert "landlock" in comparison_table(usual, weak, ("a", "b")).title
+    assert "landlock" not in comparison_table(usual, usual, ("a", "b")).title
+    assert [row["profile"] for row in _table(SetCheck(tasks=[TaskCheck(id="a")]), "landlock").rows] == ["landlock"]
+
+
 def test_a_report_comes_back_from_its_json():
     report = report_of()
     assert parse_report("x", report.to_json().encode()) == report
@@ -118,14 +135,14 @@ def test_a_report_comes_back_from_its_json():
     "content", [b"", b"[]", b"\xff", b"{}", b'{"qecforge_report": 2}', "not a report".encode("utf-16")]
 )
 def test_what_is_no_report(content):
-    with pytest.raises(ConfigurationError, match=r"r\.json: is no report of `qecforge tasks eval` in JSON"):
+    with pytest.raises(ConfigurationError, match=r"r\.json: not a JSON report of `qecforge tasks eval`"):
         parse_report("r.json", content)
 
 
 def test_a_report_with_counts_that_cannot_be_is_refused():
     content = json.loads(report_of().to_json())
     content["by_task"][0]["passed"] = [9]
-    with pytest.raises(ConfigurationError, match="task a has counts that cannot be"):
+    with pytest.raises(ConfigurationError, match="task a has impossible counts"):
         parse_report("r.json", json.dumps(content).encode())
 
 
