@@ -36,8 +36,8 @@ TARGET = 3.0
 """Times the tokens per second of TRL."""
 
 
-class Lengths(TextEnvironment):
-    """A completion scores by its length, so that groups vary."""
+class Sums(TextEnvironment):
+    """A completion scores by the sum of its letters, so that each group varies: none is left out of an update."""
 
     num_envs = GROUPS * GROUP_SIZE
 
@@ -51,8 +51,8 @@ class Lengths(TextEnvironment):
         return [{"role": "user", "content": task_id}]
 
     def judge(self, task_ids: Sequence[str], completions: Sequence[str]) -> list[TextOutcome]:
-        """By length."""
-        return [TextOutcome(verdict=Verdict.FAILED, score=len(each) % 7 / 7) for each in completions]
+        """By the sum."""
+        return [TextOutcome(verdict=Verdict.FAILED, score=sum(each.encode()) % 7 / 7) for each in completions]
 
 
 class Letters:
@@ -88,7 +88,7 @@ def ours() -> tuple[Callable[[], int], int]:
     )
     policy: Any = TinyPolicy(config, Letters(), torch.Generator().manual_seed(0))  # type: ignore[arg-type]
     policy.asked = lambda prompts: [drawn_prompt(VOCABULARY) for _ in prompts]
-    training = _Training(config, Lengths(), 0, policy)
+    training = _Training(config, Sums(), 0, policy)
 
     def update() -> int:
         training.update()

@@ -50,7 +50,16 @@ METRICS = {
 its contracts (`episode_return`, `cost`), its loops (`epochs_per_second`), its evaluations (`steps_per_second`) and its
 sentences (`entropy`, `learning_rate`, `budget`, `step_size`)."""
 
-OWN_WORDS = {"logical_error_rate", "decision_fidelity", "search", "returns", "discovery", "auto", "qiskit"}
+OWN_WORDS = {
+    "logical_error_rate",
+    "decision_fidelity",
+    "action_fidelity",
+    "search",
+    "returns",
+    "discovery",
+    "auto",
+    "qiskit",
+}
 """Evaluations of the core's own; and words of its language (`Discovery`, `decoder: auto`, the library qiskit) that
 name plugins too."""
 

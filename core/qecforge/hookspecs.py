@@ -138,8 +138,10 @@ class AgentSpec(Generic[C]):
 
     `check_fine_tuning(trained, config)` is given the agent's configuration and the one by which it trains a quantized
     student further, while a manifest is read, and raises `ValueError` or a `UserError` where it cannot, or where a
-    difference would have no effect. `view` is what is shown of runs of it. `resumes` says from what it goes on
-    when it is resumed; one that resumes between episodes may leave out of its state what belongs to those under way.
+    difference would have no effect. `check_quantized(config)` is given the agent's configuration where the manifest
+    has a quantizer, and raises likewise where what it trains is no network that could be quantized. `view` is what is
+    shown of runs of it. `resumes` says from what it goes on when it is resumed; one that resumes between episodes may
+    leave out of its state what belongs to those under way.
     `pin` is as in `EnvironmentSpec`: by it the revision of a base model becomes part of the run's identity.
     """
 
@@ -150,6 +152,7 @@ class AgentSpec(Generic[C]):
     trains_on: frozenset[ActionKind]
     check: Callable[[Any, C], None] | None = None
     check_fine_tuning: Callable[[C, C], None] | None = None
+    check_quantized: Callable[[C], None] | None = None
     evaluations: tuple[EvaluationSpec, ...] = ()
     view: RunView | None = None
     resumes: Resumes = "to_the_bit"
@@ -161,7 +164,8 @@ class QuantizerSpec(Generic[C]):
     """A quantizer. `make(config)` -> `Quantizer`; `quantizes` holds the kinds of action whose policies it can take.
 
     `kind` says which of its methods a run calls: post_training `quantize`; training_aware `prepare`, `extra_loss` and,
-    after the agent has fine-tuned the student, `convert`; distillation `distil`, which trains without the agent.
+    after the agent has fine-tuned the student, `convert`; distillation `distil`, which trains without the agent
+    (`quantize` where `Quantizer.trains` is false).
 
     `check(components, config)` is given `Reward.components` of the run's reward, None where that is the environment's
     own, and the quantizer's configuration, while a manifest is read, and raises `ValueError` or a `UserError` where

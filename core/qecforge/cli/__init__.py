@@ -18,8 +18,10 @@ def main() -> None:
     from typer.main import get_command
 
     from qecforge.cli._app import app
+    from qecforge.machine.signals import interrupt_on_sigterm
     from qecforge.machine.streams import prepare_streams
 
     prepare_streams()
+    interrupt_on_sigterm()
     faulthandler.enable(2)
     get_command(app).main(prog_name="qecforge")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -21,6 +22,7 @@ from qecforge.cli import _bench, _codes, _examples, _plugins, _report, _reproduc
 from qecforge.cli._output import in_options, say, shielded
 from qecforge.contracts.refusals import refusal
 from qecforge.errors import Interrupted, ManifestError, RunFailed, UserError, one_line
+from qecforge.machine.files import why_not
 from qecforge.machine.streams import mute, write_error
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NO_READER", "app"]
@@ -58,11 +60,16 @@ class Application(TyperGroup):
                 say("".join(traceback.format_exception(error)).rstrip("\n"))
             logger.debug("ends with an error", exc_info=error)
             code = _explain(error)
-        except (OSError, SystemExit):  # typer ends by itself where a pipe is closed
+        except (OSError, SystemExit) as error:  # typer ends by itself where a pipe is closed
             lost = write_error(sys.stdout)
-            if lost is None:
+            if lost is not None:
+                code = _lose_output(lost)
+            elif isinstance(error, OSError) and error.filename is not None and not debug:
+                logger.debug("ends with an error", exc_info=error)
+                say(f"{os.fsdecode(error.filename)}: {why_not(error)}; --debug shows where")
+                code = BAD_INPUT
+            else:
                 raise
-            code = _lose_output(lost)
         if standalone_mode:
             sys.exit(code)
         return code

@@ -301,7 +301,16 @@ def _policy_content(store: Store, run: Run, found: Sequence[Artifact], form: Pol
     from qecforge.inference.runtimes.onnx_model import float_model, qdq_model
 
     quantized = found[-1].kind == "quantized"
-    model = qdq_model(load_quantized(content).mlp) if quantized else float_model(_float_network(store, run))
+    if quantized:
+        policy = load_quantized(content)
+        if policy.head is not None:
+            raise ConfigurationError(
+                f"run {run.id}: its integers give continuous actions, whose range and normalisation an ONNX model here "
+                "does not hold: use --format safetensors"
+            )
+        model = qdq_model(policy.mlp)
+    else:
+        model = float_model(_float_network(store, run))
     serialized: bytes = model.SerializeToString(deterministic=True)
     return serialized
 

@@ -267,7 +267,7 @@ def verify_encoder(code: CodeStructure, encoder: str) -> None:
             if sign != bool(z_signs[qubit]):
                 raise CodeError(
                     f"encoder: it maps Z_{qubit} to {'-' if z_signs[qubit] else '+'}{shown}, whose sign in the "
-                    "stabilizer group is the opposite; append the Pauli that mends the frame"
+                    "stabilizer group is the opposite; append the Pauli that corrects the frame"
                 )
     for qubit in range(k):
         for letter, image_row in (

@@ -24,9 +24,17 @@ from qecforge.contracts.environment import (
     refuse_unknown_options,
 )
 from qecforge.contracts.evaluation import EvaluationContext
-from qecforge.contracts.factor_graph import FactorGraph
-from qecforge.contracts.files import NamedFile, read_named_file
+from qecforge.contracts.files import (
+    NamedFile,
+    check_written_file,
+    is_named_folder,
+    read_named_file,
+    require_allowed_name,
+)
+from qecforge.contracts.heads import ActionHead
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
+from qecforge.contracts.parameters.factor_graph import FactorGraph
+from qecforge.contracts.parameters.limits import ParameterLimits
 from qecforge.contracts.policy import Policy, SavedPolicy
 from qecforge.contracts.quantizer import Quantizer
 from qecforge.contracts.reproduction import Claim, Criterion, Order, PlannedRun, Report, ReproductionSpec
@@ -54,6 +62,7 @@ __all__ = [
     "EPISODE_RETURN",
     "INVALID_REWARDS",
     "TRUE_COST",
+    "ActionHead",
     "ActionKind",
     "Agent",
     "BaseEnvironment",
@@ -70,6 +79,7 @@ __all__ = [
     "NamedFile",
     "Order",
     "ParameterEnvironment",
+    "ParameterLimits",
     "PlannedRun",
     "PluginConfig",
     "Policy",
@@ -96,11 +106,14 @@ __all__ = [
     "TrainingBatch",
     "TrainingContext",
     "Verdict",
+    "check_written_file",
     "closing",
     "closing_on_error",
     "group_size",
+    "is_named_folder",
     "plain_text",
     "read_named_file",
     "refuse_unknown_options",
+    "require_allowed_name",
     "require_valid",
 ]

@@ -14,7 +14,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from qecforge.contracts.closing import Closable
-from qecforge.contracts.factor_graph import FactorGraph
+from qecforge.contracts.parameters.factor_graph import FactorGraph
+from qecforge.contracts.parameters.limits import ParameterLimits
 from qecforge.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
@@ -274,6 +275,8 @@ class ParameterEnvironment(Environment):
             reward is a scalar.
         reward_space: Of one candidate's reward vector, a `Box` of shape (m,), as MO-Gymnasium has it; shape (1,) where
             the reward is a scalar.
+        limits: Box and largest step of each parameter: `initial_parameters` lie in it, and an agent has to keep it;
+            None where there are none.
     """
 
     parameter_names: Sequence[str]
@@ -281,6 +284,7 @@ class ParameterEnvironment(Environment):
     exploration_scale: NDArray[np.float64]
     factor_graph: FactorGraph | None
     reward_space: gymnasium.spaces.Box
+    limits: ParameterLimits | None = None
 
     def assess(self, parameters: NDArray[np.float64]) -> Mapping[str, float]:
         """What an evaluation of one parameter vector, (P,), says in the present epoch, such as its logical error rate.

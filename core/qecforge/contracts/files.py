@@ -3,7 +3,8 @@
 A manifest may come from somebody else. So a path in it is seen from the manifest's folder and must stay below it, or
 below a path that the user allows; what is read is a regular file of limited size, as it stands: no URL, no device,
 nothing unpacked. Messages name the file and say nothing of what is in it. A run that is rebuilt from its canonical
-text, which may come from somebody else's store, reads only files whose hash is in that text.
+text, which may come from somebody else's store, reads only files whose hash is in that text. A file that a run writes
+lies below the current folder, the manifest's, or what the user allows.
 
 A plugin whose configuration names a file reads it here, in a validator or in its `pin`:
 
@@ -25,9 +26,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qecforge.errors import ConfigurationError, one_line
-from qecforge.machine.files import too_large
+from qecforge.machine.files import too_large, why_not
 
-__all__ = ["MAX_FILE_BYTES", "NamedFile", "files_of_manifest", "files_of_stored_run", "read_named_file"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "NamedFile",
+    "check_written_file",
+    "files_as_checked",
+    "files_of_manifest",
+    "files_of_stored_run",
+    "is_named_folder",
+    "read_named_file",
+    "require_allowed_name",
+]
 
 MAX_FILE_BYTES = 64_000_000
 
@@ -67,11 +78,13 @@ class _Access:
         folder: From which names are seen.
         below: Files, and folders whose files may be read; None for all.
         stored: Only files whose hash is known.
+        checked: Whatever is named was checked before.
     """
 
     folder: Path
     below: tuple[Path, ...] | None = None
     stored: bool = False
+    checked: bool = False
 
 
 _access: ContextVar[_Access | None] = ContextVar("access to named files", default=None)
@@ -95,14 +108,28 @@ def files_of_manifest(folder: Path, allowed: Sequence[str | os.PathLike[str]] = 
 @contextmanager
 def files_of_stored_run() -> Iterator[None]:
     """In the block, files are read only where their hash is given: for runs that are rebuilt from a canonical text."""
-    token = _access.set(_Access(Path(), stored=True))
+    access = _access.get()
+    token = _access.set(access if access is not None and access.checked else _Access(Path(), stored=True))
     try:
         yield
     finally:
         _access.reset(token)
 
 
-def read_named_file(name: str, *, limit: int = MAX_FILE_BYTES, sha256: str | None = None) -> NamedFile:
+@contextmanager
+def files_as_checked() -> Iterator[None]:
+    """In the block, `files_of_stored_run` changes nothing: for a run that this command has planned from its manifest,
+    and that is rebuilt in another process."""
+    token = _access.set(_Access(Path(), checked=True))
+    try:
+        yield
+    finally:
+        _access.reset(token)
+
+
+def read_named_file(
+    name: str, *, limit: int = MAX_FILE_BYTES, sha256: str | None = None, pinned: bool = False
+) -> NamedFile:
     """Read a file whose path stands in a configuration.
 
     While a manifest is read, under the rules of this module. A configuration that is made in Python may name any
@@ -112,21 +139,14 @@ def read_named_file(name: str, *, limit: int = MAX_FILE_BYTES, sha256: str | Non
         name: A path. Seen from the manifest's folder where it is relative.
         limit: Bytes that the file may have.
         sha256: Of what the content must be, in hexadecimal digits; None where that is not known.
+        pinned: The caller has another hash, of what is in the file, and compares that.
 
     Raises:
         ConfigurationError: It may not be read, is no regular file, is larger, or has another content.
     """
     access = _access.get() or _Access(Path())
     shown = _shown(name)
-    if "://" in name:
-        raise ConfigurationError(f"{shown} is a URL: save the file, and give its path")
-    if access.stored and sha256 is None:
-        raise ConfigurationError(f"{shown} is a file, which a stored run does not name: run its manifest anew")
-    path = _resolved(access.folder / name)
-    if access.below is not None and not any(path.is_relative_to(each) for each in access.below):
-        raise ConfigurationError(
-            f"{shown} is not below the manifest's folder: copy it there, or name it in `allow`", parameter="allow"
-        )
+    path = _located(name, access, pinned=pinned or sha256 is not None)
     content = _read(path, shown, limit)
     file = NamedFile(name, access.folder / name, content)
     if sha256 is not None and sha256 != file.sha256:
@@ -135,6 +155,81 @@ def read_named_file(name: str, *, limit: int = MAX_FILE_BYTES, sha256: str | Non
             "one"
         )
     return file
+
+
+def is_named_folder(name: str, *, pinned: bool = False) -> Path | None:
+    """The folder that a configuration names, as seen from the current one, for a plugin that reads the files in it;
+    None where it is no folder. Each of its files is then read by `read_named_file`.
+
+    Args:
+        pinned: As in `read_named_file`.
+
+    Raises:
+        ConfigurationError: It may not be read.
+    """
+    access = _access.get() or _Access(Path())
+    try:
+        is_folder = _located(name, access, pinned=pinned).is_dir()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{_shown(name)} cannot be read ({why_not(error)}): give the path of a file") from None
+    return access.folder / name if is_folder else None
+
+
+def require_allowed_name(name: str, what: str) -> None:
+    """Refuse what a manifest names that is no file and would be fetched, unless the user allows it by that name.
+
+    Args:
+        what: In words, such as "a data set of a hub".
+
+    Raises:
+        ConfigurationError: A manifest names it without leave, or a stored run.
+    """
+    access = _access.get() or _Access(Path())
+    if access.stored or (access.below is not None and _resolved(Path(name)) not in access.below):
+        raise ConfigurationError(
+            f"{_shown(name)} is {what}, which is not fetched for a manifest: save it as a file and give its path, or "
+            "name it in `allow`",
+            parameter="allow",
+        )
+
+
+def check_written_file(name: str) -> str:
+    """Refuse a file that a run writes outside of the current folder, the manifest's, and what the user allows.
+
+    Args:
+        name: A path, seen from the current folder.
+
+    Returns:
+        The name.
+
+    Raises:
+        ConfigurationError: A manifest or a stored run names such a file.
+    """
+    access = _access.get()
+    if access is None or access.checked:
+        return name
+    path = _resolved(Path(name))
+    if not any(path.is_relative_to(each) for each in (_resolved(Path()), *(access.below or ()))):
+        raise ConfigurationError(
+            f"{_shown(name)} is not below the current folder: give a file below it, or name it in `allow`",
+            parameter="allow",
+        )
+    return name
+
+
+def _located(name: str, access: _Access, *, pinned: bool) -> Path:
+    """Where a file or folder lies. Raises `ConfigurationError` where it may not be read."""
+    shown = _shown(name)
+    if "://" in name:
+        raise ConfigurationError(f"{shown} is a URL: save the file, and give its path")
+    if access.stored and not pinned:
+        raise ConfigurationError(f"{shown} is a file, which a stored run does not name: run its manifest anew")
+    path = _resolved(access.folder / name)
+    if access.below is not None and not any(path.is_relative_to(each) for each in access.below):
+        raise ConfigurationError(
+            f"{shown} is not below the manifest's folder: copy it there, or name it in `allow`", parameter="allow"
+        )
+    return path
 
 
 def _read(path: Path, shown: str, limit: int) -> bytes:

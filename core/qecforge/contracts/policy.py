@@ -15,6 +15,8 @@ from qecforge.errors import CheckpointError, ConfigurationError
 if TYPE_CHECKING:
     import torch
 
+    from qecforge.contracts.heads import ActionHead
+
 __all__ = ["WEIGHTS", "Policy", "SavedPolicy", "weights_of"]
 
 WEIGHTS = "policy.safetensors"
@@ -108,6 +110,12 @@ class Policy(SavedPolicy):
         raise ConfigurationError(
             f"{type(self).__name__} has no network, which quantizers and ONNX need: train an agent whose policy has one"
         )
+
+    @property
+    def head(self) -> ActionHead | None:
+        """What makes continuous actions of the network's outputs, for quantizers; `module` then ends with tanh. None
+        where the outputs are logits of discrete actions, or where it is no such policy."""
+        return None
 
 
 def weights_of(policy: Policy, metadata: Mapping[str, str] | None = None) -> bytes:

@@ -23,9 +23,11 @@ class Quantizer(ABC):
 
     Attributes:
         calibration_states: How many observations `quantize` wants to be given.
+        trains: Of a distillation, whether there is anything to learn; else a run calls `quantize` in place of `distil`.
     """
 
     calibration_states: int = 1024
+    trains: bool = True
 
     @abstractmethod
     def quantize(self, policy: Policy, calibration: NDArray[Any]) -> Policy:

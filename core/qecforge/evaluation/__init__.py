@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
 from qecforge.evaluation.error_rates.records import ErrorCounts, ErrorRateTask, chunk_shots
-from qecforge.evaluation.policies.config import DecisionFidelityConfig, ReturnsConfig, SearchConfig
+from qecforge.evaluation.policies.config import (
+    ActionFidelityConfig,
+    DecisionFidelityConfig,
+    ReturnsConfig,
+    SearchConfig,
+)
 
 if TYPE_CHECKING:
     from qecforge.evaluation.error_rates.circuits.distance import CircuitDistance, circuit_distance
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from qecforge.evaluation.error_rates.measure import PlannedTask, measure_error_rates, plan_error_rates
     from qecforge.evaluation.error_rates.paired import paired_error_rates
     from qecforge.evaluation.error_rates.paired_rates import PairedRates
+    from qecforge.evaluation.policies.action_fidelity import ActionFidelity, action_fidelity
     from qecforge.evaluation.policies.fidelity import (
         DecisionFidelity,
         MarginBucket,
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ActionFidelity",
+    "ActionFidelityConfig",
     "CircuitDistance",
     "DecisionFidelity",
     "DecisionFidelityConfig",
@@ -60,6 +68,7 @@ __all__ = [
     "SearchConfig",
     "SlopeFit",
     "VisitedStates",
+    "action_fidelity",
     "bootstrap_mean_interval",
     "chunk_shots",
     "circuit_distance",
@@ -92,6 +101,7 @@ _LAZY = {
         "kendall_tau",
         "policy_logits",
     ),
+    "policies.action_fidelity": ("ActionFidelity", "action_fidelity"),
     "error_rates.events": ("RecordedEvents", "read_events", "read_observables"),
     "error_rates.fault_draws": ("effective_share",),
     "error_rates.paired": ("paired_error_rates",),

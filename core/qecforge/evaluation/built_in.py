@@ -11,9 +11,15 @@ from typing_extensions import TypeVar
 from qecforge.contracts.config import PluginConfig
 from qecforge.contracts.environment import ActionKind
 from qecforge.evaluation.error_rates.config import LogicalErrorRateConfig
-from qecforge.evaluation.policies.config import DecisionFidelityConfig, ReturnsConfig, SearchConfig
+from qecforge.evaluation.policies.config import (
+    ActionFidelityConfig,
+    DecisionFidelityConfig,
+    ReturnsConfig,
+    SearchConfig,
+)
 
 __all__ = [
+    "ACTION_FIDELITY",
     "BUILT_IN",
     "DECISION_FIDELITY",
     "LOGICAL_ERROR_RATE",
@@ -72,6 +78,12 @@ def _without_logits(environment: EnvironmentTraits, quantizes: bool) -> str | No
     return None if quantizes else "the manifest has no quantizer, whose policy it would compare with the teacher's"
 
 
+def _without_actions(environment: EnvironmentTraits, quantizes: bool) -> str | None:
+    if environment.actions != "continuous":
+        return f"the actions of environment {environment.name} are {environment.actions}, not continuous"
+    return None if quantizes else "the manifest has no quantizer, whose policy it would compare with the teacher's"
+
+
 def _without_episodes(environment: EnvironmentTraits, quantizes: bool) -> str | None:
     if environment.actions in ("parameters", "text"):
         return f"environment {environment.name} takes {environment.actions}, scored whole: it has no episodes"
@@ -83,10 +95,17 @@ def _without_codes(environment: EnvironmentTraits, quantizes: bool) -> str | Non
 
 
 DECISION_FIDELITY = BuiltInEvaluation("decision_fidelity", DecisionFidelityConfig, _without_logits)
+ACTION_FIDELITY = BuiltInEvaluation("action_fidelity", ActionFidelityConfig, _without_actions)
 RETURNS = BuiltInEvaluation("returns", ReturnsConfig, _without_episodes)
 SEARCH = BuiltInEvaluation("search", SearchConfig, _without_codes)
 LOGICAL_ERROR_RATE = BuiltInEvaluation("logical_error_rate", LogicalErrorRateConfig, _without_codes)
 
-BUILT_IN: tuple[BuiltInEvaluation[Any], ...] = (DECISION_FIDELITY, RETURNS, SEARCH, LOGICAL_ERROR_RATE)
+BUILT_IN: tuple[BuiltInEvaluation[Any], ...] = (
+    DECISION_FIDELITY,
+    ACTION_FIDELITY,
+    RETURNS,
+    SEARCH,
+    LOGICAL_ERROR_RATE,
+)
 """In the order in which a run has them: the search comes before the error rates, which are of the best codes of the
 whole run. Those of plugins follow."""

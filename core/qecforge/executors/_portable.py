@@ -56,9 +56,11 @@ class PortablePlan:
         Raises:
             PluginError: a plugin is missing here, or is of another version.
         """
+        from qecforge.contracts.files import files_as_checked
         from qecforge.manifest import RunPlan
 
-        plan = self.labels.put_on(RunPlan.from_canonical(self.canonical, registry))
+        with files_as_checked():
+            plan = self.labels.put_on(RunPlan.from_canonical(self.canonical, registry))
         teacher = _teacher_of(plan)
         if plan.quantization is None or teacher is None or self.teacher is None:
             return plan

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from qecforge.contracts.policy import Policy
 from qecforge.errors import ConfigurationError
 from qecforge.learning.activations import activation_function
 
@@ -17,6 +18,7 @@ __all__ = [
     "MlpSpec",
     "describe_layers",
     "read_mlp",
+    "read_policy",
 ]
 
 NETWORK = "qecforge.network"
@@ -119,6 +121,23 @@ def read_mlp(module: nn.Module) -> MlpSpec:
     if len(layers) != len(activations) + 1:
         raise ConfigurationError(f"quantizer: the policy network ends with {module[-1]}, expected a Linear: {_FORM}")
     return MlpSpec(tuple(layers), tuple(activations))
+
+
+def read_policy(policy: Policy) -> MlpSpec:
+    """The layers of a policy's network, copied; of continuous actions (`Policy.head`) those before its last tanh.
+
+    Raises:
+        ConfigurationError: As `read_mlp`; the network of a policy with a head does not end with tanh.
+    """
+    module = policy.module
+    if policy.head is None:
+        return read_mlp(module)
+    if not (isinstance(module, nn.Sequential) and len(module) and isinstance(module[-1], nn.Tanh)):
+        raise ConfigurationError(
+            f"quantizer: the network of continuous actions is a {type(module).__name__} that does not end with Tanh, "
+            f"expected {_FORM}, then Tanh"
+        )
+    return read_mlp(module[:-1])
 
 
 def _read_linear(place: int, linear: nn.Linear) -> LinearSpec:

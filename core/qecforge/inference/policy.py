@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from qecforge.contracts.heads import ActionHead
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.inference._acting import choose_actions
@@ -22,7 +23,7 @@ __all__ = ["QuantizedPolicy", "load_quantized"]
 
 
 class QuantizedPolicy(Policy):
-    """A softmax policy over N actions in integers.
+    """A softmax policy over N actions in integers or, with a `head`, one of continuous actions.
 
     The runtime is made when it is first needed; a copy, pickled or deep, makes its own.
 
@@ -31,23 +32,36 @@ class QuantizedPolicy(Policy):
         runtime: What executes it, one of `qecforge.inference.runtimes.base.RUNTIMES`.
         threads: Largest number for one call; None: the cores that the process may use.
         start: First action's number in the environment's action space.
+        head: What makes actions of what the network gives, which is then the argument of tanh.
 
     Raises:
-        ConfigurationError: There is no such runtime, or `threads` is below 1.
+        ConfigurationError: There is no such runtime, `threads` is below 1, or `head` is of another number of actions.
     """
 
     def __init__(
-        self, mlp: IntegerMlp, *, runtime: str = DEFAULT_RUNTIME, threads: int | None = None, start: int = 0
+        self,
+        mlp: IntegerMlp,
+        *,
+        runtime: str = DEFAULT_RUNTIME,
+        threads: int | None = None,
+        start: int = 0,
+        head: ActionHead | None = None,
     ) -> None:
         check_runtime(runtime, threads)
+        if head is not None and head.low.size != mlp.num_outputs:
+            raise ConfigurationError(
+                f"integer policy: the network gives {mlp.num_outputs} numbers, but an action has {head.low.size}: "
+                "quantize the policy of this environment"
+            )
         self._mlp = mlp
         self._runtime_name = runtime
         self._threads = threads
         self.start = start
+        self._head = head
         self._runtime: Runtime | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._mlp, self._runtime_name, self._threads, self.start)
+        return _rebuild, (self._mlp, self._runtime_name, self._threads, self.start, self._head)
 
     @property
     def mlp(self) -> IntegerMlp:
@@ -68,21 +82,26 @@ class QuantizedPolicy(Policy):
             f"this policy is quantized already (by {self._mlp.method}, {self._mlp.bits} bits): quantize the float one"
         )
 
+    @property
+    def head(self) -> ActionHead | None:
+        """See `Policy.head`."""
+        return self._head
+
     def with_runtime(self, runtime: str, *, threads: int | None = None) -> QuantizedPolicy:
         """The same network on another runtime. Raises `ConfigurationError` where there is none of this name."""
-        return QuantizedPolicy(self._mlp, runtime=runtime, threads=threads, start=self.start)
+        return QuantizedPolicy(self._mlp, runtime=runtime, threads=threads, start=self.start, head=self._head)
 
     def runtime_report(self) -> RuntimeReport:
         """Runtime, version, kernel, instruction set and threads that the integers run on."""
         return self.runtime.report()
 
     def logits(self, observations: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """(B, *observation_shape) -> (B, N) float32, into `out` where it is given.
+        """(B, *observation_shape) -> (B, N) float32, into `out` where it is given; with a head the arguments of tanh.
 
         Raises:
             ConfigurationError: The observations are not of this policy's environment, or `out` does not fit.
         """
-        return self.runtime.logits(observations, out)
+        return self.runtime.logits(observations if self._head is None else self._head.shown(observations), out)
 
     def act(
         self,
@@ -92,9 +111,12 @@ class QuantizedPolicy(Policy):
         deterministic: bool = True,
         rng: np.random.Generator | None = None,
     ) -> NDArray[Any]:
-        """Actions (B,) int64: the most likely ones, or drawn with `rng` (Gumbel-max)."""
+        """Actions (B,) int64: the most likely ones, or drawn with `rng` (Gumbel-max); with a head those of its box."""
+        outputs = self.logits(observations)
+        if self._head is not None:
+            return self._head.actions(np.tanh(outputs), deterministic=deterministic, rng=rng)
         return choose_actions(
-            self.logits(observations),
+            outputs,
             action_mask=action_mask,
             deterministic=deterministic,
             rng=rng,
@@ -102,10 +124,11 @@ class QuantizedPolicy(Policy):
         )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """`IntegerMlp.tensors` and `start`, (1,) int64."""
+        """`IntegerMlp.tensors`, `start`, (1,) int64, and what the head has, as `head.NAME`."""
         import torch
 
-        tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in self._mlp.tensors().items()}
+        arrays = {**self._mlp.tensors(), **({} if self._head is None else _of_head(self._head))}
+        tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
         return {**tensors, "start": torch.tensor([self.start])}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -114,14 +137,20 @@ class QuantizedPolicy(Policy):
         Raises:
             CheckpointError: It is no integer policy, damaged, or one for other observations or actions.
         """
-        mlp, start = _from_state(state)
+        mlp, start, head = _from_state(state)
         own, got = ((each.num_inputs, each.num_outputs) for each in (self._mlp, mlp))
         if own != got:
             raise CheckpointError(
                 f"policy: got {got[0]} inputs and {got[1]} actions, expected {own[0]} and {own[1]}: "
                 "load what was quantized for this environment"
             )
-        self._mlp, self.start, self._runtime = mlp, start, None
+        if (head is None) != (self._head is None):
+            kinds = ["continuous" if each is not None else "discrete" for each in (head, self._head)]
+            raise CheckpointError(
+                f"policy: got one of {kinds[0]} actions, expected {kinds[1]}: load what was quantized for this "
+                "environment"
+            )
+        self._mlp, self.start, self._head, self._runtime = mlp, start, head, None
 
 
 def load_quantized(content: bytes, *, runtime: str = DEFAULT_RUNTIME, threads: int | None = None) -> QuantizedPolicy:
@@ -144,11 +173,11 @@ def load_quantized(content: bytes, *, runtime: str = DEFAULT_RUNTIME, threads: i
         raise CheckpointError(
             f"integer policy: not a safetensors file ({error}): give one that a run with a quantizer left"
         ) from error
-    mlp, start = _from_state(state)
-    return QuantizedPolicy(mlp, runtime=runtime, threads=threads, start=start)
+    mlp, start, head = _from_state(state)
+    return QuantizedPolicy(mlp, runtime=runtime, threads=threads, start=start, head=head)
 
 
-def _from_state(state: Mapping[str, torch.Tensor]) -> tuple[IntegerMlp, int]:
+def _from_state(state: Mapping[str, torch.Tensor]) -> tuple[IntegerMlp, int, ActionHead | None]:
     if "format" not in state:
         IntegerMlp.from_tensors({})
     try:
@@ -159,8 +188,35 @@ def _from_state(state: Mapping[str, torch.Tensor]) -> tuple[IntegerMlp, int]:
     start = arrays.get("start")
     if start is None or start.shape != (1,) or start.dtype != np.int64:
         raise CheckpointError("this integer policy is damaged (start): quantize the policy anew")
-    return mlp, int(start[0])
+    return mlp, int(start[0]), _head_of(arrays, mlp)
 
 
-def _rebuild(mlp: IntegerMlp, runtime: str, threads: int | None, start: int) -> QuantizedPolicy:
-    return QuantizedPolicy(mlp, runtime=runtime, threads=threads, start=start)
+def _of_head(head: ActionHead) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {"head.low": head.low, "head.high": head.high}
+    found["head.noise"] = np.array([head.noise], np.float64)
+    if head.mean is not None and head.scale is not None:
+        found |= {"head.mean": head.mean, "head.scale": head.scale}
+    if head.divisor is not None:
+        found["head.divisor"] = head.divisor
+    return found
+
+
+def _head_of(arrays: Mapping[str, NDArray[Any]], mlp: IntegerMlp) -> ActionHead | None:
+    """What `_of_head` wrote; None where the policy is of discrete actions."""
+    if not any(name.startswith("head.") for name in arrays):
+        return None
+    try:
+        of_inputs = [arrays.get(f"head.{name}") for name in ("mean", "scale", "divisor")]
+        head = ActionHead(arrays["head.low"], arrays["head.high"], float(arrays["head.noise"].item()), *of_inputs)
+        widths = [len(each) for each in of_inputs if each is not None]
+        if head.low.size != mlp.num_outputs or any(width != mlp.num_inputs for width in widths):
+            raise ValueError("its sizes are not the network's")
+    except (KeyError, ValueError, TypeError, ConfigurationError) as error:
+        raise CheckpointError(f"this integer policy is damaged (head: {error}): quantize the policy anew") from error
+    return head
+
+
+def _rebuild(
+    mlp: IntegerMlp, runtime: str, threads: int | None, start: int, head: ActionHead | None = None
+) -> QuantizedPolicy:
+    return QuantizedPolicy(mlp, runtime=runtime, threads=threads, start=start, head=head)

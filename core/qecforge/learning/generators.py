@@ -54,7 +54,7 @@ def restored_generator(state: Mapping[str, Any]) -> np.random.Generator:
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(
-            f"the state of a random generator makes no sense ({type(error).__name__}: {one_line(error)}): "
+            f"the state of a random generator is damaged ({type(error).__name__}: {one_line(error)}): "
             "restore the checkpoint, or start the run anew with `force`"
         ) from error
     return np.random.Generator(generator)

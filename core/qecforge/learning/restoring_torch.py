@@ -44,5 +44,8 @@ def restored_optimizer(state: object, optimizer: torch.optim.Optimizer, what: st
             low = 0.0 if name == "exp_avg_sq" else None
             restored_array(given[name], array.dtype, array.shape, f"{what}: {name} of parameter {place}", low=low)
     if moments and len(moments) != len(parameters):
-        raise CheckpointError(f"{what}: moments of {len(moments)} of {len(parameters)} parameters: restore it anew")
+        raise CheckpointError(
+            f"{what}: the optimizer has moments of {len(moments)} of {len(parameters)} parameters: "
+            "restore another checkpoint"
+        )
     return {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}

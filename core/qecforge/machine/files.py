@@ -9,7 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["is_inside", "new_file", "size_words", "too_large", "why_not", "write_whole"]
+__all__ = [
+    "is_inside",
+    "new_file",
+    "read_limited",
+    "require_regular",
+    "size_words",
+    "too_large",
+    "why_not",
+    "write_whole",
+]
 
 
 def new_file(folder: Path, prefix: str) -> tuple[int, Path]:
@@ -60,6 +69,29 @@ def write_whole(path: Path, content: bytes, *, replace: bool = True) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """All of a file that a user names, a pipe say, unless it has more than `limit` bytes.
+
+    Raises:
+        OSError: It cannot be read, or has more (EFBIG).
+    """
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+        if len(content) > limit:
+            raise OSError(errno.EFBIG, too_large(file, limit))
+    return content
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what has no end or can be read only once: a device, a pipe, a folder.
+
+    Raises:
+        OSError: The path is none of a regular file (EINVAL), or cannot be looked at.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def why_not(error: OSError | ValueError) -> str:

@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType
 
-__all__ = ["PATIENCE_SECONDS", "STOP_SIGNALS", "GaveUp", "children_ignore_sigint", "stop_signals", "stop_signals_held"]
+__all__ = [
+    "PATIENCE_SECONDS",
+    "STOP_SIGNALS",
+    "GaveUp",
+    "children_ignore_sigint",
+    "interrupt_on_sigterm",
+    "stop_signals",
+    "stop_signals_held",
+]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE_SECONDS = 5.0
@@ -62,6 +70,27 @@ def stop_signals(acknowledge: Callable[[], None] = lambda: None) -> Iterator[thr
             ended.set()
         stop.set()
         answering.join()
+
+
+def interrupt_on_sigterm() -> None:
+    """From now on SIGTERM, which schedulers and systemd send, raises KeyboardInterrupt, as Ctrl-C does.
+
+    A second SIGTERM within `PATIENCE_SECONDS` changes nothing, so that the command can clean up; a later one ends the
+    process at once. To be called in the main thread; elsewhere it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    came: list[float] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        came.append(time.monotonic())
+        if len(came) == 1:
+            raise KeyboardInterrupt
+        if came[-1] - came[0] > PATIENCE_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def resolve(root: Node, registry: Registry, *, swept_quantizer: bool = False) ->
     assert environment is not None
     assert agent is not None
     with gathered:
-        _check_quantizer(root, environment, reward, quantizer)
+        _check_quantizer(root, environment, reward, agent, quantizer)
     with gathered:
         _check_fine_tuning(root, environment, agent, fine_tuning)
     gathered.refuse()
@@ -343,12 +343,17 @@ def _check_quantizer(
     root: Node,
     environment: Choice[EnvironmentSpec],
     reward: Choice[RewardSpec] | None,
+    agent: Choice[AgentSpec],
     quantizer: Choice[QuantizerSpec] | None,
 ) -> None:
-    """Ask the quantizer whether it fits the environment and the reward."""
+    """Ask the agent whether what it trains can be quantized, and the quantizer whether it fits environment and
+    reward."""
     if quantizer is None:
         return
     spec, place = quantizer.spec, _plugin_place(root, "quantizer")
+    if agent.spec.check_quantized is not None:
+        with refusals(_plugin_place(root, "agent"), "agent", agent.owner):
+            agent.spec.check_quantized(agent.config)
     components: Sequence[str] | None = None
     if spec.needs_lookahead is not None:
         with refusals(place, "quantizer", quantizer.owner):

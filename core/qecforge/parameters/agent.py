@@ -76,9 +76,12 @@ class ParameterAgent(Agent):
     Attributes:
         name: As in a manifest, for messages.
         config: As given.
+        keeps_limits: Whether its search keeps an environment's `limits`; environments that have some are refused
+            otherwise.
     """
 
     name: ClassVar[str]
+    keeps_limits: ClassVar[bool] = False
 
     def __init__(self, config: ParameterAgentConfig) -> None:
         self.config = config
@@ -110,6 +113,11 @@ class ParameterAgent(Agent):
                 f"{self.name}: the environment has {env.num_envs} members, expected {self.config.candidates}: "
                 "make it with one for each candidate"
             )
+        if env.limits is not None and not self.keeps_limits:
+            raise ConfigurationError(
+                f"{self.name}: it keeps no limits of parameters, and the environment has some: choose an agent that "
+                "does, or leave the limits out"
+            )
         return env
 
     def train(
@@ -128,8 +136,7 @@ class ParameterAgent(Agent):
         """
         if extra_loss is not None:
             raise ConfigurationError(
-                f"{self.name}: an extra loss was given, and there are no logits that it could be about: "
-                "choose an agent that learns them"
+                f"{self.name}: got an extra loss, but this agent has no logits for it: choose an agent with logits"
             )
         env, config = self.checked(env), self.config
         search = self.search(env, context.seed)
@@ -181,7 +188,7 @@ class ParameterAgent(Agent):
     def _of_parameters(self, env: Environment) -> ParameterEnvironment:
         if not isinstance(env, ParameterEnvironment):
             raise ConfigurationError(
-                f"{self.name}: {type(env).__name__} takes no parameter vectors: choose an environment whose "
+                f"{self.name}: {type(env).__name__} does not take parameter vectors: choose an environment whose "
                 "actions are parameters (`qecforge plugins show NAME` says so)"
             )
         return env

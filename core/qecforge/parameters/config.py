@@ -35,5 +35,5 @@ class ParameterAgentConfig(PluginConfig):
     @classmethod
     def _start_and_end(cls, snapshots: int) -> int:
         if snapshots == 1:
-            raise ValueError("1 snapshot cannot be at start and end: set 2 or more, or 0 for none")
+            raise ValueError("1 snapshot is too few: set 2 or more (the first and the last epoch), or 0 for none")
         return snapshots

@@ -102,6 +102,7 @@ def _check_spec(hook: str, kind: str, spec: Any) -> None:
         _check_actions(where, "trains_on", spec.trains_on)
         _check_check(where, "check", spec.check)
         _check_check(where, "check_fine_tuning", spec.check_fine_tuning)
+        _check_check(where, "check_quantized", spec.check_quantized)
         _check_evaluations(where, spec.evaluations)
         _check_check(where, "pin", spec.pin)
         _check_view(where, spec.view)

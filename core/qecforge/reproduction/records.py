@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from qecforge.contracts.reproduction import PlannedRun, ReproductionSpec
 from qecforge.errors import ConfigurationError, ManifestError, PluginError, one_line
-from qecforge.machine.files import why_not, write_whole
+from qecforge.machine.files import read_limited, why_not, write_whole
 from qecforge.manifest import RunPlan
 from qecforge.manifest._validation import canonical_json
 from qecforge.reproduction.planning import finished
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunRecord", "adopt_records", "keep_records", "read_records", "records_of"]
 
+MAX_BYTES = 1_000_000_000
 _UNTOLD = ("command",)
 """Of a run's provenance: paths of the machine, of no use elsewhere."""
 
@@ -81,14 +82,15 @@ def read_records(path: Path) -> list[RunRecord]:
     Raises:
         ConfigurationError: The file cannot be read, or a line is none that `keep_records` writes.
     """
-    if not path.exists():
-        return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        if not path.exists():
+            return []
+        text = read_limited(path, MAX_BYTES).decode()
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: cannot be read ({why_not(error)}): choose another file") from error
     found: dict[str, RunRecord] = {}
-    for number, line in enumerate(lines, 1):
+    # By "\n" alone: JSON may hold other characters at which `splitlines` would cut.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             record = RunRecord.model_validate_json(line)
         except ValidationError as error:

@@ -10,7 +10,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from qecforge.evaluation.built_in import DECISION_FIDELITY, LOGICAL_ERROR_RATE, RETURNS, SEARCH
+from qecforge.evaluation.built_in import ACTION_FIDELITY, DECISION_FIDELITY, LOGICAL_ERROR_RATE, RETURNS, SEARCH
 from qecforge.machine.cores import available_cores
 from qecforge.machine.threads import torch_threads
 from qecforge.runs.attempt import Attempt, file_discovery
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qecforge.contracts.environment import Environment
     from qecforge.contracts.policy import Policy
     from qecforge.evaluation import (
+        ActionFidelityConfig,
         DecisionFidelityConfig,
         ErrorCounts,
         ErrorRateTask,
@@ -146,6 +147,24 @@ def _decision_fidelity(
         )
 
 
+def _action_fidelity(attempt: Attempt, config: ActionFidelityConfig, student: Policy, teacher: Policy | None) -> None:
+    from qecforge.evaluation import action_fidelity, collect_states
+
+    assert teacher is not None, "a manifest without a quantizer cannot ask for it"
+    context = RunEvaluation(attempt, ACTION_FIDELITY.name)
+    with attempt.plugin_code(), _environment(attempt) as env, torch_threads(1):
+        visited = collect_states(
+            env,
+            teacher,
+            config.states,
+            seed=context.seed,
+            deterministic=config.deterministic,
+            progress=context.progress,
+        )
+        found = action_fidelity(teacher, student, visited.observations)
+    attempt.store.add_policy_evaluation(attempt.run_id, ACTION_FIDELITY.name, found.values())
+
+
 def _returns(attempt: Attempt, config: ReturnsConfig, policy: Policy, teacher: Policy | None) -> None:
     from qecforge.evaluation.policies.returns import evaluate_policy
 
@@ -240,6 +259,7 @@ def _error_rates(attempt: Attempt, config: LogicalErrorRateConfig, policy: Polic
 CARRIED_OUT_BY: Mapping[str, Callable[[Attempt, Any, Policy, Policy | None], None]] = MappingProxyType(
     {
         DECISION_FIDELITY.name: _decision_fidelity,
+        ACTION_FIDELITY.name: _action_fidelity,
         RETURNS.name: _returns,
         SEARCH.name: _search,
         LOGICAL_ERROR_RATE.name: _error_rates,

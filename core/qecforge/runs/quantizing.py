@@ -95,7 +95,7 @@ def quantized_policy(attempt: Attempt, teacher: Policy, restored: Mapping[str, A
             attempt.begin_phase("quantize")
             with attempt.plugin_code(), torch_threads(1):
                 converted = quantizer.convert(student)
-        elif choice.spec.kind == "distillation":
+        elif choice.spec.kind == "distillation" and quantizer.trains:
             converted = _distilled(attempt, quantizer, teacher, restored)
             attempt.begin_phase("quantize")
         else:

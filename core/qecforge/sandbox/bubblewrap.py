@@ -91,7 +91,7 @@ def _place_of(top: str) -> str | None:
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        raise MissingDependency(f"the sandbox is to import {top}, which is not installed here; install it")
+        raise MissingDependency(f"the sandbox needs {top}, which is not installed; install it")
     locations = list(spec.submodule_search_locations or ())
     found = locations[0] if locations else spec.origin
     return os.path.realpath(found) if found and os.path.exists(found) else None  # noqa: PTH110

@@ -141,13 +141,14 @@ class Cell:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
             raise SandboxUnavailable(
-                f"no cell can be made: {self._said() or 'it ended without a word'}; "
+                f"no sandbox cell can be started: {self._said() or 'it ended without a word'}; "
                 "`qecforge sandbox check` says what to install or to set"
             ) from None
         if "failed" in facts:
             lines = str(facts["failed"]).strip().splitlines()
             raise SandboxUnavailable(
-                f"no cell can be made: the fork server {self.tier.name} ended with {one_line(lines[-1], 300)}; "
+                f"no sandbox cell can be started: the fork server {self.tier.name} ended with "
+                f"{one_line(lines[-1], 300)}; "
                 "`qecforge sandbox check` says what to install or to set"
             )
         return facts

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from qecforge.contracts.agent import Agent
 from qecforge.contracts.environment import ParameterEnvironment, StepBuffers, refuse_unknown_options
-from qecforge.contracts.factor_graph import FactorGraph
 from qecforge.contracts.metrics import COST, TRUE_COST
+from qecforge.contracts.parameters.factor_graph import FactorGraph
 from qecforge.contracts.policy import Policy
 from qecforge.errors import CheckpointError
 from qecforge.parameters import GaussianParameters, ParameterAgentConfig
@@ -32,9 +32,9 @@ from qecforge.testing.contexts import RecordingContext
 __all__ = ["ParameterAgentContract", "QuadraticEnvironment", "ring_graph"]
 
 
-def ring_graph(gates: int, per_gate: int, reach: int) -> FactorGraph:
+def ring_graph(gates: int, per_gate: int, reach: int, weight: float = 1.0) -> FactorGraph:
     """Objective j of as many as gates knows of the gates j .. j + reach - 1 around a ring; a gate's parameters are a
-    group."""
+    group, and all weights alike."""
     rows = [sorted({(j + step) % gates for step in range(reach)}) for j in range(gates)]
     return FactorGraph(
         indptr=np.concatenate([[0], np.cumsum([len(row) for row in rows])]),
@@ -43,6 +43,7 @@ def ring_graph(gates: int, per_gate: int, reach: int) -> FactorGraph:
         num_parameters=gates * per_gate,
         group=np.repeat(np.arange(gates), per_gate),
         num_groups=gates,
+        weights=np.full(sum(map(len, rows)), weight),
     )
 
 
@@ -84,7 +85,7 @@ class QuadraticEnvironment(ParameterEnvironment):
         self.initial_parameters = rng.normal(size=P)
         self.exploration_scale = np.exp(rng.normal(size=P))
         self.optimum = self.initial_parameters + offset * self.exploration_scale * rng.normal(size=P)
-        self.graph = ring_graph(gates, per_gate, reach)
+        self.graph = ring_graph(gates, per_gate, reach, self.curvature / per_gate)
         self.factor_graph = None if scalar else self.graph
         self.reward_space = gymnasium.spaces.Box(-np.inf, np.inf, (1 if scalar else gates,), np.float32)
         self.single_observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)

@@ -35,6 +35,7 @@ class SPSA(ParameterAgent):
     """Simultaneous perturbation. The loop, and what it reports, is `ParameterAgent`'s."""
 
     name = "spsa"
+    keeps_limits = True
     config: SPSAConfig
 
     def __init__(self, config: SPSAConfig) -> None:

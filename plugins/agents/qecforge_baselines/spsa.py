@@ -62,7 +62,8 @@ class SPSASearch:
             rng = own_generator("spsa", self._seed, self.epoch)
             self._directions = 2.0 * rng.integers(0, 2, (pairs, P), np.int8) - 1.0
             shifts = self.perturbation * self._directions
-            self._asked = self.units.parameters(np.concatenate([self.mean + shifts, self.mean - shifts]))
+            points = np.concatenate([self.mean + shifts, self.mean - shifts])
+            self._asked = self.units.candidates(points, self.mean)
         return self._asked
 
     def tell(self, rewards: ArrayLike) -> None:
@@ -81,7 +82,7 @@ class SPSASearch:
         if self.gain is None and size > 0:
             self.gain = self.config.first_step / size * self._decay()
         cut = self.config.max_step / max(self.config.max_step, self.step_size * size)
-        self.mean = self.mean + cut * self.step_size * gradient
+        self.mean = self.units.stepped(self.mean, self.mean + cut * self.step_size * gradient)
         self.epoch += 1
         self._asked = None
 

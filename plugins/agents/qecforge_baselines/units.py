@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.contracts import ParameterEnvironment
+from qecforge.contracts import ParameterEnvironment, ParameterLimits
 from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.parameters import GaussianParameters
 
@@ -27,26 +27,40 @@ class Units:
         agent: Its name, for messages.
         origin, scale: (P,) float64, `initial_parameters` and `exploration_scale` of an environment.
         num_objectives: m, entries of a candidate's reward; 1 for a scalar.
+        limits: Box and largest step of each parameter; None where there are none.
     """
 
     agent: str
     origin: NDArray[np.float64]
     scale: NDArray[np.float64]
     num_objectives: int
+    limits: ParameterLimits | None = None
 
     @classmethod
     def of(cls, agent: str, env: ParameterEnvironment) -> Units:
         """Those of an environment."""
         origin, scale = (np.array(array, np.float64) for array in (env.initial_parameters, env.exploration_scale))
-        return cls(agent, origin, scale, int(np.prod(env.reward_space.shape)))
+        return cls(agent, origin, scale, int(np.prod(env.reward_space.shape)), env.limits)
 
     def parameters(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., P) in the parameters' own units."""
         return self.origin + self.scale * points
 
+    def candidates(self, points: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(K, P) in the parameters' own units, within their limits around (P,) `mean`."""
+        drawn = self.parameters(points)
+        return drawn if self.limits is None else self.limits.near(drawn, self.limits.inside(self.parameters(mean)))
+
+    def stepped(self, mean: NDArray[np.float64], to: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) the new mean, within the limits around the old one."""
+        if self.limits is None:
+            return to
+        return (self.candidates(to, mean) - self.origin) / self.scale
+
     def policy(self, mean: NDArray[np.float64], std: NDArray[np.float64]) -> GaussianParameters:
         """Of a mean and a deviation, (P,) each, in these units."""
-        return GaussianParameters(self.parameters(mean), self.scale * std)
+        own = self.parameters(mean)
+        return GaussianParameters(own if self.limits is None else self.limits.inside(own), self.scale * std)
 
     def start(self, policy: GaussianParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """A policy's mean and deviation, (P,) each, in these units. Raises `ConfigurationError` where P differs."""

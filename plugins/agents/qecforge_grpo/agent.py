@@ -163,7 +163,7 @@ class _Training:
         returns = torch.from_numpy(episodes.returns)
         if not bool(torch.isfinite(returns).all()):
             raise QecforgeError(
-                f"grpo: {type(self.env).__name__} gave rewards that are not finite: mend what computes them"
+                f"grpo: {type(self.env).__name__} gave rewards that are not finite: correct the code that computes them"
             )
         advantages = group_advantages(returns, config.group_size, config.advantage_scale).float().to(self.device)
         self.module.train()

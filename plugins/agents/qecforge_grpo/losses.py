@@ -12,7 +12,16 @@ from torch import Tensor
 
 from qecforge_grpo.config import AdvantageScale, LossAverage
 
-__all__ = ["Losses", "averaged", "group_advantages", "grpo_losses", "k3", "without_variance"]
+__all__ = [
+    "Losses",
+    "averaged",
+    "group_advantages",
+    "grpo_losses",
+    "k3",
+    "token_weights",
+    "weighted",
+    "without_variance",
+]
 
 _EPSILON = 1e-4
 """Added to the deviation of a group, as TRL does."""
@@ -88,14 +97,24 @@ def grpo_losses(
 
 
 def averaged(terms: Tensor, mask: Tensor, average: LossAverage, longest: int) -> Tensor:
-    """One number of the (E, T) terms where `mask` is True; see `GRPOConfig.loss_average`.
+    """One number of the (E, T) terms where `mask` is True; see `GRPOConfig.loss_average`."""
+    return weighted(terms, token_weights(mask, average, longest, len(mask)))
+
+
+def token_weights(mask: Tensor, average: LossAverage, longest: int, episodes: int) -> Tensor:
+    """What each term weighs in the loss of `episodes` episodes, those without any step among them: (E, T), 0 where
+    `mask` is False.
 
     Source: `episode` DeepSeekMath, eq. (3); `constant` Dr. GRPO (arXiv 2503.20783), section 3.1; `step` DAPO (arXiv
     2503.14476), eq. (12).
     """
-    kept = torch.where(mask, terms, torch.zeros_like(terms))
     if average == "episode":
-        return (kept.sum(1) / mask.sum(1).clamp(min=1)).mean()
+        return mask / (mask.sum(1, keepdim=True).clamp(min=1) * episodes)
     if average == "step":
-        return kept.sum() / mask.sum().clamp(min=1)
-    return kept.sum() / (len(terms) * longest)
+        return mask / mask.sum().clamp(min=1)
+    return mask / (episodes * longest)
+
+
+def weighted(terms: Tensor, weights: Tensor) -> Tensor:
+    """The sum of (E, T) terms by their weights; terms of weight 0 may be anything."""
+    return torch.where(weights > 0, terms * weights, torch.zeros_like(terms)).sum()

@@ -314,7 +314,7 @@ class _Training:
         """What to do about a loss that is not finite."""
         for name in ("rewards", "observations"):
             if not np.isfinite(getattr(self.rollout, name)).all():
-                return f"{type(self.env).__name__} gave {name} that are not finite: mend what computes them"
+                return f"{type(self.env).__name__} gave {name} that are not finite: correct the code that computes them"
         return "lower learning_rate" + ("" if self.config.max_grad_norm is not None else " or set max_grad_norm")
 
     def best_policy(self) -> Policy:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from qecforge.contracts import Agent
 from qecforge.hookspecs import AgentSpec, ReproductionSpec, hookimpl
-from qecforge_td3.config import TD3Config
+from qecforge_td3.config import TD3Config, check_quantized
 from qecforge_td3.evaluation import QUANTUM_BACKENDS
 from qecforge_td3.reproduction.spec import REPRODUCTION
 from qecforge_td3.views import TD3_VIEW
@@ -33,6 +33,7 @@ def qecforge_agents() -> Sequence[AgentSpec]:
             make=make_td3,
             trains_on=frozenset({"continuous"}),
             evaluations=(QUANTUM_BACKENDS,),
+            check_quantized=check_quantized,
             view=TD3_VIEW,
         )
     ]

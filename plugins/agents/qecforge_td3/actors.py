@@ -102,6 +102,10 @@ class PlainActor(Actor):
             hidden = hidden + self.hidden_noise * torch.from_numpy(noise).to(hidden)
         return torch.tanh(self.layer_3(functional.leaky_relu(hidden)))
 
+    def perceptron(self) -> nn.Sequential:
+        """The same network, its noise left out, of the same parameters."""
+        return nn.Sequential(self.layer_1, nn.LeakyReLU(), self.layer_2, nn.LeakyReLU(), self.layer_3, nn.Tanh())
+
     def explore(self, s: Tensor, rng: np.random.Generator | None) -> Explored:
         """See `Actor.explore`."""
         actions: Tensor = self(s, rng)

@@ -68,7 +68,7 @@ class TD3(Agent[Environment, Policy]):
                 given what it does not take; a loss, an observation or a reward is not finite.
         """
         if extra_loss is not None:
-            raise ConfigurationError("td3: an extra loss was given, and it has no logits to add it to: leave it out")
+            raise ConfigurationError("td3: got an extra loss, but the actor of td3 has no logits for it: leave it out")
         with threads(self.config.threads):
             training = _Training(self.config, env, context, policy)
             if context.restored is None:

@@ -170,5 +170,5 @@ def make_block(config: TD3Config, generator: torch.Generator) -> Block:
 def needed(rng: np.random.Generator | None, what: str) -> np.random.Generator:
     """`rng`. Raises `ConfigurationError` where there is none."""
     if rng is None:
-        raise ConfigurationError(f"td3: {what} are drawn, and rng is missing: give a numpy.random.Generator")
+        raise ConfigurationError(f"td3: {what} are sampled, but rng is missing: give a numpy.random.Generator")
     return rng

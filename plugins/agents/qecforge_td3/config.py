@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from qecforge.contracts import PluginConfig
 
-__all__ = ["TD3Config"]
+__all__ = ["TD3Config", "check_quantized"]
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -149,3 +149,17 @@ class TD3Config(PluginConfig):
     def circuit_inputs(self) -> int:
         """Angles and CZ outputs of PreDNN: 220 for 10 qubits and 10 layers."""
         return self.layers * (2 * self.qubits + 2)
+
+
+def check_quantized(config: TD3Config) -> None:
+    """Raises `ValueError` where the actor is no plain network, which quantizers need."""
+    if config.block != "none":
+        raise ValueError(
+            f"a quantizer needs an actor that is one plain network, and block {config.block} stands in this one: set "
+            "block to none, or leave the quantizer out"
+        )
+    if config.hidden_noise:
+        raise ValueError(
+            f"a quantizer needs an actor that is one plain network, and hidden_noise is {config.hidden_noise:g}: set "
+            "it to 0, or leave the quantizer out"
+        )

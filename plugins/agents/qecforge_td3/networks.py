@@ -69,9 +69,11 @@ class Networks(nn.Module):
     def start_from(self, policy: Policy) -> None:
         """Train this policy's actor, in place. Raises `ConfigurationError` where it is none of this agent's."""
         if not isinstance(policy, HybridPolicy) or set(policy.actor.state_dict()) != set(self.actor.state_dict()):
-            raise ConfigurationError("td3: the given policy is another agent's or has another block: give one of td3's")
+            raise ConfigurationError("td3: the given policy was not made by td3 with this block: give one that was")
         if (policy.normalizer is None) != (self.normalizer is None):
-            raise ConfigurationError("td3: the given policy differs in normalize_observations: set it as it was")
+            raise ConfigurationError(
+                "td3: the given policy was trained with another normalize_observations: set it to the same value"
+            )
         actor = policy.actor
         if isinstance(actor, HybridActor) and isinstance(self.actor, HybridActor) and isinstance(actor.block, Pqc):
             actor.block = self.actor.block

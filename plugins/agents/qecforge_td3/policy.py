@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from qecforge.contracts import Environment, Policy
+from qecforge.contracts import ActionHead, Environment, Policy
 from qecforge.errors import CheckpointError, ConfigurationError
-from qecforge_td3.actors import Actor, Explored, HybridActor
+from qecforge_td3.actors import Actor, Explored, HybridActor, PlainActor
 from qecforge_td3.blocks import Pqc, needed
 from qecforge_td3.quantum import make_backend
 
@@ -142,11 +142,29 @@ class HybridPolicy(Policy):
 
     @property
     def module(self) -> nn.Module:
-        """The actor, where it is one network from observations to actions: without a block. Raises
-        `ConfigurationError` where it is not."""
-        if isinstance(self.actor, HybridActor):
-            raise ConfigurationError("td3: the actor has a block and is no plain network: train it with `block: none`")
-        return self.actor
+        """The actor, where it is one network from (normalised) observations to actions in -1..1: without a block and
+        without noise in it. Its weights are the policy's. Raises `ConfigurationError` where it is not."""
+        if not isinstance(self.actor, PlainActor):
+            raise ConfigurationError(
+                "td3: the actor contains a quantum block, so it is not a plain network: train it with `block: none`"
+            )
+        if self.actor.hidden_noise:
+            raise ConfigurationError(
+                "td3: the actor's hidden layer has noise, so it is not a plain network: train it with `hidden_noise: 0`"
+            )
+        return self.actor.perceptron()
+
+    @property
+    def head(self) -> ActionHead:
+        """The environment's range, the exploration noise, and what observations are normalised by."""
+        low, high = (
+            end.reshape(self.actions.shape).astype(self.actions.dtype) for end in (self.actions.low, self.actions.high)
+        )
+        if self.normalizer is None:
+            return ActionHead(low, high, self.noise)
+        mean = self.normalizer.mean.float().cpu().numpy()
+        scale = torch.rsqrt(self.normalizer.variance + 1e-8).float().cpu().numpy()
+        return ActionHead(low, high, self.noise, mean, scale)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights of the actor (`actor.`), and what observations are normalised by (`observations.`)."""
@@ -160,7 +178,9 @@ class HybridPolicy(Policy):
         own = self.state_dict()
         if set(state) != set(own):
             names = sorted(set(state) ^ set(own))
-            raise CheckpointError(f"td3: policy weights: names differ ({', '.join(names[:4])}): it is another actor's")
+            raise CheckpointError(
+                f"td3: the policy's weights have other names ({', '.join(names[:4])}): they belong to another actor"
+            )
         for name, tensor in own.items():
             if tensor.shape != state[name].shape:
                 raise CheckpointError(

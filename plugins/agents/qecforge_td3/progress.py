@@ -71,7 +71,7 @@ class Progress:
             if not np.isfinite(array).all():
                 raise ConfigurationError(
                     f"td3: step {step}: {environment} gave {name} that are not finite; the last checkpoint is kept: "
-                    "mend what computes them"
+                    "correct the code that computes them"
                 )
 
     def due(self, step: int) -> bool:

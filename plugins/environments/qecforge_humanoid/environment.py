@@ -216,7 +216,7 @@ class ContinuousControl(Environment):
             raise InfrastructureError(
                 f"{self.config.id}: observation {', '.join(map(str, place[1:]))} of member {place[0]} is "
                 f"{self._observations[tuple(place)]} after {self._lengths[place[0]]} steps of its episode, expected a "
-                "finite number: the simulation has become unstable, choose smaller actions or another seed"
+                "finite number: the simulation became unstable: choose smaller actions or another seed"
             )
         if self._normalization is not None:
             self._normalization.update(self._observations if members is None else self._observations[members])
@@ -235,7 +235,9 @@ class ContinuousControl(Environment):
 
     def _load_normalization(self, state: Any, what: str) -> None:
         if (state is None) != (self._normalization is None):
-            raise CheckpointError(f"{what}: normalize_observations was set otherwise: restore it with its own manifest")
+            raise CheckpointError(
+                f"{what}: the checkpoint has another normalize_observations: resume it with its own manifest"
+            )
         if self._normalization is not None:
             frozen = restored_parts(state, ("frozen",), what)["frozen"]
             if not isinstance(frozen, bool):

@@ -54,7 +54,7 @@ def spec_of(name: str) -> EnvSpec:
             import_module(module)
         except Exception as error:
             raise ValueError(
-                f"{name!r}: module {module!r} cannot be imported ({one_line(error, 200)}): install or mend it"
+                f"{name!r}: module {module!r} cannot be imported ({one_line(error, 200)}): install it, or correct it"
             ) from error
     if short not in gymnasium.registry:
         offered = [each for each, spec in gymnasium.registry.items() if isinstance(spec.entry_point, str)]
@@ -112,7 +112,7 @@ def _check_made(name: str) -> None:
         if not np.array_equal(_played(env), _played(env)):
             raise ValueError(
                 f"{name!r} is not the same after the same seed and actions, so that a run of it could not be resumed: "
-                "draw from np_random alone in it"
+                "use only np_random for random numbers in it"
             )
     finally:
         env.close()
@@ -125,7 +125,7 @@ def _check_spaces(name: str, actions: gymnasium.Space[Any], observations: gymnas
             "space is a Box, such as Humanoid-v4 or Pendulum-v1"
         )
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
-        raise ValueError(f"{name!r} has actions without bounds: register it with some")
+        raise ValueError(f"{name!r} has unbounded actions: register it with finite bounds")
     if not isinstance(observations, gymnasium.spaces.Box):
         raise ValueError(
             f"{name!r} shows {type(observations).__name__} observations, expected a Box: register it with "

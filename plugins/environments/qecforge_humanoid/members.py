@@ -194,7 +194,7 @@ class ReplayedMembers(SingleMembers):
         what = "environment humanoid"
         parts = restored_parts(state, ("actions", "observations"), what)
         if not isinstance(parts["actions"], list | tuple) or len(parts["actions"]) != len(self.envs):
-            raise CheckpointError(f"{what}: this checkpoint has other members: restore it with its own manifest")
+            raise CheckpointError(f"{what}: this checkpoint has other members: resume it with its own manifest")
         space = self.action_space
         actions = [
             restored_array(each, space.dtype, (None, *space.shape), f"{what}: actions", low=space.low, high=space.high)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from qecforge.contracts import PluginConfig
+from qecforge.contracts import PluginConfig, check_written_file
 from qecforge_qiskit_tasks.generator.config import GeneratorConfig
 
 __all__ = ["QiskitTasksConfig"]
@@ -18,7 +18,9 @@ class QiskitTasksConfig(PluginConfig):
     tasks: str = Field(
         "shipped",
         min_length=1,
-        description="`shipped`, a file or folder of tasks, or a data set's id on a hub.",
+        description="`shipped`; a file or folder of tasks, seen from the manifest's folder and not packed; or "
+        "the id of a "
+        "data set on a hub, which the command allows (`--allow ID`).",
     )
     outdated_share: float = Field(
         0.0,
@@ -55,7 +57,9 @@ class QiskitTasksConfig(PluginConfig):
         description="Whether tasks whose tests run in the program's process are taken: such a verdict can be forged.",
     )
     transcripts: str | None = Field(
-        None, description="File of programs and their results; what it has is not run again. null: none."
+        None,
+        description="File of programs and their results, seen from the current folder; a program that is in it is not "
+        "run again. null: none.",
     )
 
     @property
@@ -63,12 +67,15 @@ class QiskitTasksConfig(PluginConfig):
         """Where the tasks are from, as messages name it."""
         return "the generator" if self.generator is not None else self.tasks
 
+    @field_validator("transcripts")
+    @classmethod
+    def _written_here(cls, value: str | None) -> str | None:
+        return None if value is None else check_written_file(value)
+
     @model_validator(mode="after")
     def _one_source(self) -> QiskitTasksConfig:
         if self.generator is not None and self.tasks != "shipped":
-            raise ValueError(
-                f"generator: stands beside tasks {self.tasks}, and only one gives the tasks; leave one of the two out"
-            )
+            raise ValueError(f"generator: cannot be combined with tasks {self.tasks}; leave one of the two out")
         return self
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ from qecforge_qiskit_tasks.evaluation.removed_api import removed_names
 from qecforge_qiskit_tasks.generator import GeneratorConfig, generate_tasks
 from qecforge_qiskit_tasks.judging import JudgeConfig, JudgedCompletion, TaskJudge
 from qecforge_qiskit_tasks.tasks import Task, load_tasks
+from qecforge_qiskit_tasks.tasks.loading import load_named_tasks
 
 __all__ = ["QiskitTasks", "chosen_tasks", "judge_all", "outcome_of", "pin_tasks", "shown", "splits_of"]
 
@@ -162,7 +163,10 @@ def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     Raises:
         ConfigurationError: there is none, one has no prompt of the kind, or its verdict could be forged.
     """
-    every = load_tasks(config.tasks) if config.generator is None else _composed(config.generator)
+    return _chosen(config, load_tasks(config.tasks) if config.generator is None else _composed(config.generator))
+
+
+def _chosen(config: QiskitTasksConfig, every: Sequence[Task]) -> list[Task]:
     tasks = [
         task
         for task in every
@@ -172,7 +176,7 @@ def chosen_tasks(config: QiskitTasksConfig) -> list[Task]:
     ]
     if not tasks:
         raise ConfigurationError(
-            f"tasks: {config.source} has {len(every)}, and none of these levels and tags; ask for less"
+            f"tasks: {config.source} has {len(every)} tasks, but none with these levels and tags; choose others"
         )
     forged = [task.id for task in tasks if task.in_process]
     if forged and not config.in_process:
@@ -190,15 +194,25 @@ def _composed(config: GeneratorConfig) -> list[Task]:
 
 
 def pin_tasks(config: QiskitTasksConfig) -> QiskitTasksConfig:
-    """With the hash of the tasks. Raises `ValueError` where they are not those of the hash that stands there."""
-    rows = [task.model_dump(mode="json") for task in chosen_tasks(config)]
+    """With the hash of the tasks, and the path of their file as seen from the current folder.
+
+    Raises:
+        ValueError: They are not those of the hash that stands there.
+        ConfigurationError: As for `chosen_tasks`, or a manifest may not name such a file.
+    """
+    name = config.tasks
+    if config.generator is None:
+        name, every = load_named_tasks(config.tasks, pinned=config.tasks_sha256 is not None)
+    else:
+        every = _composed(config.generator)
+    rows = [task.model_dump(mode="json") for task in _chosen(config, every)]
     found = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     if config.tasks_sha256 not in (None, found):
         raise ValueError(
             f"tasks_sha256: the tasks of {config.source} are of {found[:12]}..., not of {config.tasks_sha256[:12]}...: "
             "restore them, or remove the hash for a new run"
         )
-    return config.model_copy(update={"tasks_sha256": found})
+    return config.model_copy(update={"tasks": name, "tasks_sha256": found})
 
 
 def splits_of(tasks: Sequence[Task], test_share: float) -> dict[str, tuple[str, ...]]:

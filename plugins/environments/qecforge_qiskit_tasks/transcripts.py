@@ -12,18 +12,21 @@ import json
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from qecforge.errors import StoreError, one_line
-from qecforge.sandbox import Outcome, Program, TestResult, Verdict
+from qecforge.sandbox import Outcome, Program
 
 __all__ = ["Transcript", "Transcripts", "asked_of", "key_of", "versions"]
 
 PACKAGES = ("qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy", "scipy", "matplotlib", "stim", "qecforge")
+T = TypeVar("T")
 OUTPUT = 10_000
 """Characters of output that are kept."""
 BATCH = 500
@@ -98,11 +101,12 @@ class Transcripts:
         """The outcomes that are there, by key."""
         found: dict[str, Outcome] = {}
         wanted = list(dict.fromkeys(keys))
-        with self._opened() as connection:
-            for at in range(0, len(wanted), BATCH):
-                some = wanted[at : at + BATCH]
+        for at in range(0, len(wanted), BATCH):
+            some = wanted[at : at + BATCH]
+            with self._opened() as connection:
                 query = f"SELECT key, outcome FROM transcripts WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608
-                found |= {key: _outcome(json.loads(text)) for key, text in connection.execute(query, some)}
+                rows = connection.execute(query, some).fetchall()
+            found |= {key: self._outcome(key, text) for key, text in rows}
         return found
 
     def add(self, transcripts: Sequence[Transcript]) -> None:
@@ -123,23 +127,47 @@ class Transcripts:
         if len(rows) != 1 or not start:
             said = "several transcripts begin" if rows else "no transcript begins"
             raise StoreError(f"{self.path}: {said} with {start[:70]!r}; give the whole key, as reports have it")
-        key, task_id, asked, outcome = rows[0]
-        return Transcript(key, task_id, json.loads(asked), _outcome(json.loads(outcome)))
+        key, task_id, asked_text, outcome = rows[0]
+        asked = self._read(_ASKED, key, "asked", asked_text)
+        if key_of(asked) != key:
+            raise self._altered(key, "asked", "it is not what the key is the hash of")
+        return Transcript(key, task_id, asked, self._outcome(key, outcome))
 
     def keys(self) -> list[str]:
         """Of all transcripts, in order."""
         with self._opened() as connection:
             return [key for (key,) in connection.execute("SELECT key FROM transcripts ORDER BY key")]
 
+    def _outcome(self, key: object, text: object) -> Outcome:
+        found = self._read(_OUTCOME, key, "outcome", text)
+        return replace(found, tests=tuple(found.tests))
+
+    def _read(self, form: TypeAdapter[T], key: object, column: str, text: object) -> T:
+        """A column of a row. Raises `StoreError` where it was altered."""
+        try:
+            return form.validate_json(text if isinstance(text, str | bytes) else repr(text))
+        except ValidationError as error:
+            raise self._altered(key, column, one_line(error.errors()[0]["msg"], 100)) from error
+
+    def _altered(self, key: object, column: str, why: str) -> StoreError:
+        return StoreError(
+            f"{self.path}: table transcripts, row {one_line(key, 20)!r}, column {column}: {why}; delete the "
+            f"row, or name "
+            "another file"
+        )
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
+        if "://" in str(self.path) or ":/" in str(self.path):
+            raise StoreError(f"{self.path}: transcripts are kept in a file, and this is a URL; give a path")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
-                f"{self.path}: transcripts cannot be kept there ({one_line(error)}); name another file, or do without"
+                f"{self.path}: it cannot be used as a file of transcripts ({one_line(error)}); "
+                "give another file, or none"
             ) from error
 
 
@@ -158,7 +186,5 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _outcome(plain: Mapping[str, Any]) -> Outcome:
-    fields = {**plain, "verdict": Verdict(plain["verdict"])}
-    fields["tests"] = tuple(TestResult(**each) for each in plain["tests"])
-    return Outcome(**fields)
+_OUTCOME = TypeAdapter(Outcome)
+_ASKED = TypeAdapter(dict[str, Any])

@@ -12,8 +12,11 @@ from pydantic import Field, field_validator, model_validator
 from qecforge.contracts import PluginConfig, read_named_file
 from qecforge.errors import ConfigurationError
 from qecforge.evaluation.error_rates.config import DecoderName
+from qecforge_surface_steering.device.controls import Controls, Limit, Shared, limits_of
+from qecforge_surface_steering.device.crosstalk import Widen, crosstalk_pairs
 from qecforge_surface_steering.device.drift import CompiledDrift, Drift, Table
-from qecforge_surface_steering.device.landscape import Calibrated, Landscape, PerGate, Start, parameter_names
+from qecforge_surface_steering.device.families import FAMILIES
+from qecforge_surface_steering.device.landscape import Calibrated, Landscape, PerGate, Start
 
 if TYPE_CHECKING:
     import stim
@@ -59,6 +62,25 @@ class SurfaceSteeringConfig(PluginConfig):
         "manifest's folder and read at once.",
     )
     parameters_per_gate: int = Field(default=10, ge=1, le=10_000, description="P (1, 10 and 30 in the paper).")
+    parameters: dict[str, int] = Field(
+        default_factory=dict,
+        description="Gates that have fewer than P: name or pattern (`cz*`) -> their number, the first of their kinds.",
+    )
+    shared: tuple[Shared, ...] = Field(
+        default=(), description="Parameters that several gates share; each gate keeps an optimum of its own."
+    )
+    readout: bool = Field(
+        default=False,
+        description="true: readout and reset of every qubit that is measured and reset are gates too, m7 and r7, with "
+        "parameters and an error.",
+    )
+    widen: Widen = Field(
+        default=Widen(),
+        description="Gates that disturb each other: their parameters learn from each other's detectors.",
+    )
+    limits: tuple[Limit, ...] = Field(
+        default=(), description="Bounds and largest steps of parameters, which the agent's candidates keep."
+    )
     floor: PerGate = Field(
         default=PerGate(single_qubit=1e-3, two_qubit=4e-3),
         description="Error of each gate at its optimum, below 1/2 [ours: error suppression between 2 and 3].",
@@ -134,7 +156,7 @@ class SurfaceSteeringConfig(PluginConfig):
         if self.code == "color":
             check_rounds(self.rounds, 2)
         gates = self._gates()
-        names, arity = [gate.name for gate in gates.gates], gates.arity
+        names, family = [gate.name for gate in gates.gates], gates.family
         for field in ("floor", "curvature"):
             try:
                 getattr(self, field).check(names)
@@ -145,11 +167,16 @@ class SurfaceSteeringConfig(PluginConfig):
             _check_optimum(self.optimum, len(names) * self.parameters_per_gate)
         for number, profile in enumerate(self.drift):
             try:
-                chosen = profile.select(names, arity, self.parameters_per_gate)
+                chosen = profile.select(names, family, self.parameters_per_gate)
                 if isinstance(profile, Table):
                     profile.check(len(chosen), self.horizon)
             except ValueError as error:
                 raise ValueError(f"drift[{number}]: {error}") from error
+        limits_of(self.limits, self.controls().names)
+        try:
+            crosstalk_pairs(gates.gates, gates.coordinates, self.widen)
+        except ValueError as error:
+            raise ValueError(f"widen: {error}") from error
         if self.code == "circuit":
             _check_seen(self)
         return self
@@ -157,11 +184,11 @@ class SurfaceSteeringConfig(PluginConfig):
     def _check_code(self) -> None:
         if self.code == "circuit":
             if self.circuit is None:
-                raise ValueError("circuit: it is missing, and code is circuit: give it, or set code to surface")
+                raise ValueError("circuit: missing, but code is circuit: give a circuit, or set code to surface")
             if self.distance is not None:
                 raise ValueError("distance: your circuit has its own: leave it out")
             if "rounds" not in self.model_fields_set:
-                raise ValueError("rounds: it is missing, and rates are per cycle: give your circuit's number")
+                raise ValueError("rounds: missing, but rates are per cycle: give the number of cycles of your circuit")
         else:
             if self.circuit is not None:
                 raise ValueError(f"circuit: code is {self.code}, which brings its own: set code to circuit")
@@ -171,10 +198,10 @@ class SurfaceSteeringConfig(PluginConfig):
             raise ValueError(f"memory: {self.memory} is a choice for the surface code only: leave it out")
 
     def _check_floor(self) -> None:
-        given = {"single_qubit": self.floor.single_qubit, "two_qubit": self.floor.two_qubit}
+        given = {name: getattr(self.floor, name) for name in FAMILIES.values()}
         for name, value in (given | {f"gates.{pattern}": value for pattern, value in self.floor.gates.items()}).items():
             if value >= 0.5:
-                raise ValueError(f"floor: {name} is {value:g}, which leaves (0, 1/2): give a smaller probability")
+                raise ValueError(f"floor: {name} is {value:g}, expected a probability inside (0, 1/2)")
 
     def check_epochs(self, epochs: int) -> None:
         """Raises `ValueError` if a table of the drift is shorter than a search of this many epochs."""
@@ -220,28 +247,39 @@ class SurfaceSteeringConfig(PluginConfig):
         gates = self._gates()
         names = [gate.name for gate in gates.gates]
         rng = self._rng(seed, _LANDSCAPE)
-        floor = self.floor.resolve(names, gates.arity, rng)
-        curvature = self.curvature.resolve(names, gates.arity, rng)
+        floor = self.floor.resolve(names, gates.family, rng)
+        curvature = self.curvature.resolve(names, gates.family, rng)
         optimum = self.optimum_spread * rng.standard_normal(len(names) * self.parameters_per_gate)
         if self.optimum is not None:
             optimum = np.array(self.optimum)
-        return Landscape(floor, curvature, gates.p_max, optimum, self.parameters_per_gate)
+        counts = self.controls().counts if self.parameters else None
+        return Landscape(floor, curvature, gates.p_max, optimum, self.parameters_per_gate, counts)
 
     def compiled_drift(self, seed: int) -> CompiledDrift:
         """The drift of the device; `seed` as for `landscape`."""
         gates = self._gates()
         names = [gate.name for gate in gates.gates]
-        return CompiledDrift(self.drift, names, gates.arity, self.parameters_per_gate, self._device(seed))
+        return CompiledDrift(self.drift, names, gates.family, self.parameters_per_gate, self._device(seed))
 
     def initial_parameters(self, seed: int) -> NDArray[np.float64]:
-        """(G·P,) where control starts; `seed` as for `landscape`."""
+        """(G·P,) where control of each gate starts, sharing aside; `seed` as for `landscape`."""
         optimum = self.landscape(seed).optimum + self.compiled_drift(seed).offset(0)
         return self.start.place(optimum, self._rng(seed, _START))
 
     def parameter_names(self) -> tuple[str, ...]:
-        """G·P names, `gate.kind`."""
+        """Names of what is steered: G·P, `gate.kind`, as long as all gates have P of their own."""
+        return self.controls().names
+
+    def controls(self) -> Controls:
+        """Which parameter reaches which gates. Raises `ValueError` where `parameters` or `shared` do not fit."""
         gates = self._gates()
-        return parameter_names([gate.name for gate in gates.gates], gates.arity, self.parameters_per_gate)
+        names = [gate.name for gate in gates.gates]
+        return Controls.of(names, gates.family, self.parameters_per_gate, fewer=self.parameters, shared=self.shared)
+
+    def crosstalk(self) -> NDArray[np.int64]:
+        """(N, 2) pairs of gates that `widen` names."""
+        gates = self._gates()
+        return crosstalk_pairs(gates.gates, gates.coordinates, self.widen)
 
     def _device(self, seed: int) -> int:
         return seed if self.device_seed is None else self.device_seed
@@ -264,6 +302,10 @@ class SurfaceSteeringConfig(PluginConfig):
 
     def _tagged(self, circuit: stim.Circuit) -> TaggedCircuit:
         from qecforge_surface_steering.device.tagged import TaggedCircuit
+        from qecforge_surface_steering.device.tagging import name_readouts
+
+        if self.readout:
+            circuit = name_readouts(circuit)
 
         return TaggedCircuit(circuit, measurement_error=self.measurement_error, reset_error=self.reset_error)
 

@@ -16,6 +16,7 @@ from qecforge_surface_steering.decoding.logical import LogicalCounts, LogicalMem
 from qecforge_surface_steering.decoding.predictors import DistinctShots
 from qecforge_surface_steering.decoding.priors import GateErrorInference, nominal_errors
 from qecforge_surface_steering.decoding.reweighting import ReweightedDecoder
+from qecforge_surface_steering.device.families import FAMILIES
 from qecforge_surface_steering.engines import _kernels
 from qecforge_surface_steering.environment import SurfaceSteering
 
@@ -58,8 +59,8 @@ class DecoderSteering(ClockedEnvironment):
         super().__init__(config, num_envs=num_envs, reward=reward, horizon=config.horizon)
         self.config = config
         self.device = SurfaceSteering(config.device, num_envs=1, seed=seed)
-        circuits, self._arity = self.device.circuits, self.device.circuits[0].arity
-        self.nominal = nominal_errors(config.device, self._arity)
+        circuits, self._family = self.device.circuits, self.device.circuits[0].family
+        self.nominal = nominal_errors(config.device, self._family)
         self._memory = LogicalMemory(
             circuits, rounds=config.device.rounds, decoder=config.decoder, reference=self.nominal
         )
@@ -79,8 +80,8 @@ class DecoderSteering(ClockedEnvironment):
         if self.config.parameters == "gate":
             self._owner, names = np.arange(len(gates)), gates
         else:
-            kinds, self._owner = np.unique(self._arity, return_inverse=True)
-            names = [{1: "single_qubit", 2: "two_qubit"}[int(kind)] for kind in kinds]
+            kinds, self._owner = np.unique(self._family, return_inverse=True)
+            names = [FAMILIES[int(kind)] for kind in kinds]
         self.parameter_names = tuple(f"{name}.prior" for name in names)
         self.exploration_scale = np.full(len(names), self.config.exploration)
         self.exploration_scale.flags.writeable = False

@@ -9,10 +9,12 @@ import numpy as np
 import stim
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.contracts import COST, TRUE_COST, Reward
+from qecforge.contracts import COST, TRUE_COST, FactorGraph, Reward
 from qecforge.errors import ConfigurationError
 from qecforge_surface_steering._clocked import ClockedEnvironment
 from qecforge_surface_steering.config import SurfaceSteeringConfig
+from qecforge_surface_steering.decoding.priors import nominal_errors
+from qecforge_surface_steering.device.controls import limits_of
 from qecforge_surface_steering.engines import _memory
 from qecforge_surface_steering.engines.base import Device, Engine
 from qecforge_surface_steering.engines.closed_form import ClosedForm
@@ -44,6 +46,7 @@ class SurfaceSteering(ClockedEnvironment):
         landscape: The gates' errors as a function of parameters.
         drift: What moves the optimum.
         circuits: The experiments, gates tagged.
+        controls: Which parameter reaches which gates.
         trials: (m,) int64, detector outcomes that each rate of a candidate is measured from.
     """
 
@@ -57,19 +60,32 @@ class SurfaceSteering(ClockedEnvironment):
         self.config = config
         self.circuits = config.circuits()
         self.model = config.model(self.circuits)
+        self.controls = config.controls()
         self._vector = config.reward == "vector"
-        self.factor_graph = self.model.factor_graph(config.parameters_per_gate) if self._vector else None
-        self.parameter_names = config.parameter_names()
+        self.factor_graph = self._factor_graph() if self._vector else None
+        self.parameter_names = self.controls.names
         self._decoding: tuple[LogicalMemory, LogicalDecoder] | None = None
         self._new_device(seed)
         self._make_spaces(self.model.num_objectives, vector=self._vector)
+
+    def _factor_graph(self) -> FactorGraph:
+        parameters = self.config.parameters_per_gate if self.controls.plain else self.controls.gates
+        nominal = nominal_errors(self.config, self.circuits[0].family)
+        excess = nominal / self.controls.counts
+        return self.model.factor_graph(parameters, crosstalk=self.config.crosstalk(), excess=excess, nominal=nominal)
 
     def _new_device(self, seed: int) -> None:
         self._start_clock(seed)
         self.landscape = self.config.landscape(seed)
         self.drift = self.config.compiled_drift(seed)
-        self.initial_parameters = self.config.initial_parameters(seed)
-        self.exploration_scale = np.repeat(self.landscape.natural_scale, self.config.parameters_per_gate)
+        weight = self.model.gradient(self.landscape.floor) * self.landscape.curvature / self.landscape.sizes
+        self._weight = np.repeat(weight, self.config.parameters_per_gate)
+        self.initial_parameters = self.controls.compromise(self.config.initial_parameters(seed), self._weight)
+        scale = np.repeat(self.landscape.natural_scale, self.config.parameters_per_gate)
+        self.exploration_scale = self.controls.least(scale)
+        self.limits = limits_of(self.config.limits, self.parameter_names)
+        if self.limits is not None:
+            self.limits.check_start(self.initial_parameters, self.parameter_names)
         for array in (self.initial_parameters, self.exploration_scale):
             array.flags.writeable = False
         device = Device(self.circuits, self.model, self.landscape, self.config.shots)
@@ -93,19 +109,28 @@ class SurfaceSteering(ClockedEnvironment):
             )
 
     def optimum(self, epoch: int | None = None) -> NDArray[np.float64]:
-        """(G·P,) where each parameter's optimum is in an epoch; None for the present one."""
+        """(P,) where each parameter's optimum is in an epoch; None for the present one. Of a parameter that gates
+        share: where the mean detection rate is least, to first order in the errors' excess."""
+        return self.controls.compromise(self._slot_optimum(epoch), self._weight)
+
+    def _slot_optimum(self, epoch: int | None = None) -> NDArray[np.float64]:
         return self.landscape.optimum + self.drift.offset(self._epoch if epoch is None else epoch)
 
     def gate_errors(self, parameters: ArrayLike, epoch: int | None = None) -> NDArray[np.float64]:
-        """(..., G) error probabilities with (..., G·P) parameters in an epoch; None for the present one."""
-        return self.landscape.errors(parameters, self.optimum(epoch))
+        """(..., G) error probabilities with (..., P) parameters in an epoch; None for the present one."""
+        optimum = self._slot_optimum(epoch)
+        return self.landscape.errors(self.controls.slots(np.asarray(parameters, np.float64), optimum), optimum)
 
     def true_rates(self, parameters: ArrayLike, epoch: int | None = None) -> NDArray[np.float64]:
-        """(..., m) exact detection rates with (..., G·P) parameters in an epoch; None for the present one."""
+        """(..., m) exact detection rates with (..., P) parameters in an epoch; None for the present one."""
         return self.model.rates(self.gate_errors(parameters, epoch))
 
+    def moved_by(self, number: int) -> NDArray[np.int64]:
+        """Numbers of the parameters that profile `number` of the drift moves, ascending."""
+        return self.controls.numbers(self.drift.moved_by(number))
+
     def noisy_circuits(self, parameters: ArrayLike, epoch: int | None = None) -> tuple[stim.Circuit, ...]:
-        """The experiments with the noise that (G·P,) parameters bring in an epoch; None for the present one."""
+        """The experiments with the noise that (P,) parameters bring in an epoch; None for the present one."""
         errors = self.gate_errors(parameters, epoch)
         number = {gate.name: g for g, gate in enumerate(self.model.gates)}
         return tuple(
@@ -113,7 +138,7 @@ class SurfaceSteering(ClockedEnvironment):
         )
 
     def assess(self, parameters: ArrayLike) -> Mapping[str, float]:
-        """`logical_error_rate` per cycle of (G·P,) parameters in the present epoch, decoded with the nominal prior.
+        """`logical_error_rate` per cycle of (P,) parameters in the present epoch, decoded with the nominal prior.
 
         Raises:
             ConfigurationError: A circuit without logical observables.
@@ -128,9 +153,8 @@ class SurfaceSteering(ClockedEnvironment):
 
     def _compiled_decoding(self) -> tuple[LogicalMemory, LogicalDecoder]:
         from qecforge_surface_steering.decoding.logical import LogicalMemory
-        from qecforge_surface_steering.decoding.priors import nominal_errors
 
-        nominal = nominal_errors(self.config, self.circuits[0].arity)
+        nominal = nominal_errors(self.config, self.circuits[0].family)
         memory = LogicalMemory(
             self.circuits, rounds=self.config.rounds, decoder=self.config.assess.decoder, reference=nominal
         )
@@ -141,7 +165,8 @@ class SurfaceSteering(ClockedEnvironment):
 
     def _measure(self, x: NDArray[Any], rewards: NDArray[np.float32]) -> dict[str, float]:
         measured = rewards if self._vector else self._measured
-        true_cost = self._engine.measure(x, self.optimum(), self._key(), measured)
+        optimum = self._slot_optimum()
+        true_cost = self._engine.measure(self.controls.slots(x, optimum), optimum, self._key(), measured)
         if not self._vector:
             np.mean(measured, axis=1, out=rewards)
         return {COST: -float(measured.mean(dtype=np.float64)), TRUE_COST: true_cost}

@@ -1,4 +1,4 @@
-"""Quantizers `distil` and `auto`: an integer network that learns its teacher's logits, and what to use at which width.
+"""Quantizers `distil` and `auto`: an integer network that learns what its teacher's gives, and which to use at a width.
 
 `states.py` plays the teacher, `training.py` holds the loss and the loop, `quantizer.py` what becomes of them.
 """
@@ -34,10 +34,11 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
     return [
         QuantizerSpec(
             name="distil",
-            summary="Distillation: the integer network learns the float policy's logits on states that this one visits",
+            summary="Distillation: integers that learn the float policy's logits or actions on states that it visits",
             config=DistilConfig,
             make=make_distil,
             kind="distillation",
+            quantizes=frozenset({"discrete", "continuous"}),
         ),
         QuantizerSpec(
             name="auto",
@@ -45,5 +46,6 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
             config=AutoConfig,
             make=make_auto,
             kind="distillation",
+            quantizes=frozenset({"discrete", "continuous"}),
         ),
     ]

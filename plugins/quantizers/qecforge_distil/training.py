@@ -1,4 +1,4 @@
-"""How a student under fake quantisation learns its teacher's logits."""
+"""How a student under fake quantisation learns its teacher's logits, or its continuous actions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from qecforge.learning.torch_state import copied
 from qecforge_distil.config import DistilConfig
 from qecforge_distil.states import TeacherStates
 
-__all__ = ["Distillation", "agreement", "centred_error"]
+__all__ = ["Distillation", "action_error", "agreement", "centred_error", "relative_error"]
 
 
 def centred_error(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -42,18 +42,45 @@ def centred_error(student: Tensor, teacher: Tensor, mask: Tensor | None = None) 
     return ((difference - mean).masked_fill(~mask, 0.0).square() / allowed).sum(-1)
 
 
+def action_error(student: Tensor, teacher: Tensor) -> Tensor:
+    """(M,): mean squared difference of unit actions. The teacher gets no gradient.
+
+    Args:
+        student: What the network gives, (M, A), the arguments of tanh.
+        teacher: Unit actions (M, A).
+    """
+    return (student.tanh() - teacher.detach()).square().mean(-1)
+
+
+def relative_error(student: FakeQuantizedMlp, states: TeacherStates) -> float:
+    """Root mean square of the difference of unit actions over that of the teacher's about their mean; NaN where there
+    is no state, or the teacher's do not differ."""
+    if not len(states):
+        return math.nan
+    theirs = states.outputs.astype(np.float64)
+    spread = float((theirs - theirs.mean(0)).std())
+    return (
+        float(np.sqrt(np.square(np.tanh(_outputs(student, states)) - theirs).mean())) / spread if spread else math.nan
+    )
+
+
 @torch.no_grad()
-def agreement(student: FakeQuantizedMlp, states: TeacherStates, *, batch: int = 4096) -> float:
+def _outputs(student: FakeQuantizedMlp, states: TeacherStates, *, batch: int = 4096) -> NDArray[np.float32]:
+    parts = [
+        student(torch.from_numpy(np.ascontiguousarray(states.observations[start : start + batch]))).numpy()
+        for start in range(0, len(states), batch)
+    ]
+    return np.concatenate(parts)
+
+
+def agreement(student: FakeQuantizedMlp, states: TeacherStates) -> float:
     """Fraction of the states in which both like the same allowed action best; NaN where there is no state."""
-    alike = 0
-    for start in range(0, len(states), batch):
-        part = slice(start, start + batch)
-        ours = student(torch.from_numpy(np.ascontiguousarray(states.observations[part]))).numpy()
-        theirs = states.logits[part]
-        if states.masks is not None:
-            ours, theirs = (np.where(states.masks[part], each, -np.inf) for each in (ours, theirs))
-        alike += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
-    return alike / len(states) if len(states) else math.nan
+    if not len(states):
+        return math.nan
+    ours, theirs = _outputs(student, states), states.outputs
+    if states.masks is not None:
+        ours, theirs = (np.where(states.masks, each, -np.inf) for each in (ours, theirs))
+    return float((ours.argmax(-1) == theirs.argmax(-1)).mean())
 
 
 class Distillation:
@@ -63,13 +90,22 @@ class Distillation:
         student: Calibrated; trained in place.
         states: What it learns on.
         seed: Of the orders.
+        continuous: The teacher's outputs are unit actions, not logits.
 
     Attributes:
         updates: Steps of the optimizer so far.
     """
 
-    def __init__(self, config: DistilConfig, student: FakeQuantizedMlp, states: TeacherStates, *, seed: int) -> None:
-        self.config, self.student, self.states = config, student, states
+    def __init__(
+        self,
+        config: DistilConfig,
+        student: FakeQuantizedMlp,
+        states: TeacherStates,
+        *,
+        seed: int,
+        continuous: bool = False,
+    ) -> None:
+        self.config, self.student, self.states, self.continuous = config, student, states, continuous
         self.updates = 0
         self._optimizer = adamw_of(student, learning_rate=config.learning_rate, epsilon=1e-8, weight_decay=0.0)
         self._rates = [float(group["lr"]) for group in self._optimizer.param_groups]
@@ -83,8 +119,12 @@ class Distillation:
             group["lr"] = rate * factor
         rows, masks = self._minibatch(), self.states.masks
         student = self.student(torch.from_numpy(self.states.observations[rows]))
-        mask = None if masks is None else torch.from_numpy(masks[rows])
-        loss = centred_error(student, torch.from_numpy(self.states.logits[rows]), mask).mean()
+        teacher = torch.from_numpy(self.states.outputs[rows])
+        if self.continuous:
+            loss = action_error(student, teacher).mean()
+        else:
+            mask = None if masks is None else torch.from_numpy(masks[rows])
+            loss = centred_error(student, teacher, mask).mean()
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self._optimizer.step()

@@ -28,5 +28,6 @@ def qecforge_quantizers() -> Sequence[QuantizerSpec]:
             config=PtqConfig,
             make=make_ptq,
             kind="post_training",
+            quantizes=frozenset({"discrete", "continuous"}),
         )
     ]

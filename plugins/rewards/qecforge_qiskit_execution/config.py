@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from qecforge.contracts import PluginConfig
+from qecforge.contracts import PluginConfig, check_written_file
 
 __all__ = ["QiskitExecutionConfig"]
 
@@ -29,5 +29,12 @@ class QiskitExecutionConfig(PluginConfig):
         False, description="Whether tasks whose tests run in the program's process are scored: it can be forged."
     )
     transcripts: str | None = Field(
-        None, description="File of programs and their results; what it has is not run again. null: none."
+        None,
+        description="File of programs and their results, seen from the current folder; a program that is in it is not "
+        "run again. null: none.",
     )
+
+    @field_validator("transcripts")
+    @classmethod
+    def _written_here(cls, value: str | None) -> str | None:
+        return None if value is None else check_written_file(value)

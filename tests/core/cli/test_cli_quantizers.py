@@ -13,6 +13,7 @@ from qecforge import Store
 from qecforge.registry import Registry
 
 QUANTIZERS = ("apq", "distil", "lsq", "ptq", "smoothquant")
+CONTINUOUS_TOO = ("ptq", "distil", "auto")
 
 MANIFEST = """\
 qecforge: 1
@@ -29,6 +30,15 @@ name: steering
 environment: {plugin: surface_steering, distance: 3}
 agent: {plugin: parameter_ppo}
 quantizer: {plugin: ptq}
+"""
+
+
+PENDULUM = """\
+qecforge: 1
+name: pendulum
+environment: {{plugin: humanoid, id: Pendulum-v1}}
+agent: {{plugin: td3, block: pqc}}
+quantizer: {{plugin: {0}}}
 """
 
 
@@ -89,7 +99,22 @@ def test_an_agent_of_continuous_actions(folder, name):
     for command in ("validate", "run"):
         line = one_line(invoke(command, "m.yaml"))
         assert line.startswith("m.yaml:5:")
-        assert f"quantizer.plugin: {name} quantizes policies for discrete actions, but" in line
+        assert f"quantizer.plugin: {name} quantizes policies for " in line
+        assert "but environment surface_steering takes parameters: " in line
+    assert not Path("results.db").exists()
+
+
+@pytest.mark.parametrize("name", [*QUANTIZERS, "auto"])
+def test_an_actor_with_a_block(folder, name):
+    """A circuit is no network: refused before a teacher is trained."""
+    Path("m.yaml").write_text(PENDULUM.format(name))
+    for command in ("validate", "run"):
+        line = one_line(invoke(command, "m.yaml"))
+        if name in CONTINUOUS_TOO:
+            assert line.startswith("m.yaml:4:")
+            assert "a quantizer needs an actor that is one plain network, and block pqc stands in this one" in line
+        else:
+            assert f"quantizer.plugin: {name} quantizes policies for discrete actions, but" in line
     assert not Path("results.db").exists()
 
 

@@ -73,9 +73,9 @@ def steane_store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quantized_store(tmp_path_factory):
-    """A `results.db` such as the manifest of docs/quantization.md leaves, but for its length."""
+    """A `results.db` such as the first manifest of docs/quantization.md leaves, but for its length."""
     folder = tmp_path_factory.mktemp("quantized")
-    ((_, text),) = blocks(ROOT / "docs" / "quantization.md", "yaml")
+    (_, text), *_ = blocks(ROOT / "docs" / "quantization.md", "yaml")
     shorter = ["agent.total_steps=5120", "agent.policy={hidden_sizes: [16]}", "quantizer.fine_tune.total_steps=5120"]
     shorter += ["evaluation.decision_fidelity.states=200", "evaluation.search.episodes=16"]
     manifest = load_manifest(text, registry=Registry.load(), overrides=shorter)

@@ -1,6 +1,8 @@
-"""Which files a manifest may name, of all that can name one: a circuit, a table, a base model, a teacher's manifest."""
+"""Which files a manifest may name, of all that can name one: a circuit, a table, a base model, a teacher's manifest, a
+file or folder of tasks, a file of transcripts."""
 
 import gzip
+import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,6 +13,7 @@ import pytest
 from qecforge.contracts import files as files_module
 from qecforge.contracts import read_named_file
 from qecforge.errors import ConfigurationError, ManifestError, UserError
+from qecforge.executors._portable import PortablePlan
 from qecforge.manifest import RunPlan, load_manifest
 from qecforge.registry import Registry
 
@@ -39,13 +42,32 @@ reward: knill_laflamme
 agent: {plugin: ppo, total_steps: 2048, num_envs: 32, horizon: 16, minibatch_size: 128}
 quantizer: {plugin: ptq, teacher: {manifest: "NAME"}}
 """
+WITH_TASKS = """\
+qecforge: 1
+name: files
+environment: {plugin: qiskit_tasks, tasks: "NAME", test_share: 0}
+reward: {plugin: qiskit_execution, transcripts: null}
+agent: {plugin: grpo_text, total_steps: 8, groups: 1, group_size: 8}
+"""
+TASK = {
+    "id": "one",
+    "level": "basic",
+    "prompt": "def one():\n",
+    "hard_prompt": "Write one().",
+    "entry_point": "one",
+    "reference": "def one():\n    return 1\n",
+    "tests": "def test_one(program):\n    assert program.one() == 1\n",
+}
 CIRCUIT = "R 0 1\nH[h{}] 0 1\nCZ[cz{}] 0 1\nCZ[cz{}] 0 1\nH[h{}] 0 1\nM 0 1\nDETECTOR rec[-1]\nDETECTOR rec[-2]\n"
 GOOD = {
     "drift.csv": (WITH_TABLE, "0.1\n0.2 # a comment\n\n0.3\n"),
     "own.stim": (WITH_CIRCUIT, CIRCUIT),
     "base.json": (WITH_BASE, '{"words": ["zero", "one", "two"], "preferences": [0, 0, 1]}'),
     "teacher.yaml": (WITH_TEACHER, "\n".join(WITH_TEACHER.splitlines()[:-1])),
+    "tasks.jsonl": (WITH_TASKS, json.dumps(TASK)),
 }
+KEEP_NAMES = {"base.json", "tasks.jsonl"}
+"""What is kept of these is a name and a hash, not the content."""
 SECRET = "root:hunter2:19000"
 
 
@@ -58,6 +80,9 @@ def registry():
         "knill_laflamme": "qecforge_knill_laflamme",
         "ppo": "qecforge_ppo",
         "ptq": "qecforge_ptq",
+        "qiskit_tasks": "qecforge_qiskit_tasks",
+        "qiskit_execution": "qecforge_qiskit_execution",
+        "grpo_text": "qecforge_grpo",
     }
     return Registry.load([EntryPoint(name, module, "qecforge") for name, module in names.items()])
 
@@ -90,7 +115,7 @@ def test_names_are_seen_from_the_manifests_folder(registry, tmp_path, monkeypatc
     assert RunPlan.from_canonical(plan.canonical, registry) == plan
     monkeypatch.chdir(tmp_path / "study")
     (same,) = load_manifest(path.relative_to(tmp_path / "study"), registry=registry).runs()
-    if name != "base.json":  # a name is kept of it, not the content
+    if name not in KEEP_NAMES:
         assert same.identity == plan.identity
 
 
@@ -123,7 +148,8 @@ def test_devices_pipes_and_folders_are_refused_unopened(registry, tmp_path, name
     (tmp_path / f"zero.{ending}").symlink_to("/dev/zero")
     for given in (f"pipe.{ending}", f"folder.{ending}", f"zero.{ending}"):
         said = refusal(manifest(tmp_path, text, given), registry, allow=["/dev"])
-        assert "is no regular file: give the path of one" in said
+        tasks = name == "tasks.jsonl" and given.startswith("folder")  # which may be one, with files in it
+        assert ("no file of tasks is there" if tasks else "is no regular file: give the path of one") in said
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -147,6 +173,8 @@ def test_errors_do_not_quote_a_file(registry, tmp_path, name):
     if ending == "csv":
         said = refusal(manifest(tmp_path, text, f"packed.{ending}.gz"), registry)
         assert "is not UTF-8 text" in said, "nothing is unpacked"
+    if ending == "jsonl":
+        assert "nothing is unpacked" in refusal(manifest(tmp_path, text, f"packed.{ending}.gz"), registry)
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -209,3 +237,63 @@ def test_a_file_that_is_no_manifest_is_not_quoted(registry, tmp_path):
     with pytest.raises(ManifestError, match="got text, expected a mapping") as refused:
         load_manifest(path, registry=registry)
     assert "root" not in str(refused.value).replace(str(tmp_path), "")
+
+
+def test_a_folder_of_tasks_does_not_lead_out_of_the_manifests(registry, tmp_path):
+    """Each file in it is read by the same rules."""
+    study, folder = tmp_path / "study", tmp_path / "study" / "tasks"
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text(json.dumps(TASK))
+    path = manifest(study, WITH_TASKS, "tasks")
+    (plan,) = load_manifest(path, registry=registry).runs()
+    assert RunPlan.from_canonical(plan.canonical, registry) == plan
+    (tmp_path / "b.jsonl").write_text(json.dumps({**TASK, "id": "two"}))
+    (folder / "b.jsonl").symlink_to(tmp_path / "b.jsonl")
+    assert "is not below the manifest's folder" in refusal(path, registry)
+    assert load_manifest(path, registry=registry, allow=[tmp_path]).runs()
+    (folder / "b.jsonl").unlink()
+    os.mkfifo(folder / "b.jsonl")
+    assert "is no regular file" in refusal(path, registry)
+
+
+def test_a_data_set_of_a_hub_is_fetched_where_the_user_allows_it_by_name(registry, tmp_path, monkeypatch):
+    from qecforge_qiskit_tasks.tasks import hub
+
+    asked = []
+    monkeypatch.setattr(hub, "read_data_set", lambda name: asked.append(name) or [(" test 1", TASK)])
+    path = manifest(tmp_path, WITH_TASKS, "someone/tasks")
+    said = refusal(path, registry, allow=[tmp_path])
+    assert "so a data set of a hub, which is not fetched for a manifest" in said
+    assert not asked
+    (plan,) = load_manifest(path, registry=registry, allow=["someone/tasks"]).runs()
+    assert asked == ["someone/tasks"]
+    with pytest.raises(UserError, match="a data set of a hub"):
+        RunPlan.from_canonical(plan.canonical, registry)
+    portable = PortablePlan.of(plan)
+    assert portable.plan(registry) == plan, "the process of a run that was planned here"
+
+
+@pytest.mark.parametrize("section", ["environment", "reward"])
+def test_a_file_that_a_run_writes_stays_below_the_current_folder(registry, tmp_path, monkeypatch, section):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    (here / "tasks.jsonl").write_text(json.dumps(TASK))
+    path = manifest(here, WITH_TASKS, "tasks.jsonl")
+
+    def named(name, **arguments):
+        overrides = [f"{section}.transcripts={json.dumps(str(name))}"]
+        return load_manifest(path, registry=registry, overrides=overrides, **arguments).runs()
+
+    (here / "link").symlink_to(there)
+    assert named("kept.db")
+    assert named(here / "kept.db")
+    for name in (there / "kept.db", "../there/kept.db", "link/kept.db"):
+        with pytest.raises(UserError, match=r"is not below the current folder: give a file below it, or name it in"):
+            named(name)
+        (plan,) = named(name, allow=[there])
+        with pytest.raises(UserError, match="is not below the current folder"):
+            RunPlan.from_canonical(plan.canonical, registry)
+        assert PortablePlan.of(plan).plan(registry) == plan
+    assert not [*there.iterdir()]

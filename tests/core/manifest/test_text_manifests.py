@@ -26,7 +26,7 @@ BASED = MANIFEST.replace("words: [zero, one, two, three]", "base: BASE")
 @pytest.fixture(scope="module")
 def registry():
     modules = {"number_words": "qecforge_thirdparty_text", "toy": "toy_plugin"}
-    modules |= {name: f"qecforge_{name}" for name in ("apq", "lsq", "ppo", "ptq", "smoothquant")}
+    modules |= {name: f"qecforge_{name}" for name in ("apq", "distil", "lsq", "ppo", "ptq", "smoothquant")}
     return Registry.load([EntryPoint(name, module, "qecforge") for name, module in modules.items()])
 
 
@@ -58,10 +58,11 @@ def test_the_reward_is_native_or_scores_texts(registry, reward, scores):
     assert RunPlan.from_canonical(plan.canonical, registry).canonical == plan.canonical
 
 
-@pytest.mark.parametrize("quantizer", ["ptq", "smoothquant", "lsq", "apq", "round", "learn"])
+@pytest.mark.parametrize("quantizer", ["ptq", "distil", "auto", "smoothquant", "lsq", "apq", "round", "learn"])
 def test_no_quantizer_takes_text(registry, quantizer):
+    kinds = "continuous actions or discrete actions" if quantizer in ("ptq", "distil", "auto") else "discrete actions"
     assert refusal(f"{MANIFEST}quantizer: {quantizer}\n", registry) == (
-        f"5:12 quantizer.plugin: {quantizer} quantizes policies for discrete actions, but environment number_words "
+        f"5:12 quantizer.plugin: {quantizer} quantizes policies for {kinds}, but environment number_words "
         "takes text: no installed quantizer fits; leave it out"
     )
 

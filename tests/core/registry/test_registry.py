@@ -196,6 +196,7 @@ def test_sound_specs_of_every_kind_are_taken(site):
         ("agent", "[agent(trains_on='discrete')]", "expected some of discrete"),
         ("agent", "[agent(trains_on=frozenset({'jumping'}))]", "expected some of discrete"),
         ("agent", "[agent(check_fine_tuning=3)]", "check_fine_tuning is 3, expected a function"),
+        ("agent", "[agent(check_quantized=3)]", "check_quantized is 3, expected a function"),
         ("agent", "[agent(check='no')]", "check is 'no', expected a function"),
         ("agent", "[agent(evaluations=3)]", "evaluations is 3, expected a tuple of EvaluationSpec"),
         ("agent", "[agent(evaluations=(3,))]", "agent 'a': evaluations holds 3, expected EvaluationSpec"),

@@ -119,7 +119,7 @@ def test_a_reward_that_is_not_finite_is_named(outcome_of, monkeypatch, text, mem
     assert outcome.status == "failed"
     assert outcome.error == (
         f"QecforgeError: the native reward of environment walk: gave {bad} for member 2 at step {25 * members}, "
-        "expected a finite number: mend what it computes there"
+        "expected a finite number: correct what it computes there"
     )
 
 
@@ -136,7 +136,10 @@ def test_the_step_counts_from_the_beginning_of_the_training(outcome_of):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (put(0, spoil), "gave inf for member 3 at step {}, expected finite observations: mend what it computes there"),
+        (
+            put(0, spoil),
+            "gave inf for member 3 at step {}, expected finite observations: correct what it computes there",
+        ),
         (
             put(0, lambda array: array[:2]),
             "its observations at step {} are float32 of shape (2, 1), expected numbers of shape ({members}, 1): report "

@@ -64,7 +64,7 @@ def test_without_bubblewrap_nothing_runs(monkeypatch, tmp_path):
     (tmp_path / "other").mkdir()
     other = (tmp_path / "bwrap").rename(tmp_path / "other" / "bwrap")
     monkeypatch.setenv("PATH", str(other.parent))
-    with pytest.raises(SandboxUnavailable, match=r"no cell can be made: .*no namespaces.* `qecforge sandbox check`"):
+    with pytest.raises(SandboxUnavailable, match=r"no sandbox cell can be started: .*no namespaces.* `qecforge"):
         Sandbox(SandboxConfig(cells=1)).run([Program("x = 1")])
 
 
@@ -75,7 +75,7 @@ def test_errors_are_in_the_tree():
 
 def test_a_module_that_is_not_there_is_named():
     with (
-        pytest.raises(MissingDependency, match="the sandbox is to import unheard_of"),
+        pytest.raises(MissingDependency, match="the sandbox needs unheard_of"),
         Sandbox(SandboxConfig(cells=1, tiers=(Tier("x", ("unheard_of",)),))) as sandbox,
     ):
         sandbox.run([Program("x = 1")])

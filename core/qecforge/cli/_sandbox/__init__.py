@@ -12,7 +12,7 @@ from qecforge.reporting.tables import Column, Table
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Isolation of programs that nobody trusts.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="The sandbox for untrusted programs.", no_args_is_help=True, rich_markup_mode=None)
 
 COLUMNS = (Column("layer"), Column("state"), Column("probe"), Column("remedy"))
 NOT_SAFE = 2
@@ -27,20 +27,23 @@ class ProfileName(StrEnum):
 
 @app.callback()
 def _group() -> None:
-    """Isolation of programs that nobody trusts."""
+    """The sandbox for untrusted programs."""
 
 
 @app.command("check")
 def check(
     profile: Annotated[
         ProfileName,
-        typer.Option("--profile", help="landlock: without namespaces, where a container forbids them; weaker."),
+        typer.Option(
+            "--profile",
+            help="How programs are isolated. landlock: without namespaces, which some containers forbid; weaker.",
+        ),
     ] = ProfileName.BUBBLEWRAP,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Probe each layer of the sandbox in a cell: whether it holds, and what to install or to set where it does not.
+    """Test each layer of the sandbox on this machine, and say what to install or to set where one does not work.
 
-    Exit code 2 where a layer is absent: programs are not run then."""
+    Exit code 2 if a layer is absent; programs are then not run."""
     from qecforge.sandbox.checking import check_layers, sandbox_works
     from qecforge.sandbox.config import Profile
 

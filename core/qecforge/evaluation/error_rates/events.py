@@ -10,7 +10,7 @@ import stim
 from numpy.typing import NDArray
 
 from qecforge.errors import ConfigurationError, did_you_mean, one_line
-from qecforge.machine.files import why_not
+from qecforge.machine.files import require_regular, why_not
 
 __all__ = ["EVENT_FORMATS", "RecordedEvents", "read_events", "read_observables"]
 
@@ -79,12 +79,13 @@ def _read(path: Path, detectors: int, observables: int, form: str | None, what: 
     if form not in EVENT_FORMATS:
         known = ", ".join(EVENT_FORMATS)
         raise ConfigurationError(
-            f"{path}: the format {form!r} is unknown.{did_you_mean(form, EVENT_FORMATS)} Known: {known}"
+            f"{path}: the format {one_line(form, 60)!r} is unknown.{did_you_mean(form, EVENT_FORMATS)} Known: {known}"
         )
     try:
+        require_regular(path)
         path.open("rb").close()
         bits = _array(path) if form == "npy" else _stim(path, form, detectors, observables, what)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read ({why_not(error)}): choose another file") from error
     width = detectors + observables
     if bits.ndim != 2 or bits.shape[1] != width:

@@ -64,7 +64,7 @@ def paired_error_rates(
             last, even in the logarithm of the odds, as many shots from each (of equal ones, only one). For models so
             far apart that the shots of one say little about another. None: 0 where at least 0.3 of the shots are
             effective for each model, else 1, with which no rate is less certain than from shots of its own.
-        scale: Faults are drawn so many times as likely as in `at` (at most 1/2), and weighed back: for rare errors,
+        scale: Factor on the fault probabilities of `at` (at most 1/2) for sampling, and weighed back: for rare errors,
             2 to 3. It does not help where many faults happen in every shot.
 
 

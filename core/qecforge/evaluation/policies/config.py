@@ -1,4 +1,4 @@
-"""The manifest's `evaluation.decision_fidelity`, `evaluation.returns` and `evaluation.search`: what is measured of the
+"""The manifest's `evaluation.decision_fidelity`, `.action_fidelity`, `.returns` and `.search`: what is measured of the
 policy itself."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from qecforge.contracts.config import PluginConfig
 
-__all__ = ["DecisionFidelityConfig", "ReturnsConfig", "SearchConfig"]
+__all__ = ["ActionFidelityConfig", "DecisionFidelityConfig", "ReturnsConfig", "SearchConfig"]
 
 
 class DecisionFidelityConfig(PluginConfig):
@@ -26,6 +26,14 @@ class DecisionFidelityConfig(PluginConfig):
     deterministic: bool = Field(
         False, description="Whether the rollouts take the most likely action instead of a sampled one."
     )
+
+
+class ActionFidelityConfig(PluginConfig):
+    """How far the quantized policy's continuous actions are from those of its float teacher, on states of new
+    rollouts."""
+
+    states: int = Field(10_000, ge=1, description="Number of states, sampled from all that the teacher visits.")
+    deterministic: bool = Field(True, description="Whether the rollouts are without exploration noise.")
 
 
 class ReturnsConfig(PluginConfig):

@@ -6,13 +6,19 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from qecforge.contracts.environment import Environment
 from qecforge.contracts.policy import Policy
 from qecforge.errors import ConfigurationError
+from qecforge.inference.network import LinearSpec, MlpSpec
 
-__all__ = ["rollout_states", "space_holds_levels"]
+__all__ = ["OBSERVATION_BITS", "rollout_states", "space_holds_levels", "with_inputs_of_one_range"]
+
+OBSERVATION_BITS = 8
+"""Of the observations behind continuous actions, whatever the width of the network: what a controller does not see, no
+training gives back."""
 
 
 def rollout_states(policy: Policy, env: Environment, count: int, *, seed: int = 0) -> NDArray[Any]:
@@ -42,6 +48,24 @@ def rollout_states(policy: Policy, env: Environment, count: int, *, seed: int = 
     finally:
         env.take_discoveries()
         env.load_state_dict(saved)
+
+
+def with_inputs_of_one_range(spec: MlpSpec, shown: NDArray[Any]) -> tuple[MlpSpec, NDArray[np.float32]]:
+    """An equal network whose inputs come divided by their own range, since all of them share one step: else a velocity
+    of up to 8 leaves a sine 16 of 256 levels on either side of 0.
+
+    Args:
+        shown: (S, D), what the network takes.
+
+    Returns:
+        The network, the weights of its first layer multiplied; and the divisors (D,), greatest magnitudes of `shown`,
+        1 where that is 0.
+    """
+    greatest = np.abs(np.asarray(shown, np.float32)).max(0)
+    divisor = np.where(greatest > 0, greatest, np.float32(1)).astype(np.float32)
+    first = spec.layers[0]
+    scaled = LinearSpec(first.weight * torch.from_numpy(divisor), first.bias)
+    return MlpSpec((scaled, *spec.layers[1:]), spec.activations), divisor
 
 
 def space_holds_levels(space: gymnasium.Space[Any], bits: int) -> bool:

@@ -56,6 +56,7 @@ class FakeQuantizedMlp(nn.Module):
         preactivation_bits: Of what goes into an activation function, 2..8: the table behind it has 256 entries
             whatever the width of weights and activations.
         step_learning_rate, step_epsilon: Adam's, for the logarithms of step sizes.
+        observation_bits: Of what goes into the first layer, 2..8; None: as `bits`. Not where it takes levels.
 
     Attributes:
         layers: First to last.
@@ -82,6 +83,7 @@ class FakeQuantizedMlp(nn.Module):
         preactivation_bits: int = 8,
         step_learning_rate: float = 1e-3,
         step_epsilon: float = 1e-12,
+        observation_bits: int | None = None,
     ) -> None:
         super().__init__()
         if not 2 <= bits <= 8:
@@ -93,7 +95,8 @@ class FakeQuantizedMlp(nn.Module):
         for number, layer in enumerate(spec.layers):
             features_out, features_in = layer.weight.shape
             learned = learn_activation_steps and not (number == 0 and takes_levels)
-            inputs = ActivationLevels(bits, features_in, learned=learned, anchored=number > 0)
+            width = bits if number or takes_levels or observation_bits is None else observation_bits
+            inputs = ActivationLevels(width, features_in, learned=learned, anchored=number > 0)
             outputs = None
             if number < len(spec.activations):
                 outputs = ActivationLevels(

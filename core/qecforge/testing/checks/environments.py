@@ -353,6 +353,8 @@ def check_parameters(make: MakeEnvironment) -> None:
         assert array.dtype == np.float64
         assert np.isfinite(array).all()
     assert (env.exploration_scale > 0).all()
+    if env.limits is not None:
+        env.limits.check_start(env.initial_parameters, env.parameter_names)
     observations, rewards, _, _, infos = env.step(np.tile(env.initial_parameters, (MEMBERS, 1)))
     assert observations.shape == (MEMBERS, 1)
     assert env.reward_space.shape == (rewards.shape[1:] or (1,))

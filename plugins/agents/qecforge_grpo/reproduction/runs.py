@@ -102,7 +102,8 @@ def plan_runs(
             f"reward.transcripts={json.dumps(transcripts)}",
             f"seeds={json.dumps(list(seeds))}",
         ]
-        manifest = load_manifest(_FILES / "tiny.yaml", registry=registry, overrides=[*texts, *overrides])
+        given = [*texts, *overrides]
+        manifest = load_manifest(_FILES / "tiny.yaml", registry=registry, overrides=given, allow=[transcripts])
         planned += [Planned(plan=plan, labels={"arm": arm}, arm=arm) for plan in manifest.runs()]
     return sorted(planned, key=lambda each: each.plan.seed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from qecforge.learning.restoring_torch import check_networks, restored_optimizer
 from qecforge.learning.schedules import value_at
 from qecforge.learning.torch_state import copied, seeded_generator
 from qecforge.machine.threads import torch_threads
-from qecforge_grpo.losses import averaged, grpo_losses
+from qecforge_grpo.losses import grpo_losses, token_weights, weighted
 from qecforge_grpo.text.completing import Completed, complete, completed_of, log_probs_of
 from qecforge_grpo.text.config import TextGRPOConfig
 from qecforge_grpo.text.decoder import Decoder
@@ -38,6 +39,9 @@ __all__ = ["TextGRPO"]
 
 _log = logging.getLogger(__name__)
 _COUNTS = ("step", "updates", "still", "shown")
+_DIAGNOSTICS = ("policy_loss", "kl", "approx_kl", "clip_fraction")
+"""Policy loss, divergence from the reference and from what drew, share clipped."""
+_OF_WARM_START = ("warm_start/loss", "warm_start/completions")
 _NAMES = (*_COUNTS, "model", "reference", "optimizer", "generator", "metrics")
 
 
@@ -141,9 +145,9 @@ class _Training:
         if self.updates or not self.demonstrations:
             return True
         self.model.train()
-        for rows in self._rows_of_like_length(min(warm.report_every * warm.batch, warm.completions - self.shown)):
-            loss = self._imitate(rows, self.shown / warm.completions)
-            self.metrics = {"warm_start/loss": loss, "warm_start/completions": float(self.shown)}
+        batches = self._rows_of_like_length(min(warm.report_every * warm.batch, warm.completions - self.shown))
+        losses = [self._imitate(rows, self.shown / warm.completions) for rows in batches]
+        self.metrics = {"warm_start/loss": float(np.mean(losses)), "warm_start/completions": float(self.shown)}
         if self.shown < warm.completions:
             return False
         self.optimizer = self._fresh_optimizer()
@@ -190,7 +194,11 @@ class _Training:
         config = self.config
         if config.kl and self.reference is None:
             self.reference = self._fresh_reference()
-        looked = {} if self.updates else self._look_at_held_out("warm_start")
+        # All of the warm start is step 0, of which one value is kept: how it ended is filed with the first update.
+        looked = {}
+        if not self.updates:
+            ended = {name: each for name, each in self.metrics.items() if name in _OF_WARM_START}
+            looked = ended | self._look_at_held_out("warm_start")
         started = time.perf_counter()
         # Prompts of an update differ as long as there are enough of them.
         count = len(self.ids)
@@ -226,33 +234,45 @@ class _Training:
         return scores_of(self.env.score(task_ids, texts), len(texts))
 
     def _learn(self, completed: Completed, scores: Scores) -> list[float]:
-        """`updates` passes over the completions that have a score. Returns means of the last pass."""
+        """`updates` passes over the groups. Returns means of the last pass, over what could be learned from."""
         config = self.config
         advantages = valid_advantages(scores.values, config.group_size, config.advantage_scale).float()
-        kept = torch.nonzero(scores.valid).squeeze(1)
+        # What has no score is no completion that anything is averaged over.
+        completed = replace(completed, mask=completed.mask & scores.valid.unsqueeze(1))
+        scored = torch.nonzero(scores.valid.view(-1, config.group_size).any(1)).squeeze(1)
         rate = value_at(config.learning_rate, min((self.step - config.num_envs) / config.total_steps, 1.0))
         self.model.train()
         diagnostics: list[Tensor] = []
         for _ in range(config.updates):
-            order = kept[torch.randperm(len(kept), generator=self.generator)]
-            parts = order.tensor_split(-(-len(order) // config.minibatch))
-            diagnostics = [self._step(completed.chosen(rows), advantages[rows], rate) for rows in parts]
-        return torch.stack(diagnostics).mean(0).tolist()
+            order = scored[torch.randperm(len(scored), generator=self.generator)]
+            parts = order.tensor_split(-(-len(order) * config.group_size // config.minibatch))
+            found = [self._step(completed, groups, advantages, rate) for groups in parts]
+            diagnostics = [each for each in found if each is not None]
+        return torch.stack(diagnostics or [torch.zeros(len(_DIAGNOSTICS))]).mean(0).tolist()
 
-    def _step(self, completed: Completed, advantages: Tensor, rate: float) -> Tensor:
-        """One gradient step. Returns policy loss, divergence, KL from what drew, share clipped."""
-        config, mask = self.config, completed.mask
+    def _step(self, completed: Completed, groups: Tensor, advantages: Tensor, rate: float) -> Tensor | None:
+        """One gradient step on some groups. Returns what `_DIAGNOSTICS` names; None where there is nothing to learn."""
+        config = self.config
+        rows = completed.rows_of(groups)
+        weights = token_weights(
+            completed.mask[rows], config.loss_average, config.longest_completion, int(completed.mask[rows].any(1).sum())
+        )
+        if not config.kl:
+            # A group whose completions scored the same has no gradient: it counts in the averages, and is not computed.
+            moving = advantages[rows].view(len(groups), -1).any(1)
+            if not moving.any():
+                return None
+            groups, weights = groups[moving], weights.view(len(groups), config.group_size, -1)[moving].flatten(0, 1)
+            rows = completed.rows_of(groups)
+        completed = completed.chosen(groups)
+        mask, weights = completed.mask, weights[:, : completed.mask.shape[1]]
         present = log_probs_of(self.model, completed)
         reference = None
         if self.reference is not None:
             with torch.no_grad():
                 reference = log_probs_of(self.reference, completed)
-        losses = grpo_losses(present, completed.log_probs, reference, advantages, clip=config.clip)
-
-        def average(terms: Tensor) -> Tensor:
-            return averaged(terms, mask, config.loss_average, config.longest_completion)
-
-        policy_loss, divergence = average(losses.policy), average(losses.divergence)
+        losses = grpo_losses(present, completed.log_probs, reference, advantages[rows], clip=config.clip)
+        policy_loss, divergence = weighted(losses.policy, weights), weighted(losses.divergence, weights)
         loss = policy_loss + config.kl * divergence
         _finite(loss, "GRPO", self.step)
         self._descend(loss, rate)
@@ -273,7 +293,7 @@ class _Training:
             )  # fmt: skip
         lengths = completed.mask.sum(1)
         ends = (completed.tokens == 0) & completed.mask
-        self.metrics = dict(zip(("policy_loss", "kl", "approx_kl", "clip_fraction"), diagnostics, strict=True)) | {
+        self.metrics = dict(zip(_DIAGNOSTICS, diagnostics, strict=True)) | {
             EPISODE_RETURN: scores.mean,
             INVALID_REWARDS: float((~scores.valid).sum()),
             "groups_without_variance": still / config.groups,

@@ -11,37 +11,51 @@ from torch.nn import functional
 
 from qecforge.errors import ConfigurationError
 from qecforge.learning.perceptrons import sample_actions
+from qecforge_grpo.text.attending import Packed
 from qecforge_grpo.text.decoder import Decoder
 from qecforge_grpo.text.tokenizer import ANSWER, END
 
 __all__ = ["Completed", "asked", "complete", "completed_of", "log_probs_of"]
 
+_WORTH_LEAVING = 0.75
+"""Part of the prompts that go on, at most, for the others to be left out."""
+
 
 @dataclass(frozen=True)
 class Completed:
-    """B prompts with a completion each.
+    """P prompts with G completions of each, B = P x G; those of a prompt stand together.
 
     Attributes:
-        prompts: (B, P) int64, padded on the left; each ends with `ANSWER`.
-        seen: (B, P) bool, False where a prompt is padded.
+        prompts: (P, S) int64, padded on the right; each ends with `ANSWER`.
+        lengths: (P,) int64, tokens of each prompt.
         tokens: (B, T) int64; `END` ends a completion that was not cut off.
         mask: (B, T) bool, the tokens of the completion, its `END` included.
         log_probs: (B, T) float32, of the tokens under the model that drew them; 0 where it is not known.
     """
 
     prompts: Tensor
-    seen: Tensor
+    lengths: Tensor
     tokens: Tensor
     mask: Tensor
     log_probs: Tensor
 
-    def chosen(self, rows: Tensor) -> Completed:
-        """Those of the given numbers, without columns that none of them has."""
-        seen, mask = self.seen[rows], self.mask[rows]
-        first, longest = int(seen.int().argmax(1).min()), int(mask.sum(1).max())
+    @property
+    def times(self) -> int:
+        """G."""
+        return len(self.tokens) // len(self.prompts)
+
+    def rows_of(self, prompts: Tensor) -> Tensor:
+        """Numbers of the completions of the prompts of these numbers."""
+        return (prompts.unsqueeze(1) * self.times + torch.arange(self.times)).flatten()
+
+    def chosen(self, prompts: Tensor) -> Completed:
+        """The prompts of the given numbers and their completions, without columns that none of them has."""
+        rows = self.rows_of(prompts)
+        lengths, mask = self.lengths[prompts], self.mask[rows]
+        longest = int(mask.sum(1).max())
         return Completed(
-            self.prompts[rows, first:],
-            seen[:, first:],
+            self.prompts[prompts, : int(lengths.max())],
+            lengths,
             self.tokens[rows, :longest],
             mask[:, :longest],
             self.log_probs[rows, :longest],
@@ -74,65 +88,60 @@ def complete(
     Raises:
         ConfigurationError: a prompt does not fit into the model's context with a token after it.
     """
-    tokens, seen = _padded(prompts, model.config.context)
+    tokens, lengths = _padded(prompts, model.config.context)
     room = min(longest, model.config.context - tokens.shape[1])
-    cache = model.empty_cache(torch.cat([seen, torch.ones(len(seen), room, dtype=torch.bool)], 1))
-    logits = model.extended(tokens, cache).repeat_interleave(times, 0)
-    if times > 1:
-        cache = cache.repeated(times)
-    rows = len(logits)
-    ended = torch.zeros(rows, dtype=torch.bool)
-    said, masks, log_probs = [], [], []
+    rows = torch.arange(len(prompts) * times)
+    said = torch.full((len(rows), room), END)
+    mask = torch.zeros(len(rows), room, dtype=torch.bool)
+    log_probs = torch.zeros(len(rows), room)
+    logits, cache = model.read(tokens, lengths, times=times, room=room - 1)
+    logits = logits.repeat_interleave(times, 0)
+    ended = torch.zeros(len(rows), dtype=torch.bool)
     for place in range(room):
         scores = logits.log_softmax(-1)
         if generator is None:
             drawn = scores.argmax(-1)
         else:
-            drawn = sample_actions(scores, torch.rand(rows, 1, generator=generator))
-        masks.append(~ended)
-        said.append(drawn.masked_fill(ended, END))
-        log_probs.append(scores.gather(1, drawn.unsqueeze(1)).squeeze(1).masked_fill(ended, 0.0))
+            drawn = sample_actions(scores, torch.rand(len(rows), 1, generator=generator))
+        drawn = drawn.masked_fill(ended, END)
+        said[rows, place], mask[rows, place] = drawn, ~ended
+        log_probs[rows, place] = scores.gather(1, drawn.unsqueeze(1)).squeeze(1).masked_fill(ended, 0.0)
         ended = ended | (drawn == END)
-        if place + 1 == room or bool(ended.all()):
+        going = ~ended.view(-1, times).all(1)
+        count = int(going.sum())
+        if place + 1 == room or not count:
             break
-        logits = model.extended(said[-1].unsqueeze(1), cache)
-    return Completed(
-        tokens.repeat_interleave(times, 0),
-        seen.repeat_interleave(times, 0),
-        torch.stack(said, 1),
-        torch.stack(masks, 1),
-        torch.stack(log_probs, 1),
-    )
+        # Prompts whose completions have all ended leave, once they are many enough to be worth a copy of the rest.
+        if count <= _WORTH_LEAVING * len(going):
+            cache = cache.kept(going.nonzero().squeeze(1))
+            stays = going.repeat_interleave(times)
+            rows, ended, drawn = rows[stays], ended[stays], drawn[stays]
+        logits = model.extended(drawn, cache)
+    return Completed(tokens, lengths, said[:, : place + 1], mask[:, : place + 1], log_probs[:, : place + 1])
 
 
 def completed_of(prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], context: int) -> Completed:
-    """Given completions, as they would have been drawn; those that do not fit into the context are cut off.
+    """Given completions, one of each prompt, as they would have been drawn; those that do not fit into the context are
+    cut off.
 
     Raises:
         ConfigurationError: a prompt does not fit.
     """
-    tokens, seen = _padded(prompts, context)
+    tokens, lengths = _padded(prompts, context)
     room = context - tokens.shape[1]
     ended = [[*each, END][:room] for each in completions]
     longest = max(map(len, ended))
     said = torch.tensor([[*each, *[END] * (longest - len(each))] for each in ended])
     mask = torch.arange(longest) < torch.tensor([len(each) for each in ended]).unsqueeze(1)
-    return Completed(tokens, seen, said, mask, torch.zeros(said.shape))
+    return Completed(tokens, lengths, said, mask, torch.zeros(said.shape))
 
 
 def log_probs_of(model: Decoder, completed: Completed) -> Tensor:
     """(B, T) log probabilities of the completions' tokens, with gradient; 0 where there is none."""
-    prompt, said = completed.seen.sum(1, keepdim=True), completed.mask.sum(1, keepdim=True)
-    ends = prompt + said
-    columns = torch.arange(int(ends.max()))
-    completing = (columns >= prompt) & (columns < ends)
-    # Each row from its first column on, so that it is as long as its own prompt and completion.
-    tokens = torch.full(completing.shape, END)
-    tokens[columns < prompt] = completed.prompts[completed.seen]
-    chosen = tokens[completing] = completed.tokens[completed.mask]
-    logits = model(tokens[:, :-1], completing[:, 1:])
-    found = -functional.cross_entropy(logits, chosen, reduction="none")
-    return torch.zeros(completed.mask.shape).masked_scatter(completed.mask, found)
+    mask = completed.mask
+    logits = model(Packed.of(completed.prompts, completed.lengths, completed.tokens, mask))
+    found = -functional.cross_entropy(logits, completed.tokens[mask], reduction="none")
+    return torch.zeros(mask.shape).masked_scatter(mask, found)
 
 
 def _padded(prompts: Sequence[Sequence[int]], context: int) -> tuple[Tensor, Tensor]:
@@ -142,9 +151,8 @@ def _padded(prompts: Sequence[Sequence[int]], context: int) -> tuple[Tensor, Ten
             f"grpo_text: a prompt has {longest} tokens and the model's context {context}: raise model.context above "
             f"{longest}, so that there is room for an answer"
         )
-    tokens = torch.tensor([[END] * (longest - len(each)) + [*each] for each in prompts])
-    lengths = torch.tensor([len(each) for each in prompts]).unsqueeze(1)
-    return tokens, torch.arange(longest) >= longest - lengths
+    tokens = torch.tensor([[*each] + [END] * (longest - len(each)) for each in prompts])
+    return tokens, torch.tensor([len(each) for each in prompts])
 
 
 def asked(tokens: Sequence[int]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qecforge.contracts import PluginConfig
 from qecforge.learning.schedules import Rate, Schedule
@@ -90,7 +90,7 @@ class TextGRPOConfig(PluginConfig):
         "mean over all tokens; constant: sum over tokens divided by longest_completion (Dr. GRPO).",
     )
     updates: int = Field(default=1, ge=1, description="Passes over the completions (DeepSeekMath: 1).")
-    minibatch: int = Field(default=96, ge=1, description="Completions of each gradient step.")
+    minibatch: int = Field(default=96, ge=1, description="Completions of each gradient step, in whole groups.")
     learning_rate: Rate | Schedule = Field(default=2e-4, description="AdamW's step size, or a schedule over GRPO.")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     clip: Rate = Field(default=0.2, description="Clip of the probability ratio (PPO: 0.2).")
@@ -115,6 +115,13 @@ class TextGRPOConfig(PluginConfig):
     def num_envs(self) -> int:
         """Completions of each update."""
         return self.group_size * self.groups
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _pretrained_is_another_agent(cls, value: object) -> object:
+        if value == "hf":
+            raise ValueError("got hf: pretrained models are trained by an agent of its own: set plugin to grpo_hf")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> TextGRPOConfig:

@@ -1,7 +1,8 @@
 """The tiny model: a decoder with rotary positions, LayerNorm before each part, and the embedding as its last layer.
 
-Shapes: B rows, S tokens, W width, H heads, D = W / H, V tokens of the vocabulary. Positions are relative: rows that are
-padded on the left, so that their prompts end in one column, have the same states.
+Shapes: N tokens of all rows, one after the other; P prompts, G completions of each, B = P x G; W width, H heads,
+D = W / H, V tokens of the vocabulary. Layers other than attention see a list of tokens, so that nothing is computed for
+padding, and a prompt once for all of its completions.
 
 Source: rotary positions Su et al. 2021, arXiv 2104.09864; LayerNorm before each part Xiong et al. 2020, arXiv
 2002.04745.
@@ -10,43 +11,23 @@ Source: rotary positions Su et al. 2021, arXiv 2104.09864; LayerNorm before each
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from qecforge_grpo.text.attending import Cache, Packed
 from qecforge_grpo.text.config import DecoderConfig
 
-__all__ = ["Cache", "Decoder"]
+__all__ = ["Decoder"]
 
 _BASE = 10_000.0
 """Of the rotary frequencies (Su et al.: 10,000)."""
 
-
-@dataclass
-class Cache:
-    """Keys and values of the columns so far.
-
-    Attributes:
-        keys, values: (layers, B, H, columns, D); those from `filled` on are not yet set.
-        seen: (B, columns) bool, False where a row is padded.
-        filled: Columns that are set.
-    """
-
-    keys: Tensor
-    values: Tensor
-    seen: Tensor
-    filled: int = 0
-
-    def repeated(self, times: int) -> Cache:
-        """Each row so many times, one after the other."""
-        return Cache(
-            self.keys.repeat_interleave(times, 1),
-            self.values.repeat_interleave(times, 1),
-            self.seen.repeat_interleave(times, 0),
-            self.filled,
-        )
+Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""Layer, and queries, keys and values (N, H, D), to what each token attends to, (N, W)."""
 
 
 class _Block(nn.Module):
@@ -61,20 +42,10 @@ class _Block(nn.Module):
         self.up = nn.Linear(width, 4 * width, bias=False)
         self.down = nn.Linear(4 * width, width, bias=False)
 
-    def forward(self, states: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
-        rows, length, width = states.shape
-        split = self.projections(self.norm_attention(states)).view(rows, length, 3, self.heads, -1)
-        queries, keys = _turned(split[:, :, :2], turns).transpose(1, 3).unbind(2)
-        values = split[:, :, 2].transpose(1, 2)
-        if cache is not None:
-            end = cache.filled + length
-            cache.keys[layer, :, :, cache.filled : end] = keys
-            cache.values[layer, :, :, cache.filled : end] = values
-            keys, values = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]
-        attended = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=mask is None
-        )
-        states = states + self.output(attended.transpose(1, 2).reshape(rows, length, width))
+    def forward(self, states: Tensor, turns: Tensor, attend: Attend, layer: int) -> Tensor:
+        split = self.projections(self.norm_attention(states)).view(len(states), 3, self.heads, -1)
+        queries, keys = _turned(split[:, :2], turns).unbind(1)
+        states = states + self.output(attend(layer, queries, keys, split[:, 2]))
         grown: Tensor = states + self.down(functional.gelu(self.up(self.norm_perceptron(states))))
         return grown
 
@@ -102,43 +73,40 @@ class Decoder(nn.Module):
         self.register_buffer("turns", turns, persistent=False)
         self._draw(generator)
 
-    def forward(self, tokens: Tensor, asking: Tensor) -> Tensor:
-        """Logits (N, V) of what follows each of the N tokens in `asking`, row after row.
+    def forward(self, packed: Packed) -> Tensor:
+        """Logits before each token of the completions, row after row: (tokens, V)."""
+        states = self._states(packed.tokens, packed.columns, lambda _, *projected: packed.attend(*projected))
+        return self._logits(states.index_select(0, packed.asking))
 
-        Args:
-            tokens: (B, S) int64, at most `context` columns; a row is padded on the right, where nothing asks.
-            asking: (B, S) bool.
+    def read(self, tokens: Tensor, lengths: Tensor, *, times: int, room: int) -> tuple[Tensor, Cache]:
+        """Read prompts (P, S), padded on the right, of `lengths` (P,).
+
+        Returns:
+            Logits (P, V) of what follows, and a cache for `times` completions of each prompt, of at most `room` tokens.
         """
-        return self._logits(self._states(tokens, None, None)[asking])
+        packed = Packed.of_prompts(tokens, lengths)
+        cache = Cache(lengths, times=times, room=room, layers=self.config.layers)
+
+        def attend(_: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            cache.add_prompts(*packed.prompt_columns(keys, values))
+            return packed.attend(queries, keys, values)
+
+        states = self._states(packed.tokens, packed.columns, attend)
+        return self._logits(states.index_select(0, packed.lasts)), cache
 
     def extended(self, tokens: Tensor, cache: Cache) -> Tensor:
-        """Logits (B, V) of what follows, after new columns (B, S), which are added to the cache; `cache.seen` says
-        which of them are padding."""
-        states = self._states(tokens, cache.seen[:, : cache.filled + tokens.shape[1]], cache)
-        cache.filled += tokens.shape[1]
-        return self._logits(states[:, -1])
+        """Logits (B, V) of what follows, after one more token (B,) of each completion, which is added to the cache."""
+        states = self._states(tokens, cache.columns(), cache.attend)
+        cache.filled += 1
+        return self._logits(states)
 
-    def empty_cache(self, seen: Tensor) -> Cache:
-        """For rows and columns of `seen` (B, columns)."""
-        config = self.config
-        shape = (config.layers, len(seen), config.heads, seen.shape[1], config.width // config.heads)
-        return Cache(torch.zeros(shape), torch.zeros(shape), seen)
-
-    def _states(self, tokens: Tensor, seen: Tensor | None, cache: Cache | None) -> Tensor:
-        """(B, S, W); without `seen` each token sees all before it."""
-        before = 0 if cache is None else cache.filled
-        end = before + tokens.shape[1]
-        mask = None if seen is None else seen[:, None, None, :]
-        if mask is not None and tokens.shape[1] > 1:
-            columns = torch.arange(end)
-            asking = columns[before:, None]
-            # A padded column sees itself, so that its softmax is of something.
-            mask = mask & (columns <= asking) | (columns == asking)
-        turns = self.turns[before:end, None, None]
+    def _states(self, tokens: Tensor, columns: Tensor, attend: Attend) -> Tensor:
+        """(N, W); `columns` are places within a row, from 0."""
+        turns = self.turns[columns][:, None, None]
         # As large as what the blocks add, so that the token stays to be read (Vaswani et al. 2017, section 3.4).
         states: Tensor = self.embedding(tokens) * math.sqrt(self.config.width)
         for layer, block in enumerate(self.blocks):
-            states = block(states, turns, mask, cache, layer)
+            states = block(states, turns, attend, layer)
         return states
 
     def _logits(self, states: Tensor) -> Tensor:
@@ -154,6 +122,6 @@ class Decoder(nn.Module):
 
 
 def _turned(states: Tensor, turns: Tensor) -> Tensor:
-    """(B, S, 2, H, D) with each two neighbouring numbers turned by the angles of their column, (S, 1, 1, D / 2)."""
+    """(N, 2, H, D) with each two neighbouring numbers turned by the angles of their column, (N, 1, 1, D / 2)."""
     pairs = torch.view_as_complex(states.reshape(*states.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2)

@@ -39,8 +39,8 @@ class Scores:
         return float(self.values[self.valid].mean())
 
 
-def scores_of(outcomes: Sequence[TextOutcome], expected: int) -> Scores:
-    """Of an environment's outcomes.
+def scores_of(outcomes: Sequence[TextOutcome], expected: int, agent: str = "grpo_text") -> Scores:
+    """Of an environment's outcomes; errors name the agent.
 
     Raises:
         QecforgeError: they are not as many as completions, or a score is not finite though its outcome is valid.
@@ -48,19 +48,19 @@ def scores_of(outcomes: Sequence[TextOutcome], expected: int) -> Scores:
     """
     if len(outcomes) != expected:
         raise QecforgeError(
-            f"grpo_text: got {len(outcomes)} rewards for {expected} completions, expected one each: report it to the "
+            f"{agent}: got {len(outcomes)} rewards for {expected} completions, expected one each: report it to the "
             "environment's authors"
         )
     valid = [each for each in outcomes if each.valid]
     values = torch.tensor([each.score if each.valid else float("nan") for each in outcomes], dtype=torch.float64)
     if not valid:
         raise InfrastructureError(
-            f"grpo_text: none of {expected} completions could be judged ({outcomes[0].detail}): nothing was learned "
-            "from them; mend what judges and resume"
+            f"{agent}: none of {expected} completions could be judged ({outcomes[0].detail}): nothing was learned "
+            "from them; repair the sandbox, then resume"
         )
     if int(values.isfinite().sum()) != len(valid):
         raise QecforgeError(
-            "grpo_text: a reward is not finite, expected a number from 0 to 1: report it to the reward's authors"
+            f"{agent}: a reward is not finite, expected a number from 0 to 1: report it to the reward's authors"
         )
     names = sorted({name for each in valid for name in each.components})
     means = {name: sum(each.components.get(name, 0.0) for each in valid) / len(valid) for name in names}

@@ -16,6 +16,7 @@ class ParameterPPO(ParameterAgent):
     """Parameter-exploring PPO. The loop, and what it reports, is `ParameterAgent`'s."""
 
     name = "parameter_ppo"
+    keeps_limits = True
     config: ParameterPPOConfig
 
     def __init__(self, config: ParameterPPOConfig) -> None:
@@ -37,4 +38,5 @@ class ParameterPPO(ParameterAgent):
             factor_graph=env.factor_graph,
             seed=seed,
             parameter_names=env.parameter_names,
+            limits=env.limits,
         )

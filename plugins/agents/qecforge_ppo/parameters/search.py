@@ -6,6 +6,9 @@
         search.tell(rewards)               # (K, m): minus the rate of each detector, say
     search.policy()                        # mean and deviation of every parameter
 
+A device need not wait while the search learns: made with `ahead=True`, it gives the next epoch's candidates before it
+is told of this one (`ask_ahead`). They are drawn from a distribution that is one update old, and weigh accordingly.
+
 Source: arXiv 2511.08493, "RL control" (multi-objective policy gradient, masking, clip, entropy, replay); Sehnke et al.
 2010 (parameter exploration); Schulman et al. 2017 (clip). Importance weights, and what is left open there, are ours.
 """
@@ -20,7 +23,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qecforge.contracts import FactorGraph
+from qecforge.contracts import FactorGraph, ParameterLimits
 from qecforge.errors import ConfigurationError, QecforgeError
 from qecforge.learning.restoring import restored_array, restored_int, restored_parts
 from qecforge.parameters import GaussianParameters
@@ -58,13 +61,19 @@ class ParameterSearch:
         factor_graph: Which objectives know of which parameters; None: all of all.
         seed: Decides every candidate, given the rewards.
         parameter_names: For messages.
+        ahead: Candidates of an epoch may be asked for before the rewards of the one before are told.
+        limits: Box and largest step of each parameter, kept by every candidate and by the mean: candidates that would
+            leave them are moved to the nearest point allowed, and the search learns from what was drawn, so that
+            its gradient is that of the reward after the move. A deviation well below the largest step keeps most where
+            they were drawn.
 
     Attributes:
         epoch: Epochs done: calls of `tell`.
 
     Raises:
         ConfigurationError: Arrays of other shapes, a scale that is not positive, a factor graph of another size or with
-            a parameter that no objective knows of, or candidates for which memory does not suffice.
+            a parameter that no objective knows of, limits that exclude the start, or candidates for which memory does
+            not suffice.
     """
 
     def __init__(
@@ -77,15 +86,19 @@ class ParameterSearch:
         factor_graph: FactorGraph | None = None,
         seed: int = 0,
         parameter_names: Sequence[str] | None = None,
+        limits: ParameterLimits | None = None,
+        ahead: bool = False,
     ) -> None:
-        self.config, self.num_objectives = config, num_objectives
+        self.config, self.num_objectives, self.limits = config, num_objectives, limits
         self.initial_parameters = np.array(initial_parameters, np.float64)
         self.exploration_scale = np.array(exploration_scale, np.float64)
         self._check_arrays()
+        if limits is not None:
+            limits.check_start(self.initial_parameters, parameter_names)
         P, K = len(self.initial_parameters), config.candidates
         self._graph = graph_to_learn_by(config, factor_graph, P, num_objectives, parameter_names)
-        blocks, slots = -(-P // BLOCK), config.replay + 1
-        check_memory(4 * K * (slots * blocks * BLOCK + P), K, P, config.replay)
+        blocks, slots = -(-P // BLOCK), config.replay + 1 + ahead
+        check_memory(4 * K * (slots * blocks * BLOCK + P * (1 + ahead)), K, P, config.replay)
 
         padding = blocks * BLOCK - P
         self._key = np.random.SeedSequence(seed).generate_state(2).astype(np.uint32)
@@ -106,27 +119,32 @@ class ParameterSearch:
         self._epochs = updates.Epochs(self._ring, self._summed, self._means, self._log_sigmas)
         self._gaussian = updates.Gaussian(self._mean, self._log_sigma, self._moments)
         self._while_filling, self._once_full = orders_of_slots(slots)
-        self._candidates = np.empty((K, P), np.float32)
+        self._candidates = [np.empty((K, P), np.float32) for _ in range(1 + ahead)]
+        self._given: dict[int, NDArray[Any]] = {}
+        self._ahead = ahead
         self._baseline = np.zeros(num_objectives)
         self._report = np.zeros((blocks, 2), np.float32)
         self._settings, self._scheduled = settings(config, P), scheduled(config)
         threads = numba.get_num_threads() if config.threads is None else min(config.threads, numba.get_num_threads())
         self._tasks = min(threads, blocks) if K * blocks * BLOCK * slots >= _SHARED_FROM else 1
         self.epoch = 0
-        self._asked = False
         self._share: NDArray[np.float64] | None = None
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """(P,) the best guess, in the parameters' own units. A copy."""
-        P = len(self.initial_parameters)
-        return self.initial_parameters + self.exploration_scale * self._mean[:P].astype(np.float64)
+        return self._own_units(self._mean)
 
     @property
     def std(self) -> NDArray[np.float64]:
         """(P,) deviations, in the parameters' own units. A copy."""
         P = len(self.initial_parameters)
         return self.exploration_scale * np.exp(self._log_sigma[:P].astype(np.float64))
+
+    def _own_units(self, mean: NDArray[np.float32]) -> NDArray[np.float64]:
+        P = len(self.initial_parameters)
+        found = self.initial_parameters + self.exploration_scale * mean[:P].astype(np.float64)
+        return found if self.limits is None else self.limits.inside(found)
 
     def policy(self) -> GaussianParameters:
         """Mean and deviation as they are now."""
@@ -140,19 +158,45 @@ class ParameterSearch:
                 f"parameter_ppo: the given policy has {len(policy.mean)} parameters, expected {P}: give one for this "
                 "environment"
             )
+        if self.limits is not None:
+            self.limits.check_start(policy.mean)
         self._mean[:P] = (policy.mean - self.initial_parameters) / self.exploration_scale
         low, high = np.log(self.config.min_sigma), np.log(self.config.max_sigma)
         self._log_sigma[:P] = np.clip(np.log(policy.std / self.exploration_scale), low, high)
 
-    def ask(self) -> NDArray[np.float32]:
-        """(K, P) candidates of this epoch, in the parameters' own units. The search's own array: valid until it is
-        told their rewards, not to be written to."""
-        if not self._asked:
-            slot = self.epoch % len(self._ring)
+    def ask(self) -> NDArray[Any]:
+        """(K, P) candidates of this epoch, in the parameters' own units, float32, or float64 where there are limits.
+        The search's own array: valid until it is told their rewards, not to be written to."""
+        return self._candidates_of(self.epoch)
+
+    def ask_ahead(self) -> NDArray[Any]:
+        """(K, P) candidates of the next epoch, drawn from mean and deviation as they are now, while this epoch's are
+        still to be told. `ask` gives the same ones afterwards.
+
+        Raises:
+            ConfigurationError: The search was made without `ahead`, or nobody asked for this epoch's candidates.
+        """
+        if not self._ahead or self.epoch not in self._given:
+            raise ConfigurationError(
+                "parameter_ppo: the next candidates were asked for too early: make the search with ahead=True, and ask "
+                "for those of this epoch first"
+            )
+        return self._candidates_of(self.epoch + 1)
+
+    def _candidates_of(self, epoch: int) -> NDArray[Any]:
+        if epoch not in self._given:
+            slot = epoch % len(self._ring)
             self._means[slot], self._log_sigmas[slot] = self._mean, self._log_sigma
-            self._draw(self.epoch)
-            self._asked = True
-        return self._candidates
+            self._draw(epoch)
+            self._give(epoch)
+        return self._given[epoch]
+
+    def _give(self, epoch: int) -> None:
+        """Hand out what was drawn, within the limits around the mean that it was drawn from."""
+        drawn: NDArray[Any] = self._candidates[epoch % len(self._candidates)]
+        if self.limits is not None:
+            drawn = self.limits.near(drawn, self._own_units(self._means[epoch % len(self._ring)]))
+        self._given[epoch] = drawn
 
     def tell(self, rewards: ArrayLike, *, shots: ArrayLike | None = None) -> None:
         """Learn from the candidates' rewards, (K, m), or (K,) for a single objective; larger is better.
@@ -172,7 +216,7 @@ class ParameterSearch:
             raise ConfigurationError(
                 f"parameter_ppo: rewards have shape {rewards.shape}, expected {(K, m)}: a row for each candidate"
             )
-        if not self._asked:
+        if self.epoch not in self._given:
             raise ConfigurationError("parameter_ppo: told rewards of candidates that nobody asked for: call ask first")
         rewards = rewards.reshape(K, m)
         self._share = None if shots is None else shares_of(shots, rewards, mirrored=self.config.mirrored)
@@ -185,9 +229,21 @@ class ParameterSearch:
         if self._scheduled:
             progress = min(self.epoch / self.config.total_epochs, 1.0)
             self._settings = at_progress(self._settings, self.config, progress)
+        before = None if self.limits is None else self.mean
         (self._coordinate_update if self.config.ratio == "coordinate" else self._objective_update)()
+        if before is not None:
+            self._keep_mean_near(before)
+        del self._given[self.epoch]
         self.epoch += 1
-        self._asked = False
+
+    def _keep_mean_near(self, before: NDArray[np.float64]) -> None:
+        """Take the mean back into the box, and to the largest step from where it was."""
+        assert self.limits is not None
+        P = len(before)
+        stepped = self.initial_parameters + self.exploration_scale * self._mean[:P].astype(np.float64)
+        kept = self.limits.near(stepped, before)
+        back = (kept - self.initial_parameters) / self.exploration_scale
+        self._mean[:P] = np.where(kept == stepped, self._mean[:P], back)
 
     def metrics(self) -> dict[str, float]:
         """Of the last update: `sigma` (geometric mean, in exploration scales), `displacement` (root mean square of the
@@ -207,7 +263,7 @@ class ParameterSearch:
         slot = epoch % len(self._ring)
         draw(
             self._ring[slot],
-            self._candidates,
+            self._candidates[epoch % len(self._candidates)],
             self._units,
             Distribution(self._means[slot], self._log_sigmas[slot]),
             self._key,
@@ -242,13 +298,15 @@ class ParameterSearch:
     def _slots(self) -> NDArray[np.int64]:
         """Places of the epochs that there is data of, oldest first."""
         slots = len(self._ring)
+        if self._ahead:
+            return np.arange(max(0, self.epoch - self.config.replay), self.epoch + 1) % slots
         return self._while_filling[self.epoch] if self.epoch < slots else self._once_full[self.epoch % slots]
 
     def _coordinate_update(self) -> None:
         """Ratio (b): every coordinate's own."""
         updates.coordinate_steps(
             self._slots(),
-            self.epoch % len(self._ring),
+            -1 if self._ahead else self.epoch % len(self._ring),
             self._epochs,
             self._group,
             self._gaussian,
@@ -304,9 +362,11 @@ class ParameterSearch:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides what comes next, as copies. Replayed candidates are left out: they are drawn again."""
+        """All that decides what comes next, as copies. Candidates are left out: they are drawn again, those of the
+        present epoch too where the search works ahead."""
         slots = self._slots_to_keep()
-        return {
+        asked = {"asked": int(self.epoch in self._given)} if self._ahead else {}
+        return asked | {
             "epoch": self.epoch,
             "key": self._key.astype(np.int64),
             "mean": self._mean.copy(),
@@ -322,13 +382,11 @@ class ParameterSearch:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict()`. Raises `CheckpointError` where it comes from another search."""
         single, ring = ("mean", "log_sigma", "moments", "baseline", "report"), ("means", "log_sigmas", "advantages")
-        state = restored_parts(state, ("epoch", "key", *single, *ring), "parameter_ppo")
+        asked = ("asked",) if self._ahead else ()
+        state = restored_parts(state, ("epoch", "key", *single, *ring, *asked), "parameter_ppo")
         epoch = restored_int(state["epoch"], "parameter_ppo: epoch", high=self.config.total_epochs)
-        before, self.epoch = self.epoch, epoch
-        try:
-            slots = self._slots_to_keep()
-        finally:
-            self.epoch = before
+        drawn = epoch + (restored_int(state["asked"], "parameter_ppo: asked", high=1) if asked else 0)
+        slots = self._slots_of(epoch, drawn)
         found = {}
         for name in (*single, *ring):
             own = getattr(self, f"_{name}")
@@ -336,20 +394,24 @@ class ParameterSearch:
             found[name] = restored_array(state[name], own.dtype, shape, f"parameter_ppo: {name}", nan=name == "report")
         key = restored_array(state["key"], np.int64, (2,), "parameter_ppo: key", low=0, high=2**32 - 1)
         arrays, kept = {name: found[name] for name in single}, {name: found[name] for name in ring}
-        self.epoch, self._asked, self._key = epoch, False, key.astype(np.uint32)
+        self.epoch, self._given, self._key = epoch, {}, key.astype(np.uint32)
         for name, array in arrays.items():
             getattr(self, f"_{name}")[:] = array
         for name, array in kept.items():
             getattr(self, f"_{name}")[slots] = array
-        for past in range(epoch - len(slots), epoch):
+        for past in range(drawn - len(slots), drawn):
             self._draw(past)
             slot = past % len(self._ring)
             updates.spread(self._advantages[slot], *self._by_group, self._summed[slot])
+        if drawn > epoch:
+            self._give(epoch)
 
     def _slots_to_keep(self) -> NDArray[np.int64]:
-        """Places of the epochs that later updates use again, oldest first."""
-        slots = len(self._ring)
-        return np.arange(max(0, self.epoch + 1 - slots), self.epoch) % slots
+        return self._slots_of(self.epoch, self.epoch + (self._ahead and self.epoch in self._given))
+
+    def _slots_of(self, epoch: int, drawn: int) -> NDArray[np.int64]:
+        """Places of the epochs that later updates use again, oldest first, up to `drawn`."""
+        return np.arange(max(0, epoch - self.config.replay), drawn) % len(self._ring)
 
     def _check_arrays(self) -> None:
         initial, scale = self.initial_parameters, self.exploration_scale

@@ -28,7 +28,7 @@ def fake_backends() -> dict[str, Any]:
 
 
 def fake_backend(name: str, qubits: int) -> Any:
-    """A fake backend of qiskit with at least so many qubits.
+    """A fake backend of qiskit with at least `qubits` qubits.
 
     Args:
         name: `generic_N` is a line of N qubits with the gates CX, RZ, SX, X and with noise of a usual size (qiskit's

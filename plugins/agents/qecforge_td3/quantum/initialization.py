@@ -29,7 +29,7 @@ def spread_pairs(linear: nn.Linear, circuit: PaperCircuit, generator: torch.Gene
         first: Which output is the first of them, `circuit.angles` where angles come before.
 
     Raises:
-        ConfigurationError: It has no biases, or not so many outputs.
+        ConfigurationError: It has no biases, or too few outputs.
     """
     wanted = 2 * circuit.layers
     if linear.bias is None or len(linear.bias) < first + wanted:

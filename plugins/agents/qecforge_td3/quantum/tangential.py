@@ -58,11 +58,13 @@ class TangentialNetwork(nn.Module):
             "out_bias": (outputs,),
         }
         bounds = {"weight": inputs, "bias": inputs, "out_weight": hidden, "out_bias": hidden}
+        blocks = (-(-hidden // _tangential_fit.LANES), inputs, _tangential_fit.LANES)
         for name, shape in shapes.items():
             bound = 1.0 / math.sqrt(bounds[name])
             self.register_buffer(name, torch.empty(shape).uniform_(-bound, bound, generator=generator))
-            self.register_buffer(f"first_{name}", torch.zeros(shape))
-            self.register_buffer(f"second_{name}", torch.zeros(shape))
+            moments = blocks if name == "weight" else shape  # as the compiled fit reads them
+            self.register_buffer(f"first_{name}", torch.zeros(moments))
+            self.register_buffer(f"second_{name}", torch.zeros(moments))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def logits(self, inputs: Tensor) -> Tensor:
@@ -111,7 +113,10 @@ class TangentialNetwork(nn.Module):
         return self._fit_torch(inputs.detach(), bits.detach(), torch.from_numpy(chosen).to(inputs.device))
 
     def _fit_compiled(self, inputs: Tensor, bits: Tensor, chosen: NDArray[np.int64]) -> float:
-        x = inputs.numpy().astype(np.float32, copy=False)[chosen]
+        samples = inputs.numpy().astype(np.float32, copy=False)
+        fits, tiny_batch = chosen.shape
+        x = np.zeros((fits, self.inputs, max(tiny_batch, _tangential_fit.TINY)), np.float32)
+        x[:, :, :tiny_batch] = samples[chosen].transpose(0, 2, 1)
         y = bits.numpy().astype(np.float32, copy=False)[chosen]
         arrays = {name: tensor.numpy() for name, tensor in self.named_buffers()}
         moments = tuple(
@@ -129,8 +134,9 @@ class TangentialNetwork(nn.Module):
         """The same by torch, on other devices than the CPU."""
         names = ("weight", "bias", "out_weight", "out_bias")
         weights = [self._of(name).requires_grad_() for name in names]
-        firsts = [self._of(f"first_{name}") for name in names]
-        seconds = [self._of(f"second_{name}") for name in names]
+        firsts, seconds = ([self._of(f"{which}_{name}") for name in names] for which in ("first", "second"))
+        blocked = firsts[0], seconds[0]
+        firsts[0], seconds[0] = (each.transpose(1, 2).reshape(-1, self.inputs)[: self.hidden] for each in blocked)
         steps = [self.updates.to(torch.float32).clone() for _ in names]
         total = torch.zeros((), device=inputs.device)
         for tiny in chosen:
@@ -145,6 +151,9 @@ class TangentialNetwork(nn.Module):
                 )  # fmt: skip
         for weight in weights:
             weight.requires_grad_(False)
+        for blocks, rows in zip(blocked, (firsts[0], seconds[0]), strict=True):
+            padded = functional.pad(rows, (0, 0, 0, blocks.shape[0] * blocks.shape[2] - self.hidden))
+            blocks.copy_(padded.view(blocks.shape[0], blocks.shape[2], -1).transpose(1, 2))
         self.updates += len(chosen)
         return float(total) / len(chosen)
 

@@ -12,5 +12,5 @@ __all__ = ["TRANSCRIPTS", "TranscriptsOption"]
 TRANSCRIPTS = Path("results.artifacts/transcripts.db")
 """In the folder of the store that commands have by default."""
 TranscriptsOption: TypeAlias = Annotated[
-    Path, typer.Option("--transcripts", help="File of programs and their results; what it has is not run again.")
+    Path, typer.Option("--transcripts", help="File of programs and their results. A program in it is not run again.")
 ]

@@ -35,29 +35,43 @@ def register(app: typer.Typer) -> None:
 
 def check(
     tasks: Annotated[
-        str, typer.Argument(metavar="TASKS", help="A file or folder of tasks, `shipped`, or a data set's id.")
+        str,
+        typer.Argument(metavar="TASKS", help="File or folder of tasks, `shipped`, or the id of a data set on a hub."),
     ],
     mutants: Annotated[
-        int | None, typer.Option("--mutants", min=1, help="At most this many mutants of each task.")
+        int | None,
+        typer.Option("--mutants", min=1, max=100_000, help="Maximum number of mutants of each task. Default: all."),
     ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often each reference must pass.")] = 20,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, max=10_000, help="Number of runs of each reference; all must pass.")
+    ] = 20,
     least: Annotated[
-        float, typer.Option("--least-score", min=0.0, max=1.0, help="Fraction of the mutants that tests must kill.")
+        float,
+        typer.Option(
+            "--least-score", min=0.0, max=1.0, help="Smallest accepted fraction of mutants that the tests fail."
+        ),
     ] = 0.95,
-    only: Annotated[str | None, typer.Option("--only", help="Only tasks whose id contains this.")] = None,
-    cells: Annotated[int | None, typer.Option("--cells", min=1, help="Programs run at the same time.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="Only tasks whose id contains this text.")] = None,
+    cells: Annotated[
+        int | None,
+        typer.Option(
+            "--cells", min=1, max=4096, help="Number of programs that run at the same time. Default: one for each core."
+        ),
+    ] = None,
     profile: Annotated[
-        ProfileName, typer.Option("--profile", help="landlock: without namespaces, weaker.")
+        ProfileName, typer.Option("--profile", help="How programs are isolated. landlock: without namespaces; weaker.")
     ] = ProfileName.BUBBLEWRAP,
     transcripts: TranscriptsOption = TRANSCRIPTS,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run programs again that were run before.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run all programs, also those in the transcripts.")
+    ] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Prove a set of tasks: references pass, wrong solutions and a program that does nothing fail, tests kill mutants.
+    """Check that tasks tell right from wrong programs: references pass; wrong solutions and mutants fail.
 
-    Survivors and problems are listed. What was run is kept: the same command goes on where it was interrupted.
+    Mutants that pass, and problems, are listed. Results are kept: the same command continues where it was interrupted.
 
-    Exit code 2 where there is a problem, or the score is below --least-score."""
+    Exit code 2 if there is a problem, or the score is below --least-score."""
     from qecforge.errors import ConfigurationError
     from qecforge_qiskit_tasks.checking.check import CheckConfig, check_tasks
     from qecforge_qiskit_tasks.tasks import load_tasks

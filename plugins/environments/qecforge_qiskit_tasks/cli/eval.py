@@ -67,56 +67,69 @@ def register(app: typer.Typer) -> None:
 
 def evaluate_tasks(
     tasks: Annotated[
-        str | None, typer.Argument(metavar="TASKS", help="A file or folder of tasks, `shipped`, or a data set's id.")
+        str | None,
+        typer.Argument(metavar="TASKS", help="File or folder of tasks, `shipped`, or the id of a data set on a hub."),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="http://HOST:PORT/v1#NAME, hf:PATH, run:ID or file:SAMPLES.jsonl."),
+        typer.Option("--model", help="Model: http://HOST:PORT/v1#NAME, hf:PATH, run:ID or file:SAMPLES.jsonl."),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option("-n", help=f"Completions of each task; by default {SAMPLES}, of a file as many as it has."),
+        typer.Option("-n", help=f"Completions of each task. Default: {SAMPLES}; for a file, as many as it has."),
     ] = None,
     ks: Annotated[
-        str | None, typer.Option("-k", metavar="K,...", help="Values of k for pass@k; by default 1,10, those up to n.")
+        str | None, typer.Option("-k", metavar="K,...", help="Values of k for pass@k. Default: 1,10 as far as k <= n.")
     ] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="0: the likeliest completion.")] = 0.8,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Most tokens of one completion.")] = 1024,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Sampling temperature; 0: greedy decoding.")
+    ] = 0.8,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Maximum number of tokens of a completion.")] = 1024,
     prompt: Annotated[
-        PromptName, typer.Option("--prompt", help="standard: code to continue; hard: prose alone.")
+        PromptName, typer.Option("--prompt", help="standard: code to continue; hard: a description in words.")
     ] = PromptName.STANDARD,
     attempts: Annotated[
-        int, typer.Option("--attempts", help="2: a completion that fails is asked for once more, with its error.")
+        int, typer.Option("--attempts", help="2: after a failure, the model is asked once more and shown the error.")
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the completions.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed for sampling.")] = 0,
     api: Annotated[
-        Api, typer.Option("--api", help="A server's interface: chat, or completions for base models.")
+        Api, typer.Option("--api", help="Interface of the server; completions is for base models.")
     ] = Api.CHAT,
-    concurrency: Annotated[int, typer.Option("--concurrency", help="Requests, or prompts of a batch, at once.")] = 8,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one answer of a server.")] = 300.0,
-    requests: Annotated[int, typer.Option("--requests", help="Attempts at a request that fails.")] = 6,
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            "--concurrency", help="Number of requests at the same time; for a local model, prompts in a batch."
+        ),
+    ] = 8,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer of the server.")] = 300.0,
+    requests: Annotated[int, typer.Option("--requests", help="Maximum number of attempts at a request.")] = 6,
     compare: Annotated[
         list[str] | None,
         typer.Option(
             "--compare",
-            help="Compare with this report (JSON) or evaluation (id); given twice without TASKS: one with the other.",
+            help="Report (JSON file) or id of an evaluation to compare with. Without TASKS, give it twice.",
         ),
     ] = None,
     cells: Annotated[
-        int | None, typer.Option("--cells", help="Programs judged at the same time; by default one for each core.")
+        int | None,
+        typer.Option("--cells", help="Number of programs that run at the same time. Default: one for each core."),
     ] = None,
     profile: Annotated[
-        ProfileName, typer.Option("--profile", help="landlock: where a container forbids namespaces; weaker.")
+        ProfileName, typer.Option("--profile", help="How programs are isolated. landlock: without namespaces; weaker.")
     ] = ProfileName.BUBBLEWRAP,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run programs again that were judged before.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Forget the completions that are kept.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write report and completions to.")] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run all programs, also those that were run before.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete the stored completions and start again.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write the report and the completions to.")
+    ] = None,
     store_url: StoreOption = DEFAULT_STORE,
-    form: Annotated[ReportFormat, typer.Option("--format", help="Of the report.")] = ReportFormat.TABLE,
+    form: Annotated[ReportFormat, typer.Option("--format", help="Format of the report.")] = ReportFormat.TABLE,
 ) -> None:
-    """Draw completions of a model, judge them, and say how often it solves the tasks: pass@k with 95 % intervals.
+    """Evaluate a model on tasks: sample completions, run their tests, and print pass@k with 95 % intervals.
 
-    Completions are kept as they come: the same command goes on where it was interrupted, and judges nothing twice.
+    Completions are stored one by one: after an interruption the same command continues, and judges nothing twice.
     """
     others = compare or []
     if tasks is None or model is None:
@@ -187,9 +200,7 @@ def _plan(
         given = read_samples(Path(named.place), [task.id for task in loaded], samples)
         samples = len(next(iter(given.values())))
         if attempts > 1:
-            raise ConfigurationError(
-                "--attempts: completions of a file cannot be asked for again; give another --model"
-            )
+            raise ConfigurationError("--attempts: a file of completions has no second attempts; give another --model")
     count = SAMPLES if samples is None else samples
     chosen = ks if ks is not None else tuple(k for k in KS if k <= max(1, count))
     name = Path(tasks).name.partition(".")[0] or tasks
@@ -221,13 +232,16 @@ def _found_report(reference: str, store: Store) -> Report:
     from qecforge_qiskit_tasks.evaluation.filing import report_of_run
     from qecforge_qiskit_tasks.evaluation.report import read_report
 
-    if Path(reference).exists() or not re.fullmatch(r"[0-9a-f]+", reference):
-        return read_report(Path(reference))
-    return report_of_run(store, reference)
+    return report_of_run(store, reference) if _is_id(reference) else read_report(Path(reference))
+
+
+def _is_id(reference: str) -> bool:
+    """Whether it is to be looked up in the store; a file of that name comes first."""
+    return bool(re.fullmatch(r"[0-9a-f]{1,64}", reference)) and not Path(reference).exists()
 
 
 def _compare_filed(references: Sequence[str], store_url: str, form: ReportFormat) -> None:
-    if all(Path(each).exists() for each in references):
+    if not any(map(_is_id, references)):
         from qecforge_qiskit_tasks.evaluation.report import read_report
 
         first, second = ((each, read_report(Path(each))) for each in references)
@@ -278,7 +292,7 @@ def _show_tables(tables: Sequence[Table], form: ReportFormat) -> None:
 
 
 def _write_files(store: Store, run: Run, out: Path) -> None:
-    from qecforge.machine.files import write_whole
+    from qecforge.machine.files import why_not, write_whole
     from qecforge_qiskit_tasks.evaluation.filing import KIND
 
     try:
@@ -286,4 +300,4 @@ def _write_files(store: Store, run: Run, out: Path) -> None:
         for each in store.artifacts(run.id, kind=KIND):
             write_whole(out / each.name, store.read_artifact(each))
     except OSError as error:
-        raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror}); give another folder") from None
+        raise ConfigurationError(f"--out: {out} cannot be written ({why_not(error)}); give another folder") from None

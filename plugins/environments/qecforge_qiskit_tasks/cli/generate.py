@@ -1,4 +1,4 @@
-"""`qecforge tasks generate`: tasks by the thousand, as a file."""
+"""`qecforge tasks generate`: many composed tasks, in a file."""
 
 from __future__ import annotations
 
@@ -18,21 +18,27 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    out: Annotated[Path, typer.Option("--out", help="File to write, as JSON lines; each task names its split.")],
-    count: Annotated[int, typer.Option("--count", min=1, max=50_000, help="Tasks of all splits together.")] = 2000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same tasks.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="JSONL file to write. Each task names its split.")],
+    count: Annotated[int, typer.Option("--count", min=1, max=50_000, help="Number of tasks, over all splits.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same tasks.")] = 0,
 ) -> None:
-    """Compose tasks of two or three operations; `test` has pairs of operations that `train` never has together."""
+    """Compose tasks of two or three operations. Pairs of operations in the split `test` never occur in `train`."""
     from qecforge.errors import ConfigurationError
+    from qecforge.machine.files import why_not, write_whole
     from qecforge_qiskit_tasks.generator import GeneratorConfig, generate_tasks
 
-    if not out.parent.is_dir():
-        raise ConfigurationError(f"--out: there is no folder {out.parent}; make it first")
+    try:
+        if not out.parent.is_dir():
+            raise ConfigurationError(f"--out: there is no folder {out.parent}; make it first")
+        if out.is_dir():
+            raise ConfigurationError(f"--out: {out} is a folder; give the name of a file")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"--out: {out} cannot be written ({why_not(error)}); give another file") from error
     with working("composing tasks"):
         generated = generate_tasks(GeneratorConfig(count=count, seed=seed))
     try:
-        out.write_text("".join(task.model_dump_json() + "\n" for task in generated.tasks), encoding="utf-8")
+        write_whole(out, "".join(task.model_dump_json() + "\n" for task in generated.tasks).encode())
     except OSError as error:
-        raise ConfigurationError(f"--out: {out} cannot be written ({error.strerror})") from error
+        raise ConfigurationError(f"--out: {out} cannot be written ({why_not(error)}); give another file") from error
     sizes = ", ".join(f"{len(ids)} {split}" for split, ids in generated.splits.items())
     say(f"wrote {len(generated.tasks)} tasks to {out}: {sizes}")

@@ -21,21 +21,25 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Key of a transcript, or how it begins.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key of a transcript, or its first characters.")],
     transcripts: TranscriptsOption = TRANSCRIPTS,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Run a program of the transcripts again, and compare: verdict, tests and versions.
+    """Run a program of the transcripts again and compare its verdict, tests and versions with the stored ones.
 
-    Exit code 1 where they differ."""
+    Exit code 1 if they differ."""
     from qecforge.errors import ConfigurationError
     from qecforge_qiskit_tasks.replaying import replayed
 
-    if not transcripts.is_file():
-        raise ConfigurationError(f"--transcripts: there is no file {transcripts}; name the one that the report names")
+    try:
+        found = transcripts.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        found = False
+    if not found:
+        raise ConfigurationError(f"--transcripts: there is no file {transcripts}; give the file that the report names")
     rows = replayed(key, transcripts)
     columns = (Column("what"), Column("before"), Column("now"), Column("same"))
     emit(Table(columns, [{**row, "same": "yes" if row["same"] else "no"} for row in rows]), form)
     if not all(row["same"] for row in rows):
-        say("it came out otherwise than before")
+        say("the result differs from the stored one")
         raise typer.Exit(OTHER)

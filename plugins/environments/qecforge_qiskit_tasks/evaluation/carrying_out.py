@@ -55,7 +55,7 @@ def carry_out(
             stack.callback(model.close)
             if plan.attempts > 1 and not model.says_errors:
                 raise ConfigurationError(
-                    "--attempts: a model that only continues a text cannot be told of an error; give --attempts 1"
+                    "--attempts: a model of the completions interface cannot be shown an error; give --attempts 1"
                 )
             made_by: Mapping[str, object] = model.identity
         else:

@@ -292,10 +292,10 @@ def parse_report(place: str, content: bytes) -> Report:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "document"
         raise ConfigurationError(
-            f"{place}: is no report of `qecforge tasks eval` in JSON ({where}: {one_line(first['msg'], 120)})"
+            f"{place}: not a JSON report of `qecforge tasks eval` ({where}: {one_line(first['msg'], 120)})"
         ) from None
     for result in report.by_task:
         right = all(0 <= count <= result.completions for count in result.passed) and result.passed
         if not right or any(math.isnan(figure.estimate) for figure in report.figures):
-            raise ConfigurationError(f"{place}: task {one_line(result.task_id, 60)} has counts that cannot be")
+            raise ConfigurationError(f"{place}: task {one_line(result.task_id, 60)} has impossible counts")
     return report

@@ -166,7 +166,7 @@ def _new(
         if wrong is not None:
             return composition, wrong
     raise ConfigurationError(
-        f"generator: {len(prompts):,} tasks could be composed, and {config.count:,} are wanted; lower `count`"
+        f"generator: {len(prompts):,} tasks can be composed, but count is {config.count:,}; lower `count`"
     )
 
 

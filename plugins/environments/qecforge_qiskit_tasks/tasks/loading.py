@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from qecforge.contracts import is_named_folder, read_named_file, require_allowed_name
 from qecforge.contracts.refusals import refusal
 from qecforge.errors import ConfigurationError, one_line
+from qecforge.machine.files import why_not
 from qecforge_qiskit_tasks.tasks._parsed import parsed
 from qecforge_qiskit_tasks.tasks.public import PUBLIC_KEYS, is_public, read_public
 from qecforge_qiskit_tasks.tasks.task import Task
 
-__all__ = ["SHIPPED", "load_shipped", "load_tasks", "tasks_of"]
+__all__ = ["SHIPPED", "load_named_tasks", "load_shipped", "load_tasks", "tasks_of"]
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
 """Folder of our own tasks."""
@@ -40,20 +42,67 @@ def load_tasks(source: str | Path) -> list[Task]:
     path = Path(source)
     if str(source) == "shipped":
         return load_shipped()
-    if path.is_dir():
-        files = sorted(each for each in path.iterdir() if each.name.endswith(SUFFIXES))
-        if not files:
-            raise ConfigurationError(
-                f"{path}: no file of tasks is there, expected some that end in {', '.join(SUFFIXES)}"
-            )
-        return _once([task for each in files for task in load_tasks(each)], str(path))
-    if not path.exists():
-        if HUB_ID.fullmatch(str(source)) and not str(source).endswith(SUFFIXES):
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+        files = _task_files(path) if is_folder else []
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{source}: cannot be read ({why_not(error)}); give another file of tasks") from error
+    if is_folder:
+        return _once([task for each in files for task in tasks_of(_rows(each, _text(each)), str(each))], str(path))
+    if not exists:
+        if is_hub_id(str(source)):
             from qecforge_qiskit_tasks.tasks.hub import read_data_set
 
             return tasks_of(read_data_set(str(source)), str(source))
         raise ConfigurationError(f"{source}: there is no such file; give a file of tasks, or `shipped`")
-    return tasks_of(_rows(path), str(path))
+    return tasks_of(_rows(path, _text(path)), str(path))
+
+
+def load_named_tasks(name: str, *, pinned: bool) -> tuple[str, list[Task]]:
+    """The tasks that a manifest names, by the rules of `qecforge.contracts.read_named_file`; nothing is unpacked.
+
+    Args:
+        pinned: The caller compares the tasks with a hash.
+
+    Returns:
+        The name by which `load_tasks` finds them, seen from the current folder, and the tasks.
+
+    Raises:
+        ConfigurationError: They may not be read, or as for `load_tasks`.
+        MissingDependency: As for `load_tasks`.
+    """
+    if name == "shipped":
+        return name, load_shipped()
+    folder = is_named_folder(name, pinned=pinned)
+    if folder is not None:
+        parts = [read_named_file(f"{name}/{each.name}", pinned=pinned) for each in _task_files(folder)]
+        tasks = [task for each in parts for task in tasks_of(_rows(each.path, each.text), str(each.path))]
+        return str(folder), _once(tasks, str(folder))
+    try:
+        file = read_named_file(name, pinned=pinned)
+    except ConfigurationError:
+        if not is_hub_id(name):
+            raise
+        require_allowed_name(name, "neither a file nor `shipped`, so a data set of a hub")
+        return name, load_tasks(name)
+    if name.endswith(".gz"):
+        raise ConfigurationError(f"{one_line(name, 200)}: nothing is unpacked for a manifest: unpack it")
+    return str(file.path), tasks_of(_rows(file.path, file.text), str(file.path))
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a data set of a hub can be called so."""
+    return bool(HUB_ID.fullmatch(name)) and not name.endswith(SUFFIXES)
+
+
+def _task_files(folder: Path) -> list[Path]:
+    """Those of a folder, in order of their names."""
+    files = sorted(each for each in folder.iterdir() if each.name.endswith(SUFFIXES))
+    if not files:
+        raise ConfigurationError(
+            f"{folder}: no file of tasks is there, expected some that end in {', '.join(SUFFIXES)}"
+        )
+    return files
 
 
 def load_shipped(*areas: str) -> list[Task]:
@@ -64,7 +113,7 @@ def load_shipped(*areas: str) -> list[Task]:
         if area not in known:
             raise ConfigurationError(f"tasks: there is no area {area!r}, expected one of {', '.join(known)}")
     chosen = [each for each in files if not areas or each.stem in areas]
-    return _once([task for each in chosen for task in tasks_of(_rows(each), each.name)], "shipped")
+    return _once([task for each in chosen for task in tasks_of(_rows(each, _text(each)), each.name)], "shipped")
 
 
 def tasks_of(rows: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> list[Task]:
@@ -75,7 +124,7 @@ def tasks_of(rows: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> list
     """
     tasks = [_task(row, f"{source}{place}") for place, row in rows]
     if not tasks:
-        raise ConfigurationError(f"{source}: there is no task in it")
+        raise ConfigurationError(f"{source}: it has no task")
     return _once(tasks, source)
 
 
@@ -107,9 +156,10 @@ def _once(tasks: list[Task], source: str) -> list[Task]:
     return tasks
 
 
-def _rows(path: Path) -> Sequence[tuple[str, Any]]:
+def _rows(path: Path, text: str) -> Sequence[tuple[str, Any]]:
     """Rows of a file with their places, such as `:3` for its third line."""
-    text = _text(path)
+    if "\x00" in text:
+        raise ConfigurationError(f"{path}: it holds a NUL character; save the file as text")
     name = path.name.removesuffix(".gz")
     if name.endswith((".yaml", ".yml")):
         return _yaml_rows(text, path)
@@ -127,9 +177,9 @@ def _rows(path: Path) -> Sequence[tuple[str, Any]]:
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError for a number of too many digits, too
         raise ConfigurationError(
-            f"{where}: it is no JSON ({one_line(error, 100)}); a file of tasks is JSONL (an object a line), JSON, YAML"
+            f"{where}: not JSON ({one_line(error, 100)}); a file of tasks is JSONL (an object a line), JSON, YAML"
         ) from error
 
 
@@ -140,30 +190,23 @@ def _yaml_rows(text: str, path: Path) -> Sequence[tuple[str, Any]]:
     try:
         content = parsed(text, YAML(typ="safe", pure=False).load)
     except (YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(f"{path}: it is no YAML ({one_line(error, 200)})") from error
+        raise ConfigurationError(f"{path}: not YAML ({one_line(error, 200)})") from error
     listed = content.get("tasks") if isinstance(content, dict) else content
     if not isinstance(listed, list):
-        raise ConfigurationError(f"{path}: looked for a list under the key `tasks`, and there is none")
+        raise ConfigurationError(f"{path}: expected a list under the key `tasks`")
     return [(f": task {number}", row) for number, row in enumerate(listed, 1)]
 
 
 def _text(path: Path) -> str:
     try:
-        if path.name.endswith(".gz"):
-            with gzip.open(path) as file:
-                content = file.read(LARGEST + 1)
-        else:
-            if os.path.getsize(path) > LARGEST:  # noqa: PTH202
-                raise ConfigurationError(f"{path}: more than {LARGEST:,} bytes; split it")
-            content = path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise ConfigurationError(f"{path}: it cannot be read ({one_line(error)})") from error
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"{path}: cannot be read ({one_line(reason, 100)}); give another file") from error
     if len(content) > LARGEST:
         raise ConfigurationError(f"{path}: more than {LARGEST:,} bytes; split it")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    if "\x00" in text:
-        raise ConfigurationError(f"{path}: it holds a NUL character; save the file as text")
-    return text

@@ -52,27 +52,27 @@ class Task(BaseModel):
     @classmethod
     def _one_line(cls, value: str) -> str:
         if not value.isprintable() or value != value.strip():
-            raise ValueError("it has characters that cannot be printed, or blanks around it; rename it")
+            raise ValueError("it has unprintable characters, or spaces at its ends; rename it")
         return value
 
     @field_validator("tests")
     @classmethod
     def _has_tests(cls, value: str) -> str:
         if TEST.search(value) is None:
-            raise ValueError("no function begins with `def test_`: a task needs at least one test; write one")
+            raise ValueError("there is no function `test_...`; write at least one test")
         try:
             ast.parse(value)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             where = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
             said = error.msg if isinstance(error, SyntaxError) else str(error)
-            raise ValueError(f"they are no Python ({where}{said}); write tests that can be compiled") from None
+            raise ValueError(f"not valid Python ({where}{said}); write tests that can be compiled") from None
         return value
 
     @field_validator("equivalent")
     @classmethod
     def _has_reasons(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         if bare := [change for change, reason in value.items() if not reason.strip()]:
-            raise ValueError(f"{bare[0]}: no reason is given; say why it means the same")
+            raise ValueError(f"{bare[0]}: the reason is missing; say why it is equivalent")
         return dict(value)
 
     @field_validator("limits")
@@ -87,7 +87,7 @@ class Task(BaseModel):
     def model_post_init(self, context: Any) -> None:
         """Refuse a task that asks nothing."""
         if not (self.prompt.strip() or self.hard_prompt.strip()):
-            raise ValueError("prompt: neither `prompt` nor `hard_prompt` says what is asked; give one")
+            raise ValueError("prompt: neither `prompt` nor `hard_prompt` is given; give one")
 
     @property
     def test_names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
     @decoders.callback()
     def _decoders() -> None:
-        """Priors of decoders from recorded detection events."""
+        """Priors for decoders, fitted to recorded detection events."""
 
     decoders.command("fit")(fit)
     app.add_typer(decoders, name="decoders")
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
     @steering.callback()
     def _steering() -> None:
-        """Circuits for steering a device."""
+        """Prepare circuits for steering."""
 
     steering.command("tag")(tag)
     app.add_typer(steering, name="steering")

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qecforge.errors import ConfigurationError, one_line
-from qecforge.machine.files import why_not, write_whole
+from qecforge.machine.files import read_limited, why_not, write_whole
 
 if TYPE_CHECKING:
     import stim
 
 __all__ = ["read_circuit", "write_file"]
+
+MAX_BYTES = 256_000_000
 
 
 def read_circuit(path: Path) -> stim.Circuit:
@@ -19,11 +21,13 @@ def read_circuit(path: Path) -> stim.Circuit:
     import stim
 
     try:
-        return stim.Circuit(path.read_text(encoding="utf-8"))
+        return stim.Circuit(read_limited(path, MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({why_not(error)}): choose another file") from error
     except ValueError as error:
-        raise ConfigurationError(f"{path}: no circuit of stim ({one_line(error, 160)}): correct it") from error
+        raise ConfigurationError(
+            f"{path}: not a circuit in stim's format ({one_line(error, 160)}): correct it"
+        ) from error
 
 
 def write_file(path: Path, text: str) -> None:

@@ -14,22 +14,26 @@ __all__ = ["tag"]
 
 
 def tag(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A circuit of stim.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The same circuit, its gates tagged.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A circuit in stim's format.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File for the same circuit with tagged gates.")],
+    readout: Annotated[
+        bool, typer.Option("--readout", help="Name the readouts and resets of MR too, such as m3 and r3.")
+    ] = False,
 ) -> None:
-    """Tag the gates of a circuit by kind and qubits, as `cx0-1`.
+    """Tag each gate of a circuit with its kind and qubits, such as `cx0-1`.
 
-    A gate is one kind of operation on the same qubits, wherever it occurs; it has control parameters and an error of
-    its own. Tags that are there stay.
+    Operations of one kind on the same qubits are one gate: they share its control parameters and its error. Existing
+    tags are kept.
     """
     from qecforge_surface_steering.device.tagged import TaggedCircuit
-    from qecforge_surface_steering.device.tagging import tag_circuit
+    from qecforge_surface_steering.device.tagging import name_readouts, tag_circuit
 
-    done = tag_circuit(read_circuit(source))
+    circuit = read_circuit(source)
+    done = tag_circuit(name_readouts(circuit) if readout else circuit)
     gates = TaggedCircuit(done.circuit).gates
     write_file(target, f"{done.circuit}\n")
     kinds = ", ".join(f"{name} on {count}" for name, count in done.given.items())
     say(
         f"{target}: {len(gates)} gates; tags given: {kinds or 'none'} (instructions)"
-        + (f"; {done.kept} instructions had one" if done.kept else "")
+        + (f"; {done.kept} instructions had a tag before" if done.kept else "")
     )

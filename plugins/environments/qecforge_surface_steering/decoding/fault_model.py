@@ -5,8 +5,8 @@ independent Paulis, so a fault f that n_fg of them bring about has the probabili
 
     log(1 - 2 q_f) = sum_g n_fg s_g log(1 - c_g p_g) + fixed_f
 
-exactly, s_g = 1/2 for gates of one qubit and 1/8 for those of two. Neither the faults nor n_fg depend on the gates'
-errors as long as none is 0, so they are found once; what changes with a candidate are numbers.
+exactly, s_g = 1/2 for gates of one qubit, 1/8 for those of two, 1 for readouts and resets. Neither the faults nor n_fg
+depend on the gates' errors as long as none is 0, so they are found once; what changes with a candidate are numbers.
 
 Source: [ours]; equal to `stim.Circuit.detector_error_model`. Priors as what is tuned: arXiv 2406.02700.
 """
@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from qecforge.errors import ConfigurationError
+from qecforge_surface_steering.device.families import READOUT, RESET
 from qecforge_surface_steering.device.faults import FaultTable
 from qecforge_surface_steering.device.tagged import TaggedCircuit
 
@@ -28,8 +29,8 @@ __all__ = ["FaultModel"]
 
 FloatArray = NDArray[np.float64]
 
-_SHARE = {1: 1 / 2, 2: 1 / 8}
-"""s_g: the part of log(1 - c p) that each independent Pauli of a depolarizing channel carries."""
+_SHARE = {1: 1 / 2, 2: 1 / 8, READOUT: 1.0, RESET: 1.0}
+"""s_g: the part of log(1 - c p) that each independent Pauli of a depolarizing channel carries; a flip has all of it."""
 _SPARE = 6
 """Trials beyond the unknowns of a fault."""
 _NOISE = 1e-13
@@ -76,7 +77,7 @@ class FaultModel:
         for trial, row in enumerate(logs):
             lines = _lines(circuit, -circuit.p_max * np.expm1(row), decompose)
             seen[trial] = np.log1p(-2 * np.array([line.args_copy()[0] for line in lines])[detected])
-        share = np.array([_SHARE[int(n)] for n in circuit.arity])
+        share = np.array([_SHARE[int(family)] for family in circuit.family])
         shares, fixed = _solve(first, gate, logs * share, seen)
         counts = csr_array((shares * share[gate], gate, first), shape=(len(targets), circuit.num_gates))
         counts.eliminate_zeros()
@@ -124,7 +125,8 @@ def _lines(circuit: TaggedCircuit, p: FloatArray, decompose: bool) -> list[stim.
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigurationError(
-            f"circuit: its faults do not split into such as flip two detectors ({reason}): choose decoder tesseract"
+            f"circuit: its faults cannot be decomposed into faults that flip at most two detectors ({reason}): "
+            f"choose decoder tesseract"
         ) from error
     return [line for line in model if line.type == "error"]
 
@@ -159,11 +161,11 @@ def _words(table: FaultTable, words: NDArray[np.uint64]) -> tuple[NDArray[np.uin
     generators = running[table.indptr[1:]] ^ running[table.indptr[:-1]]
     owner = np.repeat(np.arange(len(table.first_use) - 1), np.diff(table.first_use))
     found, gates = [], []
-    for arity in (1, 2):
-        uses = np.flatnonzero(table.arity == arity)
-        own = generators[table.generator[uses][:, None] + np.arange(2 * arity)]
-        for pauli in range(1, 4**arity):
-            chosen = [bit for bit in range(2 * arity) if pauli >> bit & 1]
+    for bits in (1, 2, 4):
+        uses = np.flatnonzero(table.bits == bits)
+        own = generators[table.generator[uses][:, None] + np.arange(bits)]
+        for pauli in range(1, 2**bits):
+            chosen = [bit for bit in range(bits) if pauli >> bit & 1]
             found.append(np.bitwise_xor.reduce(own[:, chosen], axis=1))
             gates.append(owner[uses])
     return np.concatenate(found), np.concatenate(gates)

@@ -77,7 +77,7 @@ def fit_gate_errors(
         half = len(recorded) // 2
         if not half:
             raise ConfigurationError(
-                f"events: {len(recorded)} shot is too few to fit to one half and to judge by the other: record more"
+                f"events: {len(recorded)} shot is too few: one half is fitted to and the other is the test; record more"
             )
         improvement, name = compare_recorded(
             circuit,

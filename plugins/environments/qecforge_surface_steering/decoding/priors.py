@@ -33,7 +33,7 @@ from qecforge_surface_steering.device.faults import FaultTable
 from qecforge_surface_steering.device.regions import fixed_faults
 from qecforge_surface_steering.device.tagged import TaggedCircuit
 
-__all__ = ["GateErrorInference", "ParityCounts", "nominal_by_arity", "nominal_errors"]
+__all__ = ["GateErrorInference", "ParityCounts", "nominal_by_family", "nominal_errors"]
 
 FloatArray = NDArray[np.float64]
 
@@ -44,19 +44,26 @@ _FREEDOM = 3
 _ITERATIONS, _TOLERANCE = 100, 1e-4
 
 
-def nominal_errors(config: SurfaceSteeringConfig, arity: ArrayLike) -> FloatArray:
-    """(G,) the floors that the configuration gives to gates of one and of two qubits, without what is a gate's own.
+def nominal_errors(config: SurfaceSteeringConfig, family: ArrayLike) -> FloatArray:
+    """(G,) the floors that the configuration gives to gates of each family, without what is a gate's own.
 
     Args:
         config: Its `floor`, whose spread and exceptions are not looked at: they are the device's secret.
-        arity: (G,) qubits of each gate.
+        family: (G,) of each gate, as `TaggedCircuit.family`.
     """
-    return nominal_by_arity(arity, one_qubit=config.floor.single_qubit, two_qubit=config.floor.two_qubit)
+    floor = config.floor
+    return nominal_by_family(
+        family, one_qubit=floor.single_qubit, two_qubit=floor.two_qubit, readout=floor.readout, reset=floor.reset
+    )
 
 
-def nominal_by_arity(arity: ArrayLike, *, one_qubit: float, two_qubit: float) -> FloatArray:
-    """(G,) one error for gates of one qubit, one for those of two."""
-    return np.where(np.asarray(arity) == 1, one_qubit, two_qubit)
+def nominal_by_family(
+    family: ArrayLike, *, one_qubit: float, two_qubit: float, readout: float = 5e-3, reset: float = 2e-3
+) -> FloatArray:
+    """(G,) one error for all gates of a family."""
+    errors = np.array([np.nan, one_qubit, two_qubit, readout, reset])
+    found: FloatArray = errors[np.asarray(family)]
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +222,7 @@ class _Parities:
 
 def _parities(circuit: TaggedCircuit, gates: tuple[str, ...]) -> _Parities:
     table = FaultTable.of(circuit, gates)
-    uses, D = len(table.arity), table.num_detectors
+    uses, D = len(table.bits), table.num_detectors
     gate = np.repeat(np.arange(len(gates)), np.diff(table.first_use))
     mask = _masks(table)
     covered = csr_array((np.ones(mask.nnz, np.int64), mask.indices, mask.indptr), shape=mask.shape)
@@ -243,11 +250,11 @@ def _masks(table: FaultTable) -> csr_array:
     owner = np.zeros(len(table.indptr) - 1, dtype=np.int64)
     bit = np.zeros_like(owner)
     for offset in range(4):
-        has = offset < 2 * table.arity
+        has = offset < table.bits
         owner[table.generator[has] + offset] = np.flatnonzero(has)
         bit[table.generator[has] + offset] = offset
     where = (table.detectors, owner[generators])
-    return coo_array((1 << bit[generators], where), shape=(table.num_detectors, len(table.arity))).tocsr()
+    return coo_array((1 << bit[generators], where), shape=(table.num_detectors, len(table.bits))).tocsr()
 
 
 def _fixed(circuit: TaggedCircuit, first: NDArray[np.int64], second: NDArray[np.int64]) -> FloatArray:

@@ -133,7 +133,8 @@ def graphlike_distance(circuit: TaggedCircuit, p: float = 1e-3) -> int:
         return len(noisy.shortest_graphlike_error(canonicalize_circuit_errors=True, ignore_ungraphlike_errors=True))
     except ValueError as error:
         raise ConfigurationError(
-            "circuit: no faults that flip at most two detectors each make a logical error: it has no graphlike distance"
+            "circuit: it has no graphlike distance: no set of faults that each flip at most two detectors is a "
+            "logical error"
         ) from error
 
 
@@ -156,7 +157,9 @@ def check_distance(distance: int) -> None:
         raise ConfigurationError(f"distance: {distance} is too large: set it to {MAX_DISTANCE} or less")
     if distance < 3 or distance % 2 == 0:
         nearest = max(3, distance + 1)
-        raise ConfigurationError(f"distance: {distance} is not an odd number from 3: set it to {nearest}, say")
+        raise ConfigurationError(
+            f"distance: {distance} is not an odd number, 3 or more: set it to {nearest}, for example"
+        )
 
 
 def check_rounds(rounds: int, least: int) -> None:

@@ -70,13 +70,13 @@ class _Shared(PluginConfig, ABC):
         weights = {"equal": np.ones(size), "random_sign": np.sign(normal), "normal": normal}[self.direction]
         return _Deterministic(self, weights, phases)
 
-    def select(self, gates: Sequence[str], arity: NDArray[np.int64], parameters_per_gate: int) -> NDArray[np.int64]:
+    def select(self, gates: Sequence[str], family: NDArray[np.int64], parameters_per_gate: int) -> NDArray[np.int64]:
         """Numbers of the parameters that drift, ascending.
 
         Raises:
             ValueError: A pattern that matches nothing, or gates and kinds that have nothing in common.
         """
-        kinds = {n: parameter_kinds(n, parameters_per_gate) for n in {int(value) for value in arity}}
+        kinds = {n: parameter_kinds(n, parameters_per_gate) for n in {int(value) for value in family}}
         all_kinds = sorted({kind for names in kinds.values() for kind in names})
         wanted_gates = {name for pattern in self.gates for name in matching(pattern, gates, "gate")}
         wanted_kinds = {name for pattern in self.kinds for name in matching(pattern, all_kinds, "kind of parameter")}
@@ -84,12 +84,12 @@ class _Shared(PluginConfig, ABC):
             g * parameters_per_gate + i
             for g, name in enumerate(gates)
             if name in wanted_gates
-            for i, kind in enumerate(kinds[int(arity[g])])
+            for i, kind in enumerate(kinds[int(family[g])])
             if kind in wanted_kinds
         ]
         if not chosen:
-            arities = {int(n) for n, name in zip(arity, gates, strict=True) if name in wanted_gates}
-            theirs = some_of(list(dict.fromkeys(kind for n in sorted(arities) for kind in kinds[n])))
+            families = {int(n) for n, name in zip(family, gates, strict=True) if name in wanted_gates}
+            theirs = some_of(list(dict.fromkeys(kind for n in sorted(families) for kind in kinds[n])))
             raise ValueError(
                 f"gates {', '.join(self.gates)} have no parameters of kind {', '.join(self.kinds)}: "
                 f"give kinds among {theirs}, or other gates"
@@ -250,7 +250,7 @@ class CompiledDrift:
     Args:
         profiles: Their offsets add up.
         gates: G names.
-        arity: (G,) qubits of each.
+        family: (G,) of each, 1 or 2 qubits, readout or reset.
         parameters_per_gate: P.
         seed: What random profiles are drawn from.
 
@@ -262,7 +262,7 @@ class CompiledDrift:
         self,
         profiles: Sequence[Drift],
         gates: Sequence[str],
-        arity: NDArray[np.int64],
+        family: NDArray[np.int64],
         parameters_per_gate: int,
         seed: int,
     ) -> None:
@@ -271,7 +271,7 @@ class CompiledDrift:
         self._paths: list[tuple[int, NDArray[np.int64] | slice, Path]] = []
         for number, profile in enumerate(profiles):
             try:
-                chosen = profile.select(gates, arity, parameters_per_gate)
+                chosen = profile.select(gates, family, parameters_per_gate)
                 if isinstance(profile, Table):
                     profile.check(len(chosen), 0)
             except ValueError as error:

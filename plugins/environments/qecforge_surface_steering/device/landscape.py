@@ -3,8 +3,9 @@
     p_g = p_max (1 - exp(-(floor_g + curvature_g mean_i (x_gi - x*_gi)²) / p_max))
 
 The floor is what control cannot mend. p_max is complete depolarization, 3/4 or 15/16, and is approached smoothly: a
-flat clip would leave nothing to learn from where controls are far off [ours]. Parameters are ordered gate after gate:
-number g·P + i is parameter i of gate g.
+flat clip would leave nothing to learn from where controls are far off [ours]; for readouts and resets it is 1/2.
+Parameters are ordered gate after gate: number g·P + i is parameter i of gate g. A gate may have fewer than P: the
+others count for nothing.
 
 Source: arXiv 2511.08493, simulations ("irreducible control-independent physical error rates"); the form is ours.
 """
@@ -23,6 +24,7 @@ from pydantic import BeforeValidator, Discriminator, Field, field_validator
 
 from qecforge.contracts import PluginConfig
 from qecforge.errors import ConfigurationError
+from qecforge_surface_steering.device.families import READOUT, RESET
 
 __all__ = [
     "Calibrated",
@@ -39,20 +41,26 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-_KINDS = {1: ("amplitude", "frequency", "drag"), 2: ("strength", "frequency", "phase")}
+_KINDS = {
+    1: ("amplitude", "frequency", "drag"),
+    2: ("strength", "frequency", "phase"),
+    READOUT: ("power", "frequency", "duration"),
+    RESET: ("power", "frequency", "duration"),
+}
 
 
-def parameter_kinds(arity: int, parameters_per_gate: int) -> tuple[str, ...]:
-    """P kinds: amplitude, frequency, drag (one qubit) or strength, frequency, phase (two); p3, p4, … from there on."""
-    return tuple((*_KINDS[arity], *(f"p{i}" for i in range(3, parameters_per_gate)))[:parameters_per_gate])
+def parameter_kinds(family: int, parameters_per_gate: int) -> tuple[str, ...]:
+    """P kinds: amplitude, frequency, drag (one qubit), strength, frequency, phase (two) or power, frequency, duration
+    (readout, reset); p3, p4, … from there on."""
+    return tuple((*_KINDS[family], *(f"p{i}" for i in range(3, parameters_per_gate)))[:parameters_per_gate])
 
 
-def parameter_names(gates: Sequence[str], arity: ArrayLike, parameters_per_gate: int) -> tuple[str, ...]:
+def parameter_names(gates: Sequence[str], family: ArrayLike, parameters_per_gate: int) -> tuple[str, ...]:
     """G·P names such as `cz1-9.strength`."""
-    qubits = np.asarray(arity).tolist()
+    families = np.asarray(family).tolist()
     return tuple(
         f"{gate}.{kind}"
-        for gate, n in zip(gates, qubits, strict=True)
+        for gate, n in zip(gates, families, strict=True)
         for kind in parameter_kinds(n, parameters_per_gate)
     )
 
@@ -62,6 +70,8 @@ class PerGate(PluginConfig):
 
     single_qubit: float = Field(gt=0, description="Of gates of one qubit; the median where there is a spread.")
     two_qubit: float = Field(gt=0, description="Of gates of two qubits; the median where there is a spread.")
+    readout: float = Field(default=5e-3, gt=0, description="Of readouts, where they are gates (`readout`).")
+    reset: float = Field(default=2e-3, gt=0, description="Of resets, likewise.")
     spread: float = Field(default=0.0, ge=0, description="Standard deviation of the natural logarithm, drawn per gate.")
     gates: dict[str, float] = Field(
         default_factory=dict, description="Exact values for some gates: name or pattern (`cz*-9`) -> number."
@@ -83,10 +93,10 @@ class PerGate(PluginConfig):
                 if owner.setdefault(name, pattern) != pattern:
                     raise ValueError(f"{owner[name]!r} and {pattern!r} both give a value to {name}: keep one")
 
-    def resolve(self, names: Sequence[str], arity: NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
+    def resolve(self, names: Sequence[str], family: NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
         """(G,) float64. Draws G normals whether there is a spread or not."""
         self.check(names)
-        values = np.where(arity == 1, self.single_qubit, self.two_qubit)
+        values = np.array([np.nan, self.single_qubit, self.two_qubit, self.readout, self.reset])[family]
         values = values * np.exp(self.spread * rng.standard_normal(len(names)))
         for pattern, number in self.gates.items():
             values[[fnmatchcase(name, pattern) for name in names]] = number
@@ -120,6 +130,8 @@ class Landscape:
         p_max: (G,) float64.
         optimum: (G·P,) float64, before any drift.
         parameters_per_gate: P.
+        counts: (G,) int64, 1..P: how many of them each gate has, the first ones; None: P each. The mean is over these;
+            the others have to be where their optimum is.
 
     Raises:
         ConfigurationError: Shapes that do not fit, a floor outside (0, 1/2), or a curvature that is not positive.
@@ -130,6 +142,7 @@ class Landscape:
     p_max: FloatArray
     optimum: FloatArray
     parameters_per_gate: int
+    counts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         gates, expected = len(self.floor), len(self.floor) * self.parameters_per_gate
@@ -151,6 +164,11 @@ class Landscape:
         """(G,) float64: so far off, in all parameters of a gate, the excess equals the floor."""
         return np.sqrt(self.floor / self.curvature)
 
+    @property
+    def sizes(self) -> NDArray[np.int64] | int:
+        """Parameters that a gate's mean is over: P, or (G,)."""
+        return self.parameters_per_gate if self.counts is None else self.counts
+
     def errors(self, x: ArrayLike, optimum: FloatArray | None = None) -> FloatArray:
         """Error probability of each gate.
 
@@ -166,7 +184,7 @@ class Landscape:
     def slopes(self, x: ArrayLike, optimum: FloatArray | None = None) -> FloatArray:
         """(..., G·P) float64: derivative of each parameter's own gate error with respect to it."""
         offset = self._offset(x, optimum)
-        per_gate = 2 * self.curvature / self.parameters_per_gate * np.exp(-self._exponent(offset))
+        per_gate = 2 * self.curvature / self.sizes * np.exp(-self._exponent(offset))
         return (offset * per_gate[..., None]).reshape(*offset.shape[:-2], -1)
 
     def _offset(self, x: ArrayLike, optimum: FloatArray | None) -> FloatArray:
@@ -174,7 +192,8 @@ class Landscape:
         return off.reshape(*off.shape[:-1], len(self.floor), self.parameters_per_gate)
 
     def _exponent(self, offset: FloatArray) -> FloatArray:
-        exponent: FloatArray = (self.floor + self.curvature * np.mean(offset**2, axis=-1)) / self.p_max
+        mean = np.mean(offset**2, axis=-1) * (self.parameters_per_gate / self.sizes)
+        exponent: FloatArray = (self.floor + self.curvature * mean) / self.p_max
         return exponent
 
 

@@ -6,7 +6,8 @@ number of slots of gate g that region j covers, depolarizing noise of probabilit
     log(1 - 2 D_j) = sum_g m_gj log(1 - c_g p_g) + fixed_j
 
 exactly: in each slot the Paulis that anticommute with the region are a fraction c_g/2 of p_g, faults are independent,
-and `fixed_j` is the same sum over the noise that control has no part in.
+and `fixed_j` is the same sum over the noise that control has no part in. A readout's slots are the results that the
+detector compares.
 
 Source: arXiv 2511.08493, figure 2(c) (factor graph from detecting regions); the closed form and its use as an engine
 are ours, exact against stim's detector error model.
@@ -26,6 +27,7 @@ from scipy.sparse import csr_array
 
 from qecforge.contracts import FactorGraph
 from qecforge.errors import ConfigurationError
+from qecforge_surface_steering.device.families import READOUT
 from qecforge_surface_steering.device.tagged import Gate, TaggedCircuit
 
 __all__ = ["DetectionModel", "Objectives", "fixed_attenuation", "fixed_faults", "region_counts"]
@@ -39,17 +41,26 @@ def region_counts(circuit: TaggedCircuit) -> list[dict[int, int]]:
     sliced = stim.Circuit()
     owners: list[dict[int, int]] = []
     gate_of: list[int] = []
+    reader: list[int] = []
+    counts: list[dict[int, int]] = []
     for slot in circuit.slots():
         if slot.instruction.name == "TICK":
             continue
         sliced.append(slot.instruction)
+        if slot.instruction.name == "DETECTOR":
+            results = Counter(target.value % len(reader) for target in slot.instruction.targets_copy())
+            odd = Counter(reader[result] for result, times in results.items() if times % 2)
+            counts.append({gate: m for gate, m in odd.items() if gate >= 0})
+        elif slot.uses and circuit.gates[slot.uses[0][0]].family == READOUT:
+            reader += [gate for gate, _ in slot.uses]
+            continue
+        reader += [-1] * slot.instruction.num_measurements
         if slot.uses:
             sliced.append("TICK")
             owners.append({})
             for gate, qubits in slot.uses:
                 owners[-1].update(dict.fromkeys(qubits, len(gate_of)))
                 gate_of.append(gate)
-    counts: list[dict[int, int]] = [{} for _ in range(circuit.circuit.num_detectors)]
     for target, slices in sliced.detecting_regions(targets=["D"]).items():
         row = counts[target.val]
         for tick, region in slices.items():
@@ -73,7 +84,7 @@ def fixed_faults(circuit: TaggedCircuit) -> tuple[NDArray[np.float64], NDArray[n
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigurationError(
-            f"circuit: the noise in it is no product of independent faults ({reason}): use DEPOLARIZE1, say"
+            f"circuit: its noise is not a product of independent faults ({reason}): use, for example, DEPOLARIZE1"
         ) from error
     logs: list[float] = []
     fault: list[int] = []
@@ -207,19 +218,63 @@ class DetectionModel:
         total: NDArray[np.float64] = np.add.reduceat(rates * self.multiplicity, starts, axis=-1)
         return total / np.add.reduceat(self.multiplicity, starts)
 
-    def factor_graph(self, parameters_per_gate: int) -> FactorGraph:
-        """Objectives and parameters, gate after gate: connected where some detector of the objective sees the gate."""
+    def factor_graph(
+        self,
+        parameters: int | Sequence[Sequence[int]],
+        *,
+        crosstalk: NDArray[np.int64] | None = None,
+        excess: ArrayLike | None = None,
+        nominal: ArrayLike | None = None,
+    ) -> FactorGraph:
+        """Objectives and parameters: connected where some detector of the objective sees a gate of the parameter.
+
+        Args:
+            parameters: P for each gate, gate after gate; or for each parameter the numbers of its gates.
+            crosstalk: (N, 2) pairs of gates that disturb each other: a parameter is connected to the objectives of its
+                gates' partners too.
+            excess: (G,) by how much each gate's error is believed to rise where one of its parameters is one
+                exploration scale off: with it, and `nominal`, the graph has weights.
+            nominal: (G,) errors of the gates at their optimum, as far as is known.
+        """
         row = self.objective[np.repeat(np.arange(self.num_classes), np.diff(self.indptr))]
-        pairs = np.unique(row * self.num_gates + self.indices)
-        lengths = np.bincount(pairs // self.num_gates, minlength=self.num_objectives)
+        shape = (self.num_objectives, self.num_gates)
+        sees = csr_array((np.ones(len(row), np.int64), (row, self.indices)), shape=shape)
+        worth = None if excess is None or nominal is None else self._slopes(nominal) * np.asarray(excess)
+        if crosstalk is not None and len(crosstalk):
+            one, other = crosstalk.T
+            itself = np.arange(self.num_gates)
+            ends = (np.concatenate([itself, one, other]), np.concatenate([itself, other, one]))
+            sees = csr_array(sees @ csr_array((np.ones(len(ends[0]), np.int64), ends), shape=shape[1:] * 2))
+        if isinstance(parameters, int):
+            group, groups = np.repeat(np.arange(self.num_gates), parameters), self.num_gates
+        else:
+            number: dict[tuple[int, ...], int] = {}
+            group = np.array([number.setdefault(tuple(gates), len(number)) for gates in parameters], dtype=np.int64)
+            groups = len(number)
+            members = ([g for gates in number for g in gates], [k for gates, k in number.items() for _ in gates])
+            acts = csr_array((np.ones(len(members[0]), np.int64), members), shape=(self.num_gates, groups))
+            sees = csr_array(sees @ acts)
+            worth = None if worth is None else worth @ acts
+        sees.sum_duplicates()
+        of = np.repeat(np.arange(self.num_objectives), np.diff(sees.indptr))
         return FactorGraph(
-            indptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            indices=pairs % self.num_gates,
+            indptr=sees.indptr.astype(np.int64),
+            indices=sees.indices.astype(np.int64),
             num_objectives=self.num_objectives,
-            num_parameters=self.num_gates * parameters_per_gate,
-            group=np.repeat(np.arange(self.num_gates), parameters_per_gate),
-            num_groups=self.num_gates,
+            num_parameters=len(group),
+            group=group,
+            num_groups=groups,
+            weights=None if worth is None else worth[of, sees.indices],
         )
+
+    def _slopes(self, p: ArrayLike) -> NDArray[np.float64]:
+        """(m, G): derivative of each objective's mean rate with respect to each gate's error, at (G,) errors."""
+        errors = np.asarray(p, dtype=np.float64)
+        share = self.multiplicity / np.bincount(self.objective, self.multiplicity)[self.objective]
+        per_log = (share * (0.5 - self.class_rates(errors)))[:, None] * self._matrix().toarray()
+        slopes = np.zeros((self.num_objectives, self.num_gates))
+        np.add.at(slopes, self.objective, per_log * self.attenuation / (1 - self.attenuation * errors))
+        return slopes
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import stim
 
 from qecforge_surface_steering.device.tagged import drives
 
-__all__ = ["Tagging", "tag_circuit"]
+__all__ = ["Tagging", "name_readouts", "tag_circuit"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,53 @@ def tag_circuit(circuit: stim.Circuit) -> Tagging:
         return found
 
     return Tagging(tagged(circuit), given, kept)
+
+
+def name_readouts(circuit: stim.Circuit) -> stim.Circuit:
+    """Readouts and resets of all qubits that some `MR` measures and resets, as gates: `MR 3` becomes `M[m{}] 3` and
+    `R[r{}] 3`, and other measurements and resets of these qubits have these names too.
+
+    Instructions that have a tag stay as they are; so does what qubits do that are only measured at the end.
+    """
+    qubits = {
+        target.value
+        for instruction in circuit.flattened()
+        if instruction.name in _BOTH and not instruction.tag
+        for target in instruction.targets_copy()
+    }
+
+    def named(part: stim.Circuit) -> stim.Circuit:
+        found = stim.Circuit()
+        for instruction in part:
+            if isinstance(instruction, stim.CircuitRepeatBlock):
+                body = named(instruction.body_copy())
+                found.append(stim.CircuitRepeatBlock(instruction.repeat_count, body, tag=instruction.tag))
+            elif instruction.tag or instruction.name not in _BOTH.keys() | _READ | _RESET:
+                found.append(instruction)
+            else:
+                _append_named(found, instruction, qubits)
+        return found
+
+    return named(circuit)
+
+
+_BOTH = {"MR": ("M", "R"), "MRX": ("MX", "RX"), "MRY": ("MY", "RY")}
+_READ, _RESET = {"M", "MX", "MY"}, {"R", "RX", "RY"}
+
+
+def _append_named(found: stim.Circuit, instruction: stim.CircuitInstruction, qubits: set[int]) -> None:
+    """The instruction, its targets among `qubits` under their names; the order of results stays."""
+    targets, noise = instruction.targets_copy(), instruction.gate_args_copy()
+    read, reset = _BOTH.get(instruction.name, (instruction.name, instruction.name))
+    for inside, group in groupby(targets, key=lambda target: target.value in qubits):
+        some = list(group)
+        if not inside:
+            found.append(stim.CircuitInstruction(instruction.name, some, noise))
+            continue
+        if read in _READ:
+            found.append(stim.CircuitInstruction(read, some, noise, tag="m{}"))
+        if reset in _RESET:
+            found.append(stim.CircuitInstruction(reset, [target.value for target in some], tag="r{}"))
 
 
 def _apart(instruction: stim.CircuitInstruction) -> list[stim.CircuitInstruction]:

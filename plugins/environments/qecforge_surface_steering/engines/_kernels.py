@@ -98,14 +98,14 @@ class Circuit(NamedTuple):
 
     Attributes:
         first_use: (G + 1,) first use of each gate.
-        arity: (U,) qubits of each use.
-        generator: (U,) its first generator: X and Z on its first qubit, then on its second.
+        bits: (U,) generators of each use.
+        generator: (U,) its first generator: X and Z on its first qubit, then on its second; or a flip.
         indptr, detectors: CSR of generators and the detectors that each flips.
         objective: (D,) objective of each detector, -1 where it has none.
     """
 
     first_use: NDArray[np.int64]
-    arity: NDArray[np.int64]
+    bits: NDArray[np.int64]
     generator: NDArray[np.int64]
     indptr: NDArray[np.int64]
     detectors: NDArray[np.int64]
@@ -335,7 +335,7 @@ def draw_rewards(chunk: int, rates: Any, trials: Trials, key: np.uint64, streams
 
 @njit(cache=True, nogil=True)
 def _sample_some(row, first, last, errors, circuit, share, base, key, streams, flips, rewards):  # type: ignore[no-untyped-def]
-    first_use, arities, generators, toggle_ptr, toggle_detector, detectors = circuit
+    first_use, bits, generators, toggle_ptr, toggle_detector, detectors = circuit
     shots, D = flips.shape[1], flips.shape[2]
     for k in range(first, last):
         _seed_stream(streams, k, key)
@@ -351,9 +351,9 @@ def _sample_some(row, first, last, errors, circuit, share, base, key, streams, f
             while at < trials:
                 use = first_use[g] + int(at) // shots
                 shot = int(at) % shots
-                kinds = (1 << 2 * arities[use]) - 1
+                kinds = (1 << bits[use]) - 1
                 pauli = 1 + int(_uniform(streams, k) * kinds)
-                for bit in range(2 * arities[use]):
+                for bit in range(bits[use]):
                     if (pauli >> bit) & 1:
                         generator = generators[use] + bit
                         for t in range(toggle_ptr[generator], toggle_ptr[generator + 1]):
@@ -387,8 +387,8 @@ def sample_shots(
 ) -> None:
     """Draw every gate's faults in every shot of a circuit and take the detection events' rates off the rewards.
 
-    A fault is one of the 3 or 15 Pauli errors of its gate, each as likely; it flips what the product of its generators
-    does. How many shots are skipped between two faults of a gate is geometric.
+    A fault is one of the 3 or 15 Pauli errors of its gate, each as likely, or a flip; it flips what the product of its
+    generators does. How many shots are skipped between two faults of a gate is geometric.
 
     Args:
         chunk: Candidates of one task.

@@ -54,7 +54,7 @@ class Device:
             self.landscape.p_max * self.model.attenuation, 1, rtol=1e-12, atol=0
         ):
             raise ConfigurationError(
-                "landscape: p_max is not where the circuit's gates depolarize completely: give TaggedCircuit.p_max"
+                "landscape: p_max is not where the circuit's gates leave nothing: give TaggedCircuit.p_max"
             )
 
     @property
@@ -79,7 +79,7 @@ class Engine(ABC):
         K, G = num_envs, model.num_gates
         self._shape = (G, P)
         self._landscape = _kernels.Landscape(
-            landscape.floor / landscape.p_max, landscape.curvature / (landscape.p_max * P)
+            landscape.floor / landscape.p_max, landscape.curvature / (landscape.p_max * landscape.sizes)
         )
         self._trials = model.multiplicity * device.shots
         self._share = 1.0 / device.trials

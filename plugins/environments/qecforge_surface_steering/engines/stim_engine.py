@@ -32,7 +32,7 @@ class StimEngine(Engine):
             for classes in device.model.detector_class
         ]
         self._circuits = [
-            _kernels.Circuit(table.first_use, table.arity, table.generator, table.indptr, table.detectors, objective)
+            _kernels.Circuit(table.first_use, table.bits, table.generator, table.indptr, table.detectors, objective)
             for table, objective in zip(tables, objectives, strict=True)
         ]
         noisy = [circuit.fixed_noise() for circuit in device.circuits]

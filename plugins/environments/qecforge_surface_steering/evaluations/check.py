@@ -27,14 +27,9 @@ def check_steering(environment: SurfaceSteeringConfig, agent: PluginConfig, conf
     """
     if isinstance(agent, ParameterAgentConfig):
         if not agent.snapshots:
-            raise ValueError(
-                "the agent keeps no snapshots, expected where control was over the epochs: set agent.snapshots to 2 or "
-                "more"
-            )
+            raise ValueError("the agent keeps no snapshots of the control parameters: set agent.snapshots to 2 or more")
         if config.settle >= agent.total_epochs:
-            raise ValueError(
-                f"settle: {config.settle} epochs leave nothing of a run of {agent.total_epochs}: give fewer"
-            )
+            raise ValueError(f"settle: {config.settle} epochs are all of a run of {agent.total_epochs}: give fewer")
         environment.check_epochs(agent.total_epochs)
     if config.ler_epochs:
         _check_decoder(environment, config.decoder)
@@ -62,7 +57,7 @@ def _check_decoder(environment: SurfaceSteeringConfig, name: DecoderName) -> Non
         small = environment.model_copy(update={"rounds": min(environment.rounds, 4)})
     circuits = small.circuits()
     try:
-        LogicalMemory(circuits, rounds=small.rounds, decoder=name, reference=nominal_errors(small, circuits[0].arity))
+        LogicalMemory(circuits, rounds=small.rounds, decoder=name, reference=nominal_errors(small, circuits[0].family))
     except MissingDependency:
         if name != "auto":
             raise

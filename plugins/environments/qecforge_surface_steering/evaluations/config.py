@@ -65,7 +65,7 @@ class SteeringEvaluationConfig(PluginConfig):
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if value.count(name) > 1:
-                raise ValueError(f"{name} is given twice: name each once")
+                raise ValueError(f"{name} is given twice: give each once")
         return value
 
 

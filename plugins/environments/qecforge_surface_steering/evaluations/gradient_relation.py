@@ -43,7 +43,7 @@ def evaluate_gradient_relation(
     device = steered_device(env)
     seed = int(device.state_dict()["seed"])
     centre, scale = device.initial_parameters, device.exploration_scale
-    nominal = nominal_errors(device.config, device.circuits[0].arity)
+    nominal = nominal_errors(device.config, device.circuits[0].family)
     memory = LogicalMemory(device.circuits, rounds=device.config.rounds, decoder=config.decoder, reference=nominal)
     decoder = memory.decoder(nominal if config.prior == "nominal" else device.gate_errors(centre, 0))
 
@@ -64,8 +64,8 @@ def evaluate_gradient_relation(
         )
         if not found.rates.all():
             raise ConfigurationError(
-                f"evaluation.gradient_relation.shots: no logical error among {found.shots}, expected enough to see "
-                "how their rate changes: give more"
+                f"evaluation.gradient_relation.shots: no logical error in {found.shots} shots, too few to see "
+                "how the rate changes: give more"
             )
         return found.per_round(memory.rounds)
 

@@ -70,7 +70,7 @@ def evaluate_steering(
     first, last = course.epochs[0], course.epochs[-1]
     if config.settle >= last:
         raise ConfigurationError(
-            f"evaluation.steering.settle: {config.settle} epochs leave nothing of a run of {last}: give fewer"
+            f"evaluation.steering.settle: {config.settle} epochs are all of a run of {last}: give fewer"
         )
     for name in config.policies:
         for epoch, rate in zip(course.epochs, course.rates(name, course.epochs), strict=True):
@@ -101,8 +101,8 @@ def _trajectory(policy: Policy) -> ParameterTrajectory:
     trajectory = policy.trajectory if isinstance(policy, GaussianParameters) else None
     if trajectory is None:
         raise ConfigurationError(
-            f"evaluation.steering: the {type(policy).__name__} has no trajectory, expected where control was over the "
-            "epochs: set agent.snapshots to 2 or more"
+            f"evaluation.steering: the {type(policy).__name__} has no trajectory of the control "
+            "parameters: set agent.snapshots to 2 or more"
         )
     return trajectory
 
@@ -172,8 +172,8 @@ class _Course:
 
 
 def _record_response(course: _Course, context: EvaluationContext) -> None:
-    drift = course.env.drift
-    moved = [np.isin(np.arange(drift.num_parameters), drift.moved_by(i)) for i in range(len(course.env.config.drift))]
+    every = np.arange(len(course.env.parameter_names))
+    moved = [np.isin(every, course.env.moved_by(i)) for i in range(len(course.env.config.drift))]
     for number, profile in enumerate(course.env.config.drift):
         if not isinstance(profile, Step) or profile.begins > course.epochs[-1]:
             continue
@@ -189,7 +189,7 @@ def _record_response(course: _Course, context: EvaluationContext) -> None:
 
 
 def _record_traces(course: _Course, count: int, context: EvaluationContext) -> None:
-    profiles = [course.env.drift.moved_by(number).tolist() for number in range(len(course.env.config.drift))]
+    profiles = [course.env.moved_by(number).tolist() for number in range(len(course.env.config.drift))]
     longest = max((len(moved) for moved in profiles), default=0)
     in_turn = [moved[rank] for rank in range(longest) for moved in profiles if rank < len(moved)]
     for parameter in list(dict.fromkeys(in_turn))[:count]:
@@ -235,7 +235,7 @@ class _Bench:
     def __init__(self, course: _Course, config: SteeringEvaluationConfig) -> None:
         env = course.env
         self._course, self._config = course, config
-        self._nominal = nominal_errors(env.config, env.circuits[0].arity)
+        self._nominal = nominal_errors(env.config, env.circuits[0].family)
         self._memory = LogicalMemory(
             env.circuits, rounds=env.config.rounds, decoder=config.decoder, reference=self._nominal
         )

@@ -165,7 +165,7 @@ def plan_runs(
             planned += [_planned(experiment.name, name, plan) for plan in manifest.runs()]
     if unused and planned:
         raise ConfigurationError(
-            f"`overrides` {next(iter(unused))}: no manifest of these results has this evaluation", parameter="overrides"
+            f"`overrides` {next(iter(unused))}: none of these results has this evaluation", parameter="overrides"
         )
     return planned
 

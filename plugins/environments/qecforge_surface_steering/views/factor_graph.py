@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qecforge.errors import ConfigurationError
 from qecforge.reporting.figures import require_matplotlib
+from qecforge_surface_steering.device.families import READOUT, RESET
 from qecforge_surface_steering.device.regions import DetectionModel
 from qecforge_surface_steering.device.tagged import TaggedCircuit
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_factor_graph"]
 
+_MARKERS = {
+    1: ("o", "gates of 1 qubit"),
+    2: ("D", "gates of 2 qubits"),
+    READOUT: ("^", "readouts"),
+    RESET: ("v", "resets"),
+}
+_BESIDE = {1: 0.22, 2: 0.0, READOUT: -0.22, RESET: -0.4}
 _GATE, _OBJECTIVE, _EDGE, _FAINT = "#27567b", "#b63679", "#b63679", "0.8"
 
 
@@ -57,11 +65,11 @@ def draw_factor_graph(
     width = 0.4 if objective is None else 1.2
     axes.add_collection(LineCollection(list(ends), colors=_EDGE, linewidths=width, zorder=1))
     lit = np.bincount(graph.indices[shown], minlength=model.num_gates) > 0
-    arity = np.array([gate.arity for gate in model.gates])
-    for qubits, marker in ((1, "o"), (2, "D")):
-        of = arity == qubits
+    family = np.array([gate.family for gate in model.gates])
+    for each in np.unique(family).tolist():
+        marker, label = _MARKERS[each]
+        of = family == each
         colors = np.where(lit[of], _GATE, _FAINT).tolist()
-        label = f"gates of {qubits} qubit{'s' * (qubits > 1)}"
         axes.scatter(gates[of, 0], gates[of, 1], s=18, marker=marker, c=colors, zorder=2, label=label)
     chosen = slice(None) if objective is None else slice(objective, objective + 1)
     axes.scatter(
@@ -85,7 +93,7 @@ def _places(model: DetectionModel, circuit: TaggedCircuit) -> tuple[NDArray[np.f
     known = all(q in qubits for gate in model.gates for q in gate.qubits)
     if known and np.isfinite(model.coordinates).all():
         gates = np.array([np.mean([qubits[q] for q in gate.qubits], axis=0) for gate in model.gates])
-        beside = np.array([0.22 if gate.arity == 1 else 0.0 for gate in model.gates])
+        beside = np.array([_BESIDE[gate.family] for gate in model.gates])
         return model.coordinates, gates + np.stack([np.zeros_like(beside), beside], axis=1)
     height = max(model.num_objectives, model.num_gates)
 

@@ -144,7 +144,7 @@ def error_rate_curves(store: Records, run: Run, names: Sequence[str]) -> dict[st
     rounds = json.loads(run.manifest)["environment"].get("rounds")
     if rounds is None:
         raise StoreError(
-            f"run {run.id}: its manifest has no environment.rounds, and its logical error rates are per cycle: "
+            f"run {run.id}: its manifest has no environment.rounds, which logical error rates per cycle need: "
             "choose a run of surface_steering"
         )
     curves: dict[str, list[Point]] = {}

@@ -122,11 +122,12 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned(PlannedRun):
-    """One run of the reproduction."""
+    """One run of the reproduction; with `decisions_only` neither searches, error rates nor latencies are measured."""
 
     plan: RunPlan
     experiment: str
     method: Method
+    decisions_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ def plan_runs(
     seeds: Sequence[int],
     registry: Registry,
     overrides: Sequence[str] = (),
+    decisions_only: bool = False,
 ) -> list[Planned]:
     """The runs of these experiments and methods, one for each seed, in this order, each once; those with a quantizer
     after their teachers.
@@ -201,6 +203,7 @@ def plan_runs(
         seeds: One run each.
         overrides: `path=value` texts put into every manifest; what is about a quantizer, its fine-tuning or its
             fidelity into those that have one.
+        decisions_only: Of the evaluations keep the fidelity of decisions alone. What is trained is the same.
 
     Raises:
         ConfigurationError: an unknown experiment or method.
@@ -213,7 +216,8 @@ def plan_runs(
         file, settings = EXPERIMENTS[experiment]
         for method in (methods()[name] for name in dict.fromkeys(chosen)):
             label = f"name={experiment}_{method.name}"
-            texts = [label, f"seeds={json.dumps(list(seeds))}", *method.overrides]
+            texts = [label, f"seeds={json.dumps(list(seeds))}", *(["evaluation={}"] if decisions_only else [])]
+            texts += method.overrides
             texts += [text for text in (*settings, *overrides) if _concerns(method, text)]
             manifest = load_manifest(_FILES / file, registry=registry, overrides=texts)
             found += [(experiment, method, plan) for plan in manifest.runs()]
@@ -228,6 +232,7 @@ def plan_runs(
             after=_teacher(plan, identities),
             experiment=experiment,
             method=method,
+            decisions_only=decisions_only,
         )
         for experiment, method, plan in once.values()
     ]

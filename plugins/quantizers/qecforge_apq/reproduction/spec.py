@@ -31,6 +31,10 @@ class ApqOptions(PluginConfig):
         description="Methods, such as fp32,ptq,apq, or ours, ptq_best and distil. Default: the paper's; those of table "
         "2 with --quick.",
     )
+    decisions_only: bool = Field(
+        False,
+        description="Measure how decisions are kept, and neither searches, nor codes' error rates, nor latencies.",
+    )
 
 
 def _plan(order: Order[ApqOptions], registry: Registry) -> list[Planned]:
@@ -45,6 +49,7 @@ def _plan(order: Order[ApqOptions], registry: Registry) -> list[Planned]:
         seeds=order.seeds,
         registry=registry,
         overrides=order.overrides,
+        decisions_only=order.options.decisions_only,
     )
     return sorted(planned, key=lambda each: each.method.quantizer is not None)
 
@@ -59,7 +64,7 @@ def _report(store: Store, planned: Sequence[Planned]) -> Report:
 def _measure(store: Store, planned: Sequence[Planned], registry: Registry) -> None:
     from qecforge_apq.reproduction.latencies import measure_latencies
 
-    measure_latencies(store, planned, registry)
+    measure_latencies(store, [each for each in planned if not each.decisions_only], registry)
 
 
 REPRODUCTION = ReproductionSpec(

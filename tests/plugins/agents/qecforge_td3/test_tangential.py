@@ -37,7 +37,7 @@ def batch(samples, inputs, outputs, seed=0):
         ((220, 2048, 10), 8, 32, 5),  # the paper's, 160 updates
         ((13, 300, 3), 5, 4, 10),  # fewer than 8 samples, chunks that are not full
         ((13, 40, 3), 20, 2, 10),  # more than 8 samples
-        ((1100, 70, 4), 8, 3, 5),  # more inputs than the one-pass loop takes
+        ((1100, 70, 4), 8, 3, 5),  # many inputs, the last block of units not full
     ],
 )
 def test_the_fit_is_torchs_adam(shape, tiny, fits, batches):
@@ -69,6 +69,20 @@ def test_threads_change_nothing():
     assert losses[0] == losses[1]
     for name, tensor in alone.state_dict().items():
         assert torch.equal(tensor, together.state_dict()[name]), name
+
+
+def test_other_devices_take_the_same_steps():
+    """What a CUDA device runs, here on the CPU: Adam's moments change their layout on the way in and out."""
+    compiled, by_torch = network(13, 3, 40), network(13, 3, 40)
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        x, y = batch(64, 13, 3, number)
+        chosen = rng.permutation(64).reshape(8, 8)
+        losses = compiled._fit_compiled(x, y, chosen), by_torch._fit_torch(x, y, torch.from_numpy(chosen))
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for name, tensor in compiled.state_dict().items():
+        torch.testing.assert_close(tensor, by_torch.state_dict()[name], rtol=0, atol=3e-6, msg=name)
+    assert compiled.first_weight.abs().max() > 0
 
 
 def test_it_goes_on_from_its_state():

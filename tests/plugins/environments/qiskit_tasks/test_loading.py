@@ -70,7 +70,7 @@ def test_the_hard_variant_asks_in_prose(tmp_path):
     ("rows", "said"),
     [
         ([{**ROW, "tests": ""}], "tasks.jsonl:1 (small/adds) tests: "),
-        ([{**ROW, "tests": "def other(program):\n    pass\n"}], "a task needs at least one test"),
+        ([{**ROW, "tests": "def other(program):\n    pass\n"}], "write at least one test"),
         ([ROW, ROW], "the id small/adds is there twice"),
         ([{"question": 1, "answer": 2}], "an unknown form with the keys question, answer; looked for entry_point"),
         ([{**PUBLIC, "canonical_solution": None}], "no text under canonical_solution"),
@@ -82,7 +82,7 @@ def test_the_hard_variant_asks_in_prose(tmp_path):
         ([{**ROW, "prompt": "", "hard_prompt": " "}], "neither `prompt` nor `hard_prompt`"),
         ([{**ROW, "level": "hard"}], "level"),
         ([[1, 2]], "got list, expected a task"),
-        ([], "there is no task in it"),
+        ([], "it has no task"),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, rows, said):
@@ -97,11 +97,13 @@ def test_what_is_wrong_is_one_line(tmp_path, rows, said):
     [
         ("a.jsonl", b'{"id": "\xff"}', "byte 8 is not UTF-8"),
         ("a.jsonl", b'{"id": "\x00"}', "NUL character"),
-        ("a.jsonl", b"{", "a.jsonl:1: it is no JSON"),
-        ("a.jsonl", b"[" * 100_000, "it is no JSON"),
+        ("a.jsonl", b"{", "a.jsonl:1: not JSON"),
+        ("a.jsonl", b"[" * 100_000, "not JSON"),
         ("a.jsonl.gz", b"nothing packed", "cannot be read"),
-        ("a.yaml", b"tasks: [", "it is no YAML"),
-        ("a.yaml", b"others: []", "looked for a list under the key `tasks`"),
+        ("a.jsonl.gz", gzip.compress(b"packed " * 100, mtime=0)[:12] + b"\xff" * 20, "cannot be read"),
+        ("a.jsonl", b'{"id": ' + b"9" * 5000 + b"}", "not JSON"),
+        ("a.yaml", b"tasks: [", "not YAML"),
+        ("a.yaml", b"others: []", "expected a list under the key `tasks`"),
         ("a.json", b"3", "expected a list of tasks"),
     ],
 )

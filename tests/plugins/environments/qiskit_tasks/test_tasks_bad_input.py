@@ -46,10 +46,10 @@ def folder(tmp_path, monkeypatch):
 
 TASKS = {
     "no tests": (lines({**ADD, "tests": ""}), "tasks.jsonl:1 (t/add) tests: "),
-    "tests without a test": (lines({**ADD, "tests": "x = 1\n"}), "a task needs at least one test"),
+    "tests without a test": (lines({**ADD, "tests": "x = 1\n"}), "write at least one test"),
     "tests that are no Python": (
         lines({**ADD, "tests": "def test_it(program)\n"}),
-        "they are no Python (line 1: expected",
+        "not valid Python (line 1: expected",
     ),
     "duplicate ids": (lines(ADD, ADD), "the id t/add is there twice; rename one of the two"),
     "an unknown form": (
@@ -60,8 +60,8 @@ TASKS = {
     "NUL": (b'{"id": "\x00"}', "it holds a NUL character"),
     "a limit of zero": (lines({**ADD, "limits": {"cpu_seconds": 0}}), "cpu_seconds: got 0, expected more than 0"),
     "memory of zero": (lines({**ADD, "limits": {"memory": "0 MiB"}}), "memory: got 0, expected more than 0"),
-    "nothing": (b"", "there is no task in it"),
-    "no JSON": (b"tasks", "tasks.jsonl:1: it is no JSON"),
+    "nothing": (b"", "it has no task"),
+    "no JSON": (b"tasks", "tasks.jsonl:1: not JSON"),
 }
 
 
@@ -108,9 +108,9 @@ def test_tasks_that_prove_nothing(folder):
 SAMPLES = {
     "another number of completions": (
         lines(sample(), sample(), sample("t/less")),
-        "1 of 2 tasks have not 2 completions",
+        "1 of 2 tasks do not have 2 completions",
     ),
-    "none of some": (lines(sample()), "1 of 2 tasks have not 1 completions, such as t/less with 0"),
+    "none of some": (lines(sample()), "1 of 2 tasks do not have 1 completions, such as t/less with 0"),
     "none": (b"", "there is no completion, expected some of 2 tasks"),
     "an unknown task": (lines(sample("t/ad")), "there is no task 't/ad'. Did you mean 't/add'?"),
     "not UTF-8": (b'{"task_id": "\xff"}', "byte 14 is not UTF-8"),
@@ -136,14 +136,20 @@ def test_samples_that_are_none(folder, name):
     [
         (["check", "none.jsonl"], "none.jsonl: there is no such file"),
         (["check", "good.jsonl", "--only", "bell"], "--only: no id of good.jsonl has 'bell' in it"),
-        (["check", "good.jsonl", "--transcripts", "good.jsonl"], "transcripts cannot be kept there"),
+        (["check", "good.jsonl", "--transcripts", "good.jsonl"], "cannot be used as a file of transcripts"),
         (["eval", "none.jsonl", "--model", SERVER], "none.jsonl: there is no such file"),
         (["generate", "--out", "none/tasks.jsonl"], "--out: there is no folder none; make it first"),
         (["generate", "--out", ".", "--count", "3"], "--out: . cannot be written"),
+        (["generate", "--out", "x" * 300], "cannot be written (File name too long)"),
+        (["check", "x" * 300], "cannot be read (File name too long)"),
+        (["check", "good.jsonl", "--transcripts", "x" * 300], "cannot be used as a file of transcripts"),
+        (["check", "good.jsonl", "--repeats", "9" * 20], "--repeats"),
+        (["eval", "--compare", "x" * 300, "--compare", "y" * 300], "cannot be read (File name too long)"),
+        (["replay", "abc", "--transcripts", "x" * 300], "--transcripts: there is no file"),
         (["replay", "abc"], "--transcripts: there is no file"),
-        (["replay", "abc", "--transcripts", "good.jsonl"], "transcripts cannot be kept there"),
+        (["replay", "abc", "--transcripts", "good.jsonl"], "cannot be used as a file of transcripts"),
     ],
-    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+    ids=lambda each: " ".join(part[:20] for part in each) if isinstance(each, list) else "",
 )
 def test_arguments_that_cannot_be(folder, arguments, said):
     assert said in one_line(invoke("tasks", *arguments))

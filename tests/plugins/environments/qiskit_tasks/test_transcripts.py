@@ -1,12 +1,14 @@
 """What was run is filed, not run again, and can be replayed."""
 
+import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 from isolation import needs_isolation
 
 from qecforge.errors import ConfigurationError, StoreError
-from qecforge.sandbox import Program
+from qecforge.sandbox import Program, Verdict
 from qecforge_qiskit_tasks import JudgeConfig, TaskJudge, load_tasks
 from qecforge_qiskit_tasks.replaying import replayed
 from qecforge_qiskit_tasks.transcripts import Transcripts, asked_of, key_of
@@ -56,9 +58,58 @@ def test_the_key_depends_on_all_that_the_outcome_does():
 
 def test_bad_files_and_keys_are_one_line(tmp_path):
     (tmp_path / "text").write_text("no database, but a text of some length")
-    with pytest.raises(StoreError, match="transcripts cannot be kept there"):
+    with pytest.raises(StoreError, match="cannot be used as a file of transcripts"):
         Transcripts(tmp_path / "text")
     with pytest.raises(StoreError, match="no transcript begins with 'abc'"):
         Transcripts(tmp_path / "t.db").find("abc")
     with pytest.raises(ConfigurationError, match="3 task ids and 1 completions"):
         judge(None).judge([ADD.id] * 3, [HALF])
+
+
+VALUES = [
+    "",
+    "{",
+    "null",
+    "[]",
+    "{}",
+    '"x"',
+    "1",
+    "9" * 5000,
+    "\x1b[2J",
+    '{"verdict": "good"}',
+    None,
+    7,
+    1.5,
+    b"\xff",
+    b"{}",
+]
+
+
+@pytest.mark.parametrize("column", ["asked", "outcome"])
+def test_an_altered_row_is_one_line(tmp_path, column):
+    """As for the rows of a store: any value in any column."""
+    path = tmp_path / "t.db"
+    asked = asked_of(Program(HALF, tests=ADD.tests), "a", "bubblewrap")
+    key = key_of(asked)
+    filed = {"key": key, "task": "a", "asked": json.dumps(asked), "outcome": '{"verdict": "failed"}'}
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE transcripts (key, task, asked, outcome)")
+    for value in (*VALUES, json.dumps({**asked, "profile": "landlock"}), json.dumps({**asked, "seed": 10**400})):
+        with sqlite3.connect(path) as database:
+            database.execute("DELETE FROM transcripts")
+            database.execute("INSERT INTO transcripts VALUES (:key, :task, :asked, :outcome)", {**filed, column: value})
+        database.close()
+        with pytest.raises(StoreError, match=f"table transcripts, row '{key[:17]}...', column {column}: "):
+            replayed(key[:9], path)
+        if column == "outcome":
+            with pytest.raises(StoreError, match="column outcome: "):
+                Transcripts(path).get([key])
+        else:
+            assert Transcripts(path).get([key])[key].verdict is Verdict.FAILED
+
+
+def test_a_url_names_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="this is a URL; give a path"):
+        Transcripts("http://127.0.0.1:1/t.db")
+    assert not [*tmp_path.iterdir()]

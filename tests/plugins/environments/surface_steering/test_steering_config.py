@@ -106,13 +106,13 @@ def test_given_optimum():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"distance": 4}, "distance: 4 is not an odd number from 3: set it to 5, say"),
+        ({"distance": 4}, "distance: 4 is not an odd number, 3 or more: set it to 5, for example"),
         ({"distance": 1001}, "distance: 1001 is too large: set it to 101 or less"),
         ({}, "distance: the surface code needs one"),
         ({"distance": 3, "code": "circuit", "circuit": CIRCUIT}, "distance: your circuit has its own"),
-        ({"code": "circuit"}, "circuit: it is missing"),
+        ({"code": "circuit"}, "circuit: missing"),
         ({"distance": 3, "circuit": CIRCUIT}, "circuit: code is surface, which brings its own"),
-        ({"code": "circuit", "circuit": CIRCUIT}, "rounds: it is missing, and rates are per cycle"),
+        ({"code": "circuit", "circuit": CIRCUIT}, "rounds: missing, but rates are per cycle"),
         ({"code": "circuit", "rounds": 1, "circuit": "H[h] 0"}, "circuit: it has no detectors"),
         ({"code": "circuit", "rounds": 1, "circuit": CIRCUIT.replace("[h{}]", "")}, "the gate 'H 0' has no tag"),
         ({"code": "circuit", "rounds": 1, "circuit": "HH 0"}, "circuit: stim cannot read it"),
@@ -122,11 +122,11 @@ def test_given_optimum():
         ({"distance": 3, "measurement_error": 0.5}, "less than 0.5"),
         (
             {"distance": 3, "floor": {"single_qubit": 0.5, "two_qubit": 0.1}},
-            r"floor: single_qubit is 0.5, which leaves \(0, 1/2\)",
+            r"floor: single_qubit is 0.5, expected a probability inside \(0, 1/2\)",
         ),
         (
             {"distance": 3, "floor": {"single_qubit": 0.1, "two_qubit": 0.1, "gates": {"xy1": 0.7}}},
-            r"floor: gates.xy1 is 0.7, which leaves \(0, 1/2\)",
+            r"floor: gates.xy1 is 0.7, expected a probability inside \(0, 1/2\)",
         ),
         (
             {"distance": 3, "floor": {"single_qubit": 0.1, "two_qubit": 0.1, "gates": {"zz": 0.1}}},

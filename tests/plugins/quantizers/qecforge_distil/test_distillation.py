@@ -48,7 +48,7 @@ def student_of(teacher, width, states):
 @torch.no_grad()
 def loss_of(student, states):
     logits = student(torch.from_numpy(states.observations))
-    return centred_error(logits, torch.from_numpy(states.logits)).mean().item()
+    return centred_error(logits, torch.from_numpy(states.outputs)).mean().item()
 
 
 @pytest.mark.parametrize("width", [pytest.param(2, marks=pytest.mark.slow), 3])
@@ -87,7 +87,7 @@ def test_states_are_distinct_and_held_out_ones_are_others():
     keys = [(row.tobytes(), mask.tobytes()) for row, mask in zip(states.observations, states.masks, strict=True)]
     assert len(set(keys)) == len(keys) == len(states) > 12
     assert (states.masks.sum(1) < 12).any()
-    np.testing.assert_array_equal(states.logits, teacher.logits(states.observations))
+    np.testing.assert_array_equal(states.outputs, teacher.logits(states.observations))
     held_out = held_out_states(env, teacher, 200, states, seed=1)
     others = [(row.tobytes(), mask.tobytes()) for row, mask in zip(held_out.observations, held_out.masks, strict=True)]
     assert others

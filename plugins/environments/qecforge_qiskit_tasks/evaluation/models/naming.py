@@ -49,14 +49,15 @@ def _server(text: str) -> ModelName:
         raise ConfigurationError(f"--model: {one_line(url, 100)!r} is no URL ({error}); expected {FORMS}") from None
     if parts.username or parts.password:
         raise ConfigurationError(
-            "--model: a URL with a user or a password would stand in reports; set the environment variable "
+            "--model: a user name or password in the URL would appear in reports; set the environment variable "
             "OPENAI_API_KEY instead"
         )
     if not host or parts.query or not url.isascii() or any(each.isspace() or not each.isprintable() for each in url):
         raise ConfigurationError(f"--model: got the URL {one_line(url, 100)!r}, expected {FORMS}")
     if not name:
         raise ConfigurationError(
-            f"--model: {one_line(url, 100)} names no model, expected {one_line(url, 100)}#NAME with a name that the "
+            f"--model: {one_line(url, 100)} does not name a model, expected {one_line(url, 100)}#NAME with a "
+            f"name that the "
             "server knows it by"
         )
     return ModelName("server", url.rstrip("/"), name)

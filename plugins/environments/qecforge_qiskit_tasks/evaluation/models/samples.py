@@ -74,7 +74,9 @@ def _sample(place: str, line: bytes) -> tuple[str, str]:
     try:
         content: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{place}: not JSON ({one_line(error, 80)}), expected a line a completion") from None
+        raise ConfigurationError(
+            f"{place}: not JSON ({one_line(error, 80)}), expected one completion on each line"
+        ) from None
     if not isinstance(content, dict) or not {"task_id", "completion"} <= content.keys():
         keys = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
         raise ConfigurationError(f"{place}: got {one_line(keys, 80) or 'nothing'}, expected task_id and completion")
@@ -93,7 +95,7 @@ def _check_numbers(path: Path, found: dict[str, list[str]], wanted: int | None) 
     if wrong:
         task_id, number = next(iter(wrong.items()))
         raise ConfigurationError(
-            f"{path}: {len(wrong)} of {len(found)} tasks have not {expected} completions, such as {task_id} with "
-            f"{number}; expected as many of each task"
+            f"{path}: {len(wrong)} of {len(found)} tasks do not have {expected} completions, such as {task_id} with "
+            f"{number}; expected the same number for each task"
             + (f": give -n {max(numbers)}" if wanted is not None and len(numbers) == 1 else "")
         )

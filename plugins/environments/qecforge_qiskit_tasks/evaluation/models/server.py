@@ -101,7 +101,7 @@ class Server(Model):
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1)) * (1 + 0.25 * random.random())
         elif error.pause > LONGEST_ASKED_FOR:
             raise InfrastructureError(
-                f"{self._url}: {error} and asks for a pause of {error.pause:,.0f} s: come back then"
+                f"{self._url}: {error} and asks for a pause of {error.pause:,.0f} s: try again after it"
             )
         else:
             pause = error.pause

@@ -29,6 +29,7 @@ def trained(env=None, *, stop_after=2, policy=None, extra_loss=None, **settings)
         ({"model": {"width": 30, "heads": 4}}, "expected an even number for width / heads"),
         ({"longest_completion": 200}, "expected less than the 160 tokens of model.context"),
         ({"backend": "other"}, "tiny"),
+        ({"backend": "hf"}, "an agent of its own: set plugin to grpo_hf"),
         ({"kl": -1}, "greater than or equal to 0"),
     ],
 )

@@ -62,7 +62,7 @@ def test_what_cannot_be_is_one_line(tasks, arguments, said):
 
 def test_completions_that_do_not_fit_are_one_line(tasks, tmp_path):
     given = samples(tmp_path / "s.jsonl", add=["x", "y"], less=["x"])
-    assert "1 of 2 tasks have not 2 completions" in one_line(invoke("tasks", "eval", tasks, "--model", given))
+    assert "1 of 2 tasks do not have 2 completions" in one_line(invoke("tasks", "eval", tasks, "--model", given))
     even = samples(tmp_path / "s.jsonl", add=["x"], less=["x"])
     assert "-k: got 2" in one_line(invoke("tasks", "eval", tasks, "--model", even, "-k", "2"))
     assert "--attempts: completions of a file" in one_line(

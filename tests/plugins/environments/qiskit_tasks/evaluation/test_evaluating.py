@@ -135,14 +135,14 @@ def test_a_report_comes_back_from_its_json():
     "content", [b"", b"[]", b"\xff", b"{}", b'{"qecforge_report": 2}', "not a report".encode("utf-16")]
 )
 def test_what_is_no_report(content):
-    with pytest.raises(ConfigurationError, match=r"r\.json: is no report of `qecforge tasks eval` in JSON"):
+    with pytest.raises(ConfigurationError, match=r"r\.json: not a JSON report of `qecforge tasks eval`"):
         parse_report("r.json", content)
 
 
 def test_a_report_with_counts_that_cannot_be_is_refused():
     content = json.loads(report_of().to_json())
     content["by_task"][0]["passed"] = [9]
-    with pytest.raises(ConfigurationError, match="task a has counts that cannot be"):
+    with pytest.raises(ConfigurationError, match="task a has impossible counts"):
         parse_report("r.json", json.dumps(content).encode())
 
 

@@ -52,8 +52,12 @@ def test_packed_files_and_marks_of_byte_order(tmp_path):
         (b'{"task_id": "circuits/bell", "answer": "x"}\n', None, ":1: got task_id, answer, expected"),
         (b'{"task_id": 3, "completion": "x"}\n', None, ":1: task_id is int, expected text"),
         (b'{"task_id": "circuits/bell", "completion": null}\n', None, ":1: completion is NoneType, expected text"),
-        (TWO + lines(("circuits/bell", "z")), None, "1 of 2 tasks have not 2 completions, such as circuits/ghz with 1"),
-        (lines(("circuits/bell", "z")), None, "1 of 2 tasks have not 1 completions, such as circuits/ghz with 0"),
+        (
+            TWO + lines(("circuits/bell", "z")),
+            None,
+            "1 of 2 tasks do not have 2 completions, such as circuits/ghz with 1",
+        ),
+        (lines(("circuits/bell", "z")), None, "1 of 2 tasks do not have 1 completions, such as circuits/ghz with 0"),
         (TWO, 3, "2 of 2 tasks have not 3 completions, such as circuits/bell with 1; .*: give -n 1"),
     ],
 )
@@ -112,7 +116,7 @@ def test_names_of_models(text, kind, place, name):
         ("", "expected http://"),
         ("ftp://x#y", "expected http://"),
         ("hf:", "something after the colon"),
-        ("http://host/v1", "names no model, expected http://host/v1#NAME"),
+        ("http://host/v1", "does not name a model, expected http://host/v1#NAME"),
         ("http://user:secret@host/v1#m", "OPENAI_API_KEY"),
         ("http:///v1#m", "got the URL"),
         ("http://host:x/v1#m", "is no URL"),

@@ -142,7 +142,7 @@ def test_retry_after_that_is_none_is_passed_over(value, low, high):
 
 
 def test_a_day_is_not_waited_for():
-    with pytest.raises(InfrastructureError, match=r"asks for a pause of 86,400 s: come back then"):
+    with pytest.raises(InfrastructureError, match=r"asks for a pause of 86,400 s: try again after it"):
         asked(in_turn(response("429 Slow", "", "Retry-After: 86400"), GOOD))
 
 

@@ -1,21 +1,23 @@
 """`qecforge decoders fit` and `qecforge steering tag`: recorded events become gate errors and a prior."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import stim
 from cli_harness import invoke, one_line
 
-from qecforge.evaluation import RecordedEvents
+from qecforge.errors import ConfigurationError
+from qecforge.evaluation import RecordedEvents, read_events
 from qecforge_surface_steering import TaggedCircuit, surface_code
 from qecforge_surface_steering.decoding.fitting import compare_recorded, fit_gate_errors
-from qecforge_surface_steering.decoding.priors import nominal_by_arity
+from qecforge_surface_steering.decoding.priors import nominal_by_family
 from qecforge_surface_steering.device.tagging import tag_circuit
 
 CIRCUIT = surface_code(3, 5, "z")
 RAN = TaggedCircuit(CIRCUIT)
-NOMINAL = nominal_by_arity([gate.arity for gate in RAN.gates], one_qubit=1e-3, two_qubit=5e-3)
+NOMINAL = nominal_by_family(RAN.family, one_qubit=1e-3, two_qubit=5e-3)
 BAD = next(g for g, gate in enumerate(RAN.gates) if gate.arity == 2)
 SHOTS = 6_000
 
@@ -103,21 +105,48 @@ def test_the_command_writes_a_prior(files):
     ("arguments", "words"),
     [
         (("none.stim", "events.b8"), "none.stim: cannot be read (No such file or directory)"),
-        (("flips.01", "events.b8"), "flips.01: no circuit of stim"),
+        (("flips.01", "events.b8"), "flips.01: not a circuit in stim's format"),
         (("ran.stim", "flips.01"), "no shots of format 01"),
         (("ran.stim", "both.01"), f"the circuit has {CIRCUIT.num_detectors} detectors; give its own file"),
-        (("ran.stim", "both.b8", "--appended", "--observables", "flips.01"), "choose one of them"),
-        (("ran.stim", "events.b8", "--one-qubit", "0"), "inside (0, p_max)"),
-        (("ran.stim", "events.b8", "--decoder", "foo"), "--decoder: got 'foo', and priors are compared by"),
-        (("ran.stim", "events.b8", "--spread", "0"), "spread: 0 is not above 0"),
-        (("ran.stim", "events.b8", "--out", "no/p.dem"), "no/p.dem: cannot be written"),
+        (("ran.stim", "both.b8", "--appended", "--observables", "flips.01"), "give only the one that says where"),
+        (("ran.stim", "events.b8", "--decoder", "foo"), "--decoder: got 'foo', but it is only used with recorded"),
+        (("ran.stim", "/dev/zero", "--events-format", "b8"), "/dev/zero: cannot be read (it is no regular file)"),
+        (("ran.stim", ".", "--events-format", "b8"), ".: cannot be read (it is no regular file)"),
+        (("ran.stim", "events.b8", "--events-format", "x" * 300), "the format 'xxx"),
+        (("x" * 300, "events.b8"), "cannot be read (File name too long)"),
+        *(
+            (("ran.stim", "events.b8", f"{option}={number}"), f"{option}: got {float(number):g}, expected a ")
+            for option, numbers in {
+                "--one-qubit": ("0", "0.75", "-1", "nan", "inf", "1e400"),
+                "--two-qubit": ("0", "1", "nan"),
+                "--measurement": ("0.5", "-1e-9", "nan"),
+                "--reset": ("1", "nan"),
+                "--spread": ("0", "nan", "inf", "-1"),
+            }.items()
+            for number in numbers
+        ),
     ],
 )
 def test_what_cannot_be_fitted(files, arguments, words):
-    result = invoke("decoders", "fit", *arguments)
+    line = one_line(invoke("decoders", "fit", *arguments))
+    assert words in line
+    assert len(line) < 500
+
+
+def test_a_prior_that_cannot_be_written(files):
+    result = invoke("decoders", "fit", "ran.stim", "events.b8", "--out", "no/p.dem")
     assert result.exit_code == 2
-    last = result.stderr.splitlines()[-1]
-    assert words in last
+    assert "no/p.dem: cannot be written" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("form", ["b8", "01", "dets", "hits", "r8", "npy"])
+def test_events_of_any_bytes_are_read_or_one_line(files, form):
+    rng = np.random.default_rng(7)
+    for length in (0, 1, 3, 24, 400):
+        for content in (rng.bytes(length), bytes(rng.choice(list(b"01 \nshotDL,.-9"), length).tolist())):
+            (files / f"any.{form}").write_bytes((b"\x93NUMPY" if form == "npy" else b"") + content)
+            with suppress(ConfigurationError):  # any other exception would be a traceback
+                assert len(read_events(files / f"any.{form}", detectors=CIRCUIT.num_detectors)) > 0
 
 
 UNTAGGED = """\
@@ -147,13 +176,20 @@ def test_the_command_tags(folder):
     (folder / "in.stim").write_text("M 0\n" + UNTAGGED)
     result = invoke("steering", "tag", "in.stim", "out.stim")
     assert result.exit_code == 0, result.output
-    assert "out.stim: 3 gates; tags given: x{} on 1, cx{} on 1 (instructions); 1 instructions had one" in result.stderr
+    assert (
+        "out.stim: 3 gates; tags given: x{} on 1, cx{} on 1 (instructions); 1 instructions had a tag before"
+        in result.stderr
+    )
     assert stim.Circuit.from_file("out.stim") == tag_circuit(stim.Circuit("M 0\n" + UNTAGGED)).circuit
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("H 0\nM 0", "detector"), ("FOO 0", "in.stim: no circuit of stim"), ("CY 0 1 2 3\nM 0\nDETECTOR rec[-1]", "")],
+    [
+        ("H 0\nM 0", "detector"),
+        ("FOO 0", "in.stim: not a circuit in stim's format"),
+        ("CY 0 1 2 3\nM 0\nDETECTOR rec[-1]", ""),
+    ],
 )
 def test_what_cannot_be_tagged(folder, text, words):
     (folder / "in.stim").write_text(text)

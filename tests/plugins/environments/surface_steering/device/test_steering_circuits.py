@@ -114,7 +114,7 @@ def test_colour_code_is_stims():
 
 @pytest.mark.parametrize("distance", [-1, 1, 2, 4])
 def test_distance_is_odd(distance):
-    with pytest.raises(ConfigurationError, match=rf"distance: {distance} is not an odd number from 3"):
+    with pytest.raises(ConfigurationError, match=rf"distance: {distance} is not an odd number, 3 or more: set"):
         surface_code(distance, 3, "x")
     with pytest.raises(ConfigurationError, match="is not an odd number"):
         color_code(distance, 3)
@@ -198,10 +198,13 @@ def test_classical_control_is_no_gate():
         ("R 0\nH 0\nM 0\nDETECTOR rec[-1]", r"the gate 'H 0' has no tag: name it, as in H\[h\{\}\] 0$"),
         ("R 0\nH[h] 0\nM 0", "it has no detectors"),
         ("R 0\nM 0\nDETECTOR rec[-1]", "it has no gates"),
-        ("R 0 1\nH[g] 0\nH[g] 0\nCZ[g] 0 1\nM 1\nDETECTOR rec[-1]", "'g' names a gate of 1 and one of 2 qubits"),
+        (
+            "R 0 1\nH[g] 0\nH[g] 0\nCZ[g] 0 1\nM 1\nDETECTOR rec[-1]",
+            "'g' names a single-qubit and a two-qubit op",
+        ),
         ("R 0\nH[h] 0\nM 0\nDETECTOR rec[-1]", "non-deterministic detectors: make detectors"),
-        ("R 0 1\nM 1\nCX[a] rec[-1] 0 0 1\nM 1\nDETECTOR rec[-1]", "is more than gates of one or two qubits"),
-        ("R 0 1 2\nSPP[a] Z0*Z1*Z2\nM 1\nDETECTOR rec[-1]", "is more than gates of one or two qubits"),
+        ("R 0 1\nM 1\nCX[a] rec[-1] 0 0 1\nM 1\nDETECTOR rec[-1]", "gates on one or two qubits"),
+        ("R 0 1 2\nSPP[a] Z0*Z1*Z2\nM 1\nDETECTOR rec[-1]", "gates on one or two qubits"),
     ],
 )
 def test_circuits_that_cannot_be_steered(text, message):
@@ -213,9 +216,11 @@ def test_circuits_that_cannot_be_steered(text, message):
 
 def test_probabilities_that_are_none():
     text = stim.Circuit("R 0\nX[x] 0\nM 0\nDETECTOR rec[-1]")
-    with pytest.raises(ConfigurationError, match=r"measurement_error: 0.5 leaves \[0, 1/2\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"measurement_error: got 0.5, expected a probability inside \[0, 1/2\)"
+    ):
         TaggedCircuit(text, measurement_error=0.5)
-    with pytest.raises(ConfigurationError, match=r"reset_error: -0.1 leaves \[0, 1/2\)"):
+    with pytest.raises(ConfigurationError, match=r"reset_error: got -0.1, expected a probability inside"):
         TaggedCircuit(text, reset_error=-0.1)
     circuit = TaggedCircuit(text)
     with pytest.raises(ConfigurationError, match=r"x has 0.8, outside 0..0.75"):

@@ -170,7 +170,7 @@ def test_circuits_on_other_gates_do_not_mix():
 
 def test_noise_that_is_no_product_is_refused():
     text = "R 0\nPAULI_CHANNEL_1(0.1,0.2,0.3) 0\nX[x] 0\nM 0\nDETECTOR rec[-1]"
-    with pytest.raises(ConfigurationError, match="no product of independent faults"):
+    with pytest.raises(ConfigurationError, match="not a product of independent faults"):
         every_detector(TaggedCircuit(stim.Circuit(text)))
 
 

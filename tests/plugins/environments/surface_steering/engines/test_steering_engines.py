@@ -127,11 +127,11 @@ def test_faults_make_up_stims_detector_error_model(name):
         found = dem_mechanisms(circuit.fixed_noise())
         for g in range(len(gates)):
             for use in range(table.first_use[g], table.first_use[g + 1]):
-                kinds = 4 ** table.arity[use]
+                kinds = 2 ** table.bits[use]
                 single = -np.expm1(np.log1p(-errors[g] * kinds / (kinds - 1)) / (kinds / 2)) / 2
                 for pauli in range(1, kinds):
                     flipped = set()
-                    for bit in range(2 * table.arity[use]):
+                    for bit in range(table.bits[use]):
                         if pauli >> bit & 1:
                             at = table.generator[use] + bit
                             flipped ^= set(table.detectors[table.indptr[at] : table.indptr[at + 1]].tolist())

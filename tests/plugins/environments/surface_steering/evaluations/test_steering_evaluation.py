@@ -276,7 +276,7 @@ def test_what_is_refused():
         evaluated(object(), following(env))
     with pytest.raises(ConfigurationError, match="expected SurfaceSteering"):
         evaluate_gradient_relation(object(), plain, GradientRelationConfig(), Recorder())
-    with pytest.raises(ConfigurationError, match="no logical error among 2"):
+    with pytest.raises(ConfigurationError, match="no logical error in 2 shots, too few"):
         evaluate_gradient_relation(env, plain, GradientRelationConfig(shots=2), Recorder())
 
 
@@ -303,7 +303,7 @@ def test_a_circuit_without_observable_has_no_logical_error_rate():
     [
         ({"shots": 0}, "greater than or equal to 1"),
         ({"calibration_shots": 0}, "greater than or equal to 1"),
-        ({"policies": ["fixed", "fixed"]}, "fixed is given twice: name each once"),
+        ({"policies": ["fixed", "fixed"]}, "fixed is given twice: give each once"),
         ({"priors": []}, "at least 1 item"),
         ({"priors": ["best"]}, "nominal"),
         ({"decoder": "blossom"}, "pymatching"),

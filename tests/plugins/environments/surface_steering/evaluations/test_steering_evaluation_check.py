@@ -25,7 +25,7 @@ def load(**parts):
             {"agent": "total_epochs: 20, snapshots: 0"},
             r"evaluation\.steering: the agent keeps no snapshots.* set agent",
         ),
-        ({"evaluation": "steering: {settle: 20}"}, r"settle: 20 epochs leave nothing of a run of 20: give fewer"),
+        ({"evaluation": "steering: {settle: 20}"}, r"settle: 20 epochs are all of a run of 20: give fewer"),
         (
             {"distance": "code: color, distance: 5", "evaluation": "steering: {decoder: pymatching}"},
             r"evaluation\.steering: decoder pymatching: the error model has a fault that flips .* use tesseract",

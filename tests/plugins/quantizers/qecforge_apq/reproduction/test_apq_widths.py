@@ -1,5 +1,7 @@
 """The table of widths, and runs of the reproduction in a file of records."""
 
+import json
+
 import pytest
 from apq_records import file_run, planned_runs
 
@@ -7,7 +9,7 @@ from qecforge import Registry, Store
 from qecforge.reproduction.records import adopt_records, keep_records, read_records, records_of
 from qecforge_apq.reproduction.latencies import measure_latencies
 from qecforge_apq.reproduction.report import report_of
-from qecforge_apq.reproduction.runs import collect
+from qecforge_apq.reproduction.runs import collect, plan_runs
 from qecforge_apq.reproduction.spec import REPRODUCTION
 
 METHODS = ("fp32", "ptq", "distil")
@@ -77,3 +79,15 @@ def test_a_recorded_teacher_is_trained_where_a_student_of_it_is_new(filled, plan
     with Store(tmp_path / "other.db") as other:
         adopt_records(other, more, records_of(more, read_records(path), registry))
         assert [(run.quantizer, run.seed) for run in other.runs()] == [("ptq", 0)]
+
+
+def test_decisions_alone_are_of_the_same_trainings():
+    registry = Registry.load()
+    both = [
+        plan_runs(["e1", "e1_4bits"], METHODS, seeds=[0], registry=registry, decisions_only=alone)
+        for alone in (False, True)
+    ]
+    assert [each.plan.identity for each in both[0]] == [each.plan.identity for each in both[1]]
+    measured = [set(json.loads(each.plan.canonical)["evaluation"]) for each in both[1]]
+    assert measured == [set() if each.method.name == "fp32" else {"decision_fidelity"} for each in both[1]]
+    assert all("search" in json.loads(each.plan.canonical)["evaluation"] for each in both[0])

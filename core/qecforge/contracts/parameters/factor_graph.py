@@ -51,6 +51,8 @@ class FactorGraph:
         num_parameters: P, length of the action.
         group: (P,) int64, the group of each parameter, 0..G-1.
         num_groups: G. A group may be empty.
+        weights: (nnz,) float64, >= 0: by how much an objective falls, as far as is known beforehand, where one
+            parameter of the group is one exploration scale from its optimum; None where nobody says.
 
     Raises:
         ConfigurationError: Arrays of other lengths, or numbers out of range.
@@ -62,6 +64,7 @@ class FactorGraph:
     num_parameters: int
     group: NDArray[np.int64]
     num_groups: int
+    weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         for name in ("indptr", "indices", "group"):
@@ -90,12 +93,23 @@ class FactorGraph:
                 raise ConfigurationError(
                     f"factor graph: {name} lie in {array.min()}..{array.max()}: give 0..{self.num_groups - 1}"
                 )
+        if self.weights is not None:
+            self._check_weights(np.array(self.weights, np.float64))
         inside = np.ones(len(self.indices), np.bool_)
         inside[self.indptr[:-1][rows > 0]] = False
         falls = np.flatnonzero(inside[1:] & (np.diff(self.indices) <= 0))
         if len(falls):
             row = int(np.searchsorted(self.indptr, falls[0], side="right")) - 1
             raise ConfigurationError(f"factor graph: groups of objective {row} do not ascend: sort them, each once")
+
+    def _check_weights(self, weights: NDArray[np.float64]) -> None:
+        if weights.shape != self.indices.shape or not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ConfigurationError(
+                f"factor graph: weights have shape {weights.shape}: give one number from 0 for each of the "
+                f"{len(self.indices)} indices"
+            )
+        weights.flags.writeable = False
+        object.__setattr__(self, "weights", weights)
 
     @cached_property
     def group_sizes(self) -> NDArray[np.int64]:
