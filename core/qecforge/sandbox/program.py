@@ -61,15 +61,16 @@ class Limits:
                 value = parse_size(each.name, value)
             if value is None and each.name == "wall_seconds":
                 continue
-            least = 0 if each.name == "processes" else "more than 0"
+            may_be_zero = each.name == "processes"
+            expected = "0 or more" if may_be_zero else "more than 0"
             if (
                 isinstance(value, bool)
                 or not isinstance(value, (int, float))
                 or not value >= 0
                 or value == float("inf")
             ):
-                raise ConfigurationError(f"{each.name}: got {value!r}, expected a number, {least} or more")
-            if value == 0 and least:
+                raise ConfigurationError(f"{each.name}: got {value!r}, expected a number, {expected}")
+            if value == 0 and not may_be_zero:
                 raise ConfigurationError(f"{each.name}: got 0, expected more than 0")
 
     @property

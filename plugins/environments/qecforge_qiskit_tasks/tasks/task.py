@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -78,6 +79,10 @@ class Task(BaseModel):
     @field_validator("limits")
     @classmethod
     def _are_limits(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = [each.name for each in fields(Limits)]
+        for name in value:
+            if name not in known:
+                raise ValueError(f"unknown limit {name!r}, expected some of {', '.join(known)}")
         try:
             Limits(**value)
         except (TypeError, ConfigurationError) as error:

@@ -59,6 +59,11 @@ TASKS = {
     "not UTF-8": (b'{"id": "\xff"}', "byte 8 is not UTF-8"),
     "NUL": (b'{"id": "\x00"}', "it holds a NUL character"),
     "a limit of zero": (lines({**ADD, "limits": {"cpu_seconds": 0}}), "cpu_seconds: got 0, expected more than 0"),
+    "a limit below zero": (lines({**ADD, "limits": {"cpu_seconds": -1}}), "got -1, expected a number, more than 0"),
+    "a limit that there is not": (
+        lines({**ADD, "limits": {"seconds": 1}}),
+        "unknown limit 'seconds', expected some of cpu_seconds, wall_seconds",
+    ),
     "memory of zero": (lines({**ADD, "limits": {"memory": "0 MiB"}}), "memory: got 0, expected more than 0"),
     "nothing": (b"", "it has no task"),
     "no JSON": (b"tasks", "tasks.jsonl:1: not JSON"),
