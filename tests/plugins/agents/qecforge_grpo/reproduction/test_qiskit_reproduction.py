@@ -76,7 +76,7 @@ def test_arms_differ_in_the_warm_start_and_in_the_updates():
             sizes[each.arm, quick] = (agent.warm_start.completions, agent.total_steps)
     for quick in (False, True):
         shown, drawn = sizes["grpo", quick]
-        assert sizes["supervised", quick] == (shown + drawn, 192), "as many more as GRPO draws, and one update"
+        assert sizes["supervised", quick] == (shown + drawn, 256), "as many more as GRPO draws, and one update"
     assert sizes["grpo", True] == (sizes["grpo", False][0], sizes["grpo", False][1] // 2)
 
 

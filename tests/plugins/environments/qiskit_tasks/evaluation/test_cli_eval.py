@@ -52,8 +52,8 @@ def samples(path, **texts):
         (["toy.jsonl", "--model", "run:123456"], "there is none of this id"),
         (["toy.jsonl", "--model", "hf:."], "hf:."),
         (["toy.jsonl", "--model", "http://h/v1#m", "--compare", "none.json"], "none.json: cannot be read"),
-        (["toy.jsonl", "--model", "http://h/v1#m", "--compare", "toy.jsonl"], "toy.jsonl: not a JSON report"),
-        (["--compare", "toy.jsonl", "--compare", "toy.jsonl"], "toy.jsonl: not a JSON report"),
+        (["toy.jsonl", "--model", "http://h/v1#m", "--compare", "toy.jsonl"], "toy.jsonl: not a JSON report of"),
+        (["--compare", "toy.jsonl", "--compare", "toy.jsonl"], "toy.jsonl: not a JSON report of"),
     ],
 )
 def test_what_cannot_be_is_one_line(tasks, arguments, said):
