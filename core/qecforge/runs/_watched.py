@@ -79,8 +79,8 @@ class WatchedSteps(FilledSteps):
         if not finite.all():
             member = int(np.argwhere(~finite)[0, 0])
             raise QecforgeError(
-                f"{who}: gave {array[~finite][0]} for member {member} at step {self.done}, expected {expected}: mend "
-                "what it computes there"
+                f"{who}: gave {array[~finite][0]} for member {member} at step {self.done}, expected {expected}: "
+                "correct what it computes there"
             )
 
 

@@ -20,7 +20,7 @@ class QiskitTasksConfig(PluginConfig):
         min_length=1,
         description="`shipped`; a file or folder of tasks, seen from the manifest's folder and not packed; or "
         "the id of a "
-        "data set on a hub, which the command allows (`--allow ID`).",
+        "data set on a hub, which must be allowed by that id (`allow`).",
     )
     outdated_share: float = Field(
         0.0,
