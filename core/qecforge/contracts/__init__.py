@@ -31,11 +31,10 @@ from qecforge.contracts.files import (
     read_named_file,
     require_allowed_name,
 )
-from qecforge.contracts.heads import ActionHead
 from qecforge.contracts.metrics import COST, EPISODE_LENGTH, EPISODE_RETURN, INVALID_REWARDS, TRUE_COST
 from qecforge.contracts.parameters.factor_graph import FactorGraph
 from qecforge.contracts.parameters.limits import ParameterLimits
-from qecforge.contracts.policy import Policy, SavedPolicy
+from qecforge.contracts.policy import ActionHead, Policy, SavedPolicy
 from qecforge.contracts.quantizer import Quantizer
 from qecforge.contracts.reproduction import Claim, Criterion, Order, PlannedRun, Report, ReproductionSpec
 from qecforge.contracts.reward import CompiledReward, Reward, RewardBuffers, require_valid

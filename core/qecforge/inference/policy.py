@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from qecforge.contracts.heads import ActionHead
-from qecforge.contracts.policy import Policy
+from qecforge.contracts.policy import ActionHead, Policy
 from qecforge.errors import CheckpointError, ConfigurationError
 from qecforge.inference._acting import choose_actions
 from qecforge.inference.integer import IntegerMlp

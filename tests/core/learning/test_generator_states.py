@@ -40,7 +40,7 @@ def test_generators_of_another_kind_are_refused():
 )
 def test_states_that_make_no_sense_are_refused_in_one_line(change):
     state = generator_state(np.random.default_rng(0)) | change
-    with pytest.raises(CheckpointError, match=r"random generator makes no sense \([A-Za-z]+: .*\): restore") as caught:
+    with pytest.raises(CheckpointError, match=r"random generator is damaged \([A-Za-z]+: .*\): restore") as caught:
         restored_generator(state)
     assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match="KeyError"):

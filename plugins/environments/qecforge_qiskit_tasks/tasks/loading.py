@@ -16,6 +16,7 @@ from qecforge.contracts import is_named_folder, read_named_file, require_allowed
 from qecforge.contracts.refusals import refusal
 from qecforge.errors import ConfigurationError, one_line
 from qecforge.machine.files import why_not
+from qecforge_qiskit_tasks.tasks._parsed import parsed
 from qecforge_qiskit_tasks.tasks.public import PUBLIC_KEYS, is_public, read_public
 from qecforge_qiskit_tasks.tasks.task import Task
 
@@ -187,7 +188,7 @@ def _yaml_rows(text: str, path: Path) -> Sequence[tuple[str, Any]]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        content = YAML(typ="safe", pure=False).load(text)
+        content = parsed(text, YAML(typ="safe", pure=False).load)
     except (YAMLError, RecursionError, ValueError) as error:
         raise ConfigurationError(f"{path}: not YAML ({one_line(error, 200)})") from error
     listed = content.get("tasks") if isinstance(content, dict) else content

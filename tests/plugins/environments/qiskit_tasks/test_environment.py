@@ -118,8 +118,8 @@ def test_the_tasks_are_part_of_the_identity(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"tags": ("nothing",)}, "none of these levels and tags"),
-        ({"levels": ("difficult",)}, "none of these levels and tags"),
+        ({"tags": ("nothing",)}, "none with these levels and tags"),
+        ({"levels": ("difficult",)}, "none with these levels and tags"),
         ({"tasks": "no/such/file.yaml"}, "no such file"),
     ],
 )

@@ -91,7 +91,7 @@ def test_the_file_can_be_read_again(tmp_path, generated):
 
 
 def test_more_than_there_are_is_refused():
-    with pytest.raises(ConfigurationError, match="0 tasks could be composed, and 50,000 are wanted; lower `count`"):
+    with pytest.raises(ConfigurationError, match="0 tasks can be composed, but count is 50,000; lower `count`"):
         generate_tasks(GeneratorConfig(count=50_000, operations=(2, 2), held_out=0.999, test_share=0.001))
     with pytest.raises(ValidationError, match="from 2 to 5"):
         GeneratorConfig(operations=(3, 2))

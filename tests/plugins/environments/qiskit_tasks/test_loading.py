@@ -126,3 +126,35 @@ def test_a_prompt_that_is_not_there_is_refused():
     task = Task(**{**ROW, "hard_prompt": ""})
     with pytest.raises(ConfigurationError, match="has no hard prompt; ask for the standard one"):
         task.asked("hard")
+
+
+def test_yaml_is_read_once(tmp_path, monkeypatch):
+    """What was made of a text is kept by its hash; a kept file that is broken, and no home, are no harm."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first = load_tasks(SMALL)
+    (kept,) = (tmp_path / "cache" / "qecforge" / "tasks").iterdir()
+    monkeypatch.setattr("ruamel.yaml.YAML.load", lambda *_: pytest.fail("it is read again"))
+    assert load_tasks(SMALL) == first == TASKS
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kept.write_text("{")
+    assert load_tasks(SMALL) == TASKS
+    assert json.loads(kept.read_text())["tasks"][0]["id"] == "small/bell"
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(SMALL.read_text().replace("small/bell", "small/other"))
+    assert load_tasks(changed)[0].id == "small/other"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(SMALL))
+    assert load_tasks(SMALL) == TASKS
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert load_tasks(SMALL) == TASKS
+
+
+def test_what_json_would_change_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    odd = tmp_path / "odd.yaml"
+    odd.write_text("tasks:\n  - {id: a, 1: b}\n")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="task 1"):
+            load_tasks(odd)
+    assert not (tmp_path / "cache").exists()

@@ -1,5 +1,6 @@
 """Runs on tasks of Qiskit: interrupted where the sandbox is out of order, resumed, and filed with how it isolates."""
 
+import shutil
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from qecforge.runs.execute import execute
 from qecforge_qiskit_tasks.judging import TaskJudge
 
 SMALL = Path(__file__).parent / "assets" / "small.yaml"
-MANIFEST = f"""\
+MANIFEST = """\
 qecforge: 1
 name: sums
-environment: {{plugin: qiskit_tasks, tasks: {SMALL}, test_share: 0.4, cells: 1}}
-reward: {{plugin: qiskit_execution, cells: 1}}
+environment: {plugin: qiskit_tasks, tasks: small.yaml, test_share: 0.4, cells: 1}
+reward: {plugin: qiskit_execution, cells: 1}
 agent:
   plugin: word_table
   words: ["    return a + b", "    return 5", "no code"]
@@ -40,6 +41,7 @@ def with_word_table(cls, entry_points=None):
 def _registry(monkeypatch, tmp_path):
     monkeypatch.setattr(Registry, "load", classmethod(with_word_table))
     monkeypatch.chdir(tmp_path)
+    shutil.copy(SMALL, tmp_path)
 
 
 def plan_of(text=MANIFEST):

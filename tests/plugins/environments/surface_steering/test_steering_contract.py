@@ -17,6 +17,18 @@ class TestStim(EnvironmentContract):
     settings = SMALL | {"engine": "stim", "measurement_error": 0.01, "drift": DRIFT[:1]}
 
 
+class TestControls(EnvironmentContract):
+    spec = qecforge_environments()[0]
+    settings = SMALL | {
+        "readout": True,
+        "parameters": {"xy*": 1},
+        "shared": [{"name": "line", "gates": ["cz0-*"], "kinds": ["strength"]}],
+        "widen": {"pairs": [["xy0", "xy8"]]},
+        "limits": [{"low": -9, "high": 9, "step": 1}],
+        "drift": DRIFT[:1],
+    }
+
+
 class TestScalarReward(EnvironmentContract):
     spec = qecforge_environments()[0]
     settings = SMALL | {"reward": "scalar", "memory": "x", "start": {"kind": "miscalibrated", "sigma": 0.5}}

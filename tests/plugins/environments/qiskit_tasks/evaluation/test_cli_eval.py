@@ -52,8 +52,8 @@ def samples(path, **texts):
         (["toy.jsonl", "--model", "run:123456"], "there is none of this id"),
         (["toy.jsonl", "--model", "hf:."], "hf:."),
         (["toy.jsonl", "--model", "http://h/v1#m", "--compare", "none.json"], "none.json: cannot be read"),
-        (["toy.jsonl", "--model", "http://h/v1#m", "--compare", "toy.jsonl"], "toy.jsonl: is no report"),
-        (["--compare", "toy.jsonl", "--compare", "toy.jsonl"], "toy.jsonl: is no report"),
+        (["toy.jsonl", "--model", "http://h/v1#m", "--compare", "toy.jsonl"], "toy.jsonl: not a JSON report of"),
+        (["--compare", "toy.jsonl", "--compare", "toy.jsonl"], "toy.jsonl: not a JSON report of"),
     ],
 )
 def test_what_cannot_be_is_one_line(tasks, arguments, said):
@@ -65,7 +65,7 @@ def test_completions_that_do_not_fit_are_one_line(tasks, tmp_path):
     assert "1 of 2 tasks do not have 2 completions" in one_line(invoke("tasks", "eval", tasks, "--model", given))
     even = samples(tmp_path / "s.jsonl", add=["x"], less=["x"])
     assert "-k: got 2" in one_line(invoke("tasks", "eval", tasks, "--model", even, "-k", "2"))
-    assert "--attempts: completions of a file" in one_line(
+    assert "--attempts: a file of completions" in one_line(
         invoke("tasks", "eval", tasks, "--model", even, "--attempts", 2)
     )
 

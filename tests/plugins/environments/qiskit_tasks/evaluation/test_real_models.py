@@ -56,8 +56,8 @@ def model(tmp_path_factory):
 @pytest.fixture
 def server(model):
     """The address of `transformers serve`, an OpenAI-compatible server of Hugging Face's own."""
-    pytest.importorskip("uvicorn")
-    pytest.importorskip("fastapi")
+    for name in ("uvicorn", "fastapi", "openai"):
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'transformers[serving]'")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -114,6 +114,6 @@ def test_a_model_behind_a_server(model, server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report = evaluated(model, server, "--concurrency", 2)
     check(report)
-    assert report["model"]["kind"] == "http"
+    assert report["model"]["kind"] == "server"
     told = evaluated(model, server, "--concurrency", 2, "--attempts", 2)
     assert {each["task_id"]: each["passed"][0] for each in told["by_task"]} == {"t/add": 2, "t/less": 0}

@@ -58,7 +58,7 @@ def test_packed_files_and_marks_of_byte_order(tmp_path):
             "1 of 2 tasks do not have 2 completions, such as circuits/ghz with 1",
         ),
         (lines(("circuits/bell", "z")), None, "1 of 2 tasks do not have 1 completions, such as circuits/ghz with 0"),
-        (TWO, 3, "2 of 2 tasks have not 3 completions, such as circuits/bell with 1; .*: give -n 1"),
+        (TWO, 3, "2 of 2 tasks do not have 3 completions, such as circuits/bell with 1; .*: give -n 1"),
     ],
 )
 def test_what_is_refused(tmp_path, content, wanted, said):
