@@ -35,7 +35,7 @@ seeds: [0]
         (TEXT, "agent.groups=0", "agent.groups: got 0, expected 1 or more"),
         (TEXT, "agent.model.context=40", "longest_completion: got 96, expected less than the 40 tokens"),
         (TEXT, "agent.clip=-1", "agent.clip: got -1"),
-        (TEXT, "quantizer.plugin=ptq", "ptq quantizes policies for discrete actions, but environment qiskit"),
+        (TEXT, "quantizer.plugin=ptq", "but environment qiskit_tasks takes text: no installed quantizer fits"),
         (CONTINUOUS, "seeds=[1]", "grpo trains on discrete actions, but environment humanoid takes continuous actions"),
         (TEXT, "agent.plugin=grpo", "grpo trains on discrete actions, but environment qiskit_tasks takes text"),
         (DISCRETE, "agent.plugin=grpo_text", "grpo_text trains on text, but environment code_discovery takes discrete"),
