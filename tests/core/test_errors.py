@@ -35,8 +35,11 @@ OF_COMMANDS = {
 }
 """What makes options of fields, and the help of such options; what one command alone uses."""
 
-OF_OTHERS = {f"core/qecforge/sandbox/{name}.py" for name in ("bubblewrap", "checking")}
-"""What gives options to other programs: bubblewrap, and in remedies Docker and systemd."""
+OF_OTHERS = {
+    "plugins/agents/qecforge_grpo/hf/base.py",
+    *(f"core/qecforge/sandbox/{name}.py" for name in ("bubblewrap", "checking")),
+}
+"""What gives options to other programs: bubblewrap, and in remedies Docker, systemd, pip and hf."""
 
 HARD = "a\n\r\t\x00\x1b[2J\x1e\x7f\x85\x9b\u200b\u2028\u2029\u202a\u202e\u2066\u2069\ud800\udcff\U000e0001 é字$`"
 TEXTS = st.text(st.one_of(st.sampled_from(HARD), st.characters(codec=None)), max_size=30)
