@@ -55,6 +55,15 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
         " --set evaluation.quantum_backends.episodes=1",
         "it trains for minutes",
     ),
+    "qecforge reproduce apq --decisions-only": (
+        "{} --experiments e1_4bits --methods fp32,ptq --seeds 1 --set agent.total_steps=20480"
+        " --set evaluation.decision_fidelity.states=1000",
+        "it trains for days",
+    ),
+    "qecforge run examples/qiskit/smollm2.yaml": (
+        "qecforge validate examples/qiskit/smollm2.yaml",
+        "it trains for an hour",
+    ),
     "qecforge reproduce hybrid --records": (
         "{} --arms none --seeds 1 --set agent.total_steps=1500 --set evaluation.returns.episodes=2",
         "it trains for days",
