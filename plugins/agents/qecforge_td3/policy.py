@@ -146,7 +146,7 @@ class HybridPolicy(Policy):
         without noise in it. Its weights are the policy's. Raises `ConfigurationError` where it is not."""
         if not isinstance(self.actor, PlainActor):
             raise ConfigurationError(
-                "td3: the actor contains a quantum block, so it is not a plain network: train it with `block: none`"
+                "td3: the actor contains a block, so it is not a plain network: train it with `block: none`"
             )
         if self.actor.hidden_noise:
             raise ConfigurationError(

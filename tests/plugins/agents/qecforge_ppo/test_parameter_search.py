@@ -240,7 +240,7 @@ def test_unfitting_environments_and_arguments_are_refused():
     with pytest.raises(ConfigurationError, match="IdentityEnvironment does not take parameter vectors"):
         agent.train(identity, RecordingContext(identity))
     env = QuadraticEnvironment(10)
-    with pytest.raises(ConfigurationError, match="an extra loss was given"):
+    with pytest.raises(ConfigurationError, match="got an extra loss"):
         agent.train(env, RecordingContext(env), extra_loss=lambda batch: torch.zeros(()))
 
 

@@ -47,7 +47,7 @@ def test_spaces_without_bounds_and_other_observations_are_refused():
         action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
         observation_space = gymnasium.spaces.Discrete(3)
 
-    for name, kind, said in (("Free-v0", Free, "without bounds"), ("Told-v0", Told, "Discrete observations")):
+    for name, kind, said in (("Free-v0", Free, "unbounded actions"), ("Told-v0", Told, "Discrete observations")):
         gymnasium.register(name, kind)
         try:
             with pytest.raises(ValidationError, match=said):

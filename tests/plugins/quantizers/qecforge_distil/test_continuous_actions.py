@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_refused_in_one_line():
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"), [({"block": "rbg"}, "has a block"), ({"hidden_noise": 0.1}, "noise enters")]
+    ("setting", "said"), [({"block": "rbg"}, "contains a block"), ({"hidden_noise": 0.1}, "hidden layer has noise")]
 )
 def test_other_actors_are_refused(setting, said):
     env = PointEnvironment()

@@ -172,7 +172,7 @@ def test_distinct_shots_have_the_errors_of_all_shots(rounds):
 
 
 def test_faults_that_do_not_split_are_refused():
-    with pytest.raises(ConfigurationError, match=r"faults do not split .*: choose decoder tesseract"):
+    with pytest.raises(ConfigurationError, match=r"faults cannot be decomposed .*: choose decoder tesseract"):
         FaultModel.of(TaggedCircuit(stim.Circuit(ONE_FAULT_THREE_DETECTORS)), decompose=True)
     with pytest.raises(DecoderError, match="got 'oracle'"):
         ReweightedDecoder("oracle", TaggedCircuit(color_code(3, 2)))

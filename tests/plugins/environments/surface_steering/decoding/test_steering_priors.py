@@ -199,5 +199,5 @@ def test_what_is_refused():
     with pytest.raises(ConfigurationError, match="not all have the gate"):
         GateErrorInference([circuits[0], TaggedCircuit(surface_code(5, 2, "x"))], nominal)
     correlated = stim.Circuit("R 0\nH[h] 0 0\nPAULI_CHANNEL_1(0.1,0.2,0) 0\nM 0\nDETECTOR rec[-1]")
-    with pytest.raises(ConfigurationError, match="no product of independent faults"):
+    with pytest.raises(ConfigurationError, match="not a product of independent faults"):
         GateErrorInference([TaggedCircuit(correlated)], [0.1])
