@@ -138,7 +138,7 @@ INSTEAD: Mapping[str, tuple[str, str]] = {
 FIRST = {
     "docs/qiskit_tasks_checking.md": (
         "qecforge tasks generate --count 10 --seed 0 --out ten.jsonl",
-        'sed \'s/"id": *"/&bell_/\' ten.jsonl | head -n 2 >my_tasks.jsonl',
+        'head -n 2 ten.jsonl | sed \'s/"id": *"/&bell_/\' >my_tasks.jsonl',
     ),
     "docs/qiskit_tasks_eval.md": (
         "qecforge tasks generate --count 6 --seed 0 --out tasks.jsonl",
