@@ -28,9 +28,7 @@ def test_a_critical_frequency_that_one_seed_has_not_has_no_mean(tmp_path):
 
 
 def test_an_override_about_an_evaluation_that_none_has_is_refused():
-    with pytest.raises(
-        ConfigurationError, match=r"^`overrides` evaluation\.steerin\.shots=7: none of these results"
-    ):
+    with pytest.raises(ConfigurationError, match=r"^`overrides` evaluation\.steerin\.shots=7: none of these results"):
         planned_runs("map", "drift", overrides=["agent.clip=0.1", "evaluation.steerin.shots=7"])
     assert planned_runs("gradient_relation", "drift", overrides=["evaluation.steering.shots=7"])
 
